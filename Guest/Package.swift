@@ -1,0 +1,27 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+    name: "Guest",
+    products: [
+        .library(name: "AgentProtocol", targets: ["AgentProtocol"]),
+        .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
+    ],
+    dependencies: [.package(path: "../Monitor")],
+    targets: [
+        .target(
+            name: "AgentProtocol", dependencies: [.product(name: "WireFormats", package: "Monitor")],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-agent",
+            dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,49 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// One module of the monitor: what it may import, in the order of the house (downwards only).
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// The tests of one module.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "Monitor",
+    products: [
+        .library(name: "LinuxCalls", targets: ["LinuxCalls"]),
+        .library(name: "WireFormats", targets: ["WireFormats"]),
+        .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
+        .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        module("LinuxCalls", ["CLinux"]),
+        module("WireFormats", []),
+        module("GuestMemory", ["CLinux", "LinuxCalls"]),
+        module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
+        module("VirtioQueues", ["LinuxCalls", "GuestMemory"]),
+        module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),
+        module("LegacyDevices", ["CLinux", "LinuxCalls"]),
+        module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
+        module("MachineConfiguration", ["WireFormats"]),
+        module(
+            "Machine",
+            [
+                "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices", "LegacyDevices",
+                "GuestBoot", "MachineConfiguration",
+            ]),
+        .executableTarget(name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine"], swiftSettings: settings),
+    ]
+)

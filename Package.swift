@@ -1,0 +1,54 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+/// One module of the command line and control plane, in the folder of its wing.
+func module(_ wing: String, _ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(wing)/\(name)", swiftSettings: settings)
+}
+
+/// The tests of one module.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
+let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
+let machineConfiguration = Target.Dependency.product(name: "MachineConfiguration", package: "Monitor")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "swiftlet",
+    products: [.executable(name: "swiftlet", targets: ["swiftlet"])],
+    dependencies: [
+        .package(path: "Monitor"),
+        .package(path: "Guest"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        module("Images", "Archives", [linuxCalls]),
+        module("Images", "ErofsFormat", [linuxCalls]),
+        module("Images", "OCIImages", ["Archives"]),
+        module("Images", "ImageStore", ["Archives", "ErofsFormat", "OCIImages", linuxCalls]),
+        module("Images", "GuestKernels", ["Archives", linuxCalls]),
+        module("Control", "AgentClient", [agentProtocol, linuxCalls]),
+        module("Control", "EmulatedHost", ["AgentClient", agentProtocol, linuxCalls]),
+        module(
+            "Control", "Fleet",
+            ["AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", machineConfiguration, linuxCalls]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "Fleet", "AgentClient", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels", argumentParser,
+                linuxCalls,
+            ],
+            swiftSettings: settings),
+        .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
+    ]
+)
