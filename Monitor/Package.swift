@@ -30,6 +30,7 @@ let package = Package(
     targets: [
         .target(name: "CLinux"),
         module("LinuxCalls", ["CLinux"]),
+        tests("LinuxCalls"),
         module("WireFormats", []),
         module("GuestMemory", ["CLinux", "LinuxCalls"]),
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),

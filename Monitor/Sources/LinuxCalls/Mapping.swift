@@ -1,0 +1,56 @@
+import CLinux
+
+/// A range of this process's address space, unmapped when its owner lets go of it.
+@safe @frozen public struct Mapping: ~Copyable, @unchecked Sendable {
+    /// The first byte.
+    public let base: UnsafeMutableRawPointer
+    /// Rounded up to whole pages by the kernel.
+    public let lengthBytes: Int
+
+    /// Maps `lengthBytes` of a file, shared with everybody who maps it.
+    public init(
+        sharing descriptor: Int32, lengthBytes: Int, offset: UInt64 = 0, extraFlags: Int32 = 0
+    ) throws(LinuxError) {
+        // SAFETY: the kernel chooses the place, so nothing existing is replaced.
+        let result = unsafe try systemCall(
+            __NR_mmap, 0, lengthBytes, Int(PROT_READ | PROT_WRITE), Int(MAP_SHARED | extraFlags), Int(descriptor),
+            Int(truncatingIfNeeded: offset))
+        guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
+        unsafe self.base = base
+        self.lengthBytes = lengthBytes
+    }
+
+    /// Maps zeroed private memory.
+    public init(anonymousBytes lengthBytes: Int) throws(LinuxError) {
+        // SAFETY: as above.
+        let result = unsafe try systemCall(
+            __NR_mmap, 0, lengthBytes, Int(PROT_READ | PROT_WRITE), Int(MAP_PRIVATE | MAP_ANONYMOUS), -1, 0)
+        guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
+        unsafe self.base = base
+        self.lengthBytes = lengthBytes
+    }
+
+    deinit {
+        // SAFETY: this owner alone mapped the range, and nobody can use it any more.
+        _ = unsafe linux_system_call(Int(__NR_munmap), Int(bitPattern: base), lengthBytes, 0, 0, 0, 0)
+    }
+
+    /// Gives the range to the process for good.
+    public consuming func leak() -> UnsafeMutableRawPointer {
+        let base = unsafe base
+        discard self
+        return unsafe base
+    }
+}
+
+/// An anonymous file in memory, as long as asked, closed on exec.
+public func memoryFile(name: String, lengthBytes: UInt64) throws(LinuxError) -> FileDescriptor {
+    let descriptor = try withKernelString(name) { name throws(LinuxError) -> FileDescriptor in
+        // SAFETY: the name outlives the call.
+        FileDescriptor(
+            owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_memfd_create, name, Int(MFD_CLOEXEC))))
+    }
+    // SAFETY: no address is passed.
+    unsafe try systemCallRestarting(__NR_ftruncate, Int(descriptor.number), Int(truncatingIfNeeded: lengthBytes))
+    return descriptor
+}
