@@ -32,10 +32,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     ],
     targets: [
-        module("Images", "Archives", [linuxCalls]),
-        module("Images", "ErofsFormat", [linuxCalls]),
+        .target(name: "CHashing", path: "Sources/Images/CHashing"),
+        module("Images", "Archives", ["CHashing"]),
+        module("Images", "ErofsFormat", []),
         module("Images", "OCIImages", ["Archives"]),
-        module("Images", "ImageStore", ["Archives", "ErofsFormat", "OCIImages", linuxCalls]),
+        module("Images", "ImageStore", ["Archives", "ErofsFormat", "OCIImages"]),
         module("Images", "GuestKernels", ["Archives", linuxCalls]),
         module("Control", "AgentClient", [agentProtocol, linuxCalls]),
         module("Control", "EmulatedHost", ["AgentClient", agentProtocol, linuxCalls]),
@@ -50,5 +51,6 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
+        tests("Archives"),
     ]
 )
