@@ -33,6 +33,7 @@ let package = Package(
         tests("LinuxCalls"),
         module("WireFormats", []),
         module("GuestMemory", ["CLinux", "LinuxCalls"]),
+        tests("GuestMemory", ["LinuxCalls"]),
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
         module("VirtioQueues", ["LinuxCalls", "GuestMemory"]),
         module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),

@@ -1,0 +1,99 @@
+import CLinux
+public import LinuxCalls
+
+/// A list of I/O vectors over guest memory with a fixed room, filled again for each request without allocating.
+///
+/// The vectors point into guest memory and are for the kernel alone (`readv`, `writev` and the like): this process never
+/// reads or writes through them.
+@safe public struct IOVectorList: ~Copyable {
+    private let storage: UnsafeMutableBufferPointer<IOVector>
+    /// How many vectors are filled.
+    public private(set) var count = 0
+    /// The bytes of all vectors together.
+    public private(set) var totalBytes: UInt64 = 0
+
+    public init(capacity: Int) {
+        // SAFETY: freed in deinit; only the first `count` entries are ever read.
+        unsafe storage = .allocate(capacity: capacity)
+    }
+
+    deinit { unsafe storage.deallocate() }
+
+    public var capacity: Int { unsafe storage.count }
+
+    /// Empties the list.
+    @inline(__always)
+    public mutating func removeAll() {
+        count = 0
+        totalBytes = 0
+    }
+
+    /// Appends a range of guest memory.
+    /// - Throws: `outOfRange` or `tooManyVectors`; the list is unchanged then.
+    @inline(__always)
+    public mutating func append(
+        _ memory: GuestMemory, _ address: GuestAddress, lengthBytes: UInt64
+    ) throws(GuestMemoryError) {
+        if lengthBytes == 0 { return }
+        // SAFETY: the range is checked; guest memory stays mapped for as long as its devices run.
+        let base = unsafe try memory.checkedHost(address, lengthBytes)
+        guard unsafe count < storage.count else { throw .tooManyVectors }
+        unsafe storage[count] = IOVector(base: base, length: UInt(lengthBytes))
+        count &+= 1
+        totalBytes &+= lengthBytes
+    }
+
+    /// Appends a buffer of this process, such as a header that guest memory must not hold.
+    /// - Safety: the buffer must outlive every use of the list.
+    @unsafe public mutating func append(_ buffer: UnsafeMutableRawBufferPointer) throws(GuestMemoryError) {
+        guard unsafe count < storage.count else { throw .tooManyVectors }
+        unsafe storage[count] = IOVector(base: buffer.baseAddress, length: UInt(buffer.count))
+        count &+= 1
+        totalBytes &+= UInt64(buffer.count)
+    }
+
+    /// Drops the first `bytes` bytes, after a call that took only a part.
+    public mutating func removeFirst(bytes: UInt64) {
+        var left = min(bytes, totalBytes)
+        totalBytes &-= left
+        var first = 0
+        // SAFETY: indexes stay below `count`.
+        while left > 0, first < count {
+            let length = unsafe UInt64(storage[first].length)
+            if length > left {
+                unsafe storage[first].base += Int(left)
+                unsafe storage[first].length -= UInt(left)
+                break
+            }
+            left -= length
+            first += 1
+        }
+        if first > 0 {
+            for index in first..<count { unsafe storage[index - first] = storage[index] }
+            count -= first
+        }
+    }
+
+    /// Keeps only the first `bytes` bytes.
+    public mutating func truncate(toBytes bytes: UInt64) {
+        var left = bytes
+        var index = 0
+        // SAFETY: indexes stay below `count`.
+        while index < count, left > 0 {
+            let length = unsafe UInt64(storage[index].length)
+            if length > left { unsafe storage[index].length = UInt(left) }
+            left -= min(length, left)
+            index += 1
+        }
+        count = index
+        totalBytes = min(totalBytes, bytes)
+    }
+
+    /// Calls `body` with the filled vectors.
+    @inline(__always)
+    public borrowing func withVectors<R, E>(
+        _ body: (UnsafeBufferPointer<IOVector>) throws(E) -> R
+    ) throws(E) -> R {
+        unsafe try body(UnsafeBufferPointer(rebasing: storage[..<count]))
+    }
+}
