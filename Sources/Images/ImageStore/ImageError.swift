@@ -1,0 +1,33 @@
+/// Why the image store could not do something, in words for a person and a code for a program.
+public struct ImageError: Error, Equatable, Sendable {
+    /// Stable across versions.
+    public enum Code: String, Sendable {
+        /// No image has that name or digest.
+        case unknownImage = "image.unknown"
+        /// More than one image's digest begins so.
+        case ambiguousReference = "image.ambiguous"
+        /// A name, or a setting, that cannot be used.
+        case invalidName = "image.invalid-name"
+        /// The source is missing, or cannot be read.
+        case unreadableSource = "image.unreadable-source"
+        /// The source is neither a folder, a tar, nor an OCI layout, or is damaged, or breaks a bound.
+        case invalidSource = "image.invalid-source"
+        /// The host's disk is full.
+        case diskFull = "image.disk-full"
+        /// The store's own folder cannot be used, or what is in it is damaged.
+        case damagedStore = "image.damaged-store"
+    }
+
+    public let code: Code
+    /// What, which, why and what to do, in lower case.
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+extension ImageError: CustomStringConvertible {
+    public var description: String { message }
+}
