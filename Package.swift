@@ -37,7 +37,9 @@ let package = Package(
         module("Images", "ErofsFormat", []),
         module("Images", "OCIImages", ["Archives"]),
         module("Images", "ImageStore", ["Archives", "ErofsFormat", "OCIImages"]),
-        module("Images", "GuestKernels", ["Archives", linuxCalls]),
+        .target(
+            name: "GuestKernels", dependencies: ["Archives", linuxCalls], path: "Sources/Images/GuestKernels",
+            resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
         module("Control", "AgentClient", [agentProtocol, linuxCalls]),
         module("Control", "EmulatedHost", ["AgentClient", agentProtocol, linuxCalls]),
         module(
