@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "LinuxCalls", targets: ["LinuxCalls"]),
         .library(name: "WireFormats", targets: ["WireFormats"]),
         .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
+        .library(name: "VirtioTestSupport", targets: ["VirtioTestSupport"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
     ],
     targets: [
@@ -36,6 +37,10 @@ let package = Package(
         tests("GuestMemory", ["LinuxCalls"]),
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
         module("VirtioQueues", ["LinuxCalls", "GuestMemory"]),
+        .target(
+            name: "VirtioTestSupport", dependencies: ["LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioDevices"],
+            path: "Tests/TestSupport/VirtioTestSupport", swiftSettings: settings),
+        tests("VirtioQueues", ["GuestMemory", "VirtioTestSupport"]),
         module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),

@@ -3,17 +3,19 @@ public import LinuxCalls
 
 /// A list of I/O vectors over guest memory with a fixed room, filled again for each request without allocating.
 ///
-/// The vectors point into guest memory and are for the kernel alone (`readv`, `writev` and the like): this process never
-/// reads or writes through them.
+/// The vectors point into guest memory and are for the kernel (`readv`, `writev` and the like); this process touches the
+/// bytes only by copies.
 @safe public struct IOVectorList: ~Copyable {
-    private let storage: UnsafeMutableBufferPointer<IOVector>
+    let storage: UnsafeMutableBufferPointer<IOVector>
+    /// Where the filled vectors begin; what lies before was dropped from the front.
+    private(set) var first = 0
     /// How many vectors are filled.
     public private(set) var count = 0
     /// The bytes of all vectors together.
     public private(set) var totalBytes: UInt64 = 0
 
     public init(capacity: Int) {
-        // SAFETY: freed in deinit; only the first `count` entries are ever read.
+        // SAFETY: freed in deinit; only the filled entries are ever read.
         unsafe storage = .allocate(capacity: capacity)
     }
 
@@ -24,6 +26,7 @@ public import LinuxCalls
     /// Empties the list.
     @inline(__always)
     public mutating func removeAll() {
+        first = 0
         count = 0
         totalBytes = 0
     }
@@ -37,8 +40,8 @@ public import LinuxCalls
         if lengthBytes == 0 { return }
         // SAFETY: the range is checked; guest memory stays mapped for as long as its devices run.
         let base = unsafe try memory.checkedHost(address, lengthBytes)
-        guard unsafe count < storage.count else { throw .tooManyVectors }
-        unsafe storage[count] = IOVector(base: base, length: UInt(lengthBytes))
+        guard unsafe first &+ count < storage.count else { throw .tooManyVectors }
+        unsafe storage[first &+ count] = IOVector(base: base, length: UInt(truncatingIfNeeded: lengthBytes))
         count &+= 1
         totalBytes &+= lengthBytes
     }
@@ -46,8 +49,8 @@ public import LinuxCalls
     /// Appends a buffer of this process, such as a header that guest memory must not hold.
     /// - Safety: the buffer must outlive every use of the list.
     @unsafe public mutating func append(_ buffer: UnsafeMutableRawBufferPointer) throws(GuestMemoryError) {
-        guard unsafe count < storage.count else { throw .tooManyVectors }
-        unsafe storage[count] = IOVector(base: buffer.baseAddress, length: UInt(buffer.count))
+        guard unsafe first &+ count < storage.count else { throw .tooManyVectors }
+        unsafe storage[first &+ count] = IOVector(base: buffer.baseAddress, length: UInt(buffer.count))
         count &+= 1
         totalBytes &+= UInt64(buffer.count)
     }
@@ -56,37 +59,34 @@ public import LinuxCalls
     public mutating func removeFirst(bytes: UInt64) {
         var left = min(bytes, totalBytes)
         totalBytes &-= left
-        var first = 0
-        // SAFETY: indexes stay below `count`.
-        while left > 0, first < count {
+        // SAFETY: indexes stay among the filled ones, and so do the addresses.
+        while left > 0, count > 0 {
             let length = unsafe UInt64(storage[first].length)
             if length > left {
-                unsafe storage[first].base += Int(left)
-                unsafe storage[first].length -= UInt(left)
+                unsafe storage[first].base += Int(truncatingIfNeeded: left)
+                unsafe storage[first].length &-= UInt(truncatingIfNeeded: left)
                 break
             }
-            left -= length
-            first += 1
-        }
-        if first > 0 {
-            for index in first..<count { unsafe storage[index - first] = storage[index] }
-            count -= first
+            left &-= length
+            first &+= 1
+            count &-= 1
         }
     }
 
     /// Keeps only the first `bytes` bytes.
     public mutating func truncate(toBytes bytes: UInt64) {
+        if bytes >= totalBytes { return }
         var left = bytes
         var index = 0
-        // SAFETY: indexes stay below `count`.
+        // SAFETY: indexes stay among the filled ones.
         while index < count, left > 0 {
-            let length = unsafe UInt64(storage[index].length)
-            if length > left { unsafe storage[index].length = UInt(left) }
-            left -= min(length, left)
-            index += 1
+            let length = unsafe UInt64(storage[first &+ index].length)
+            if length > left { unsafe storage[first &+ index].length = UInt(truncatingIfNeeded: left) }
+            left &-= min(length, left)
+            index &+= 1
         }
         count = index
-        totalBytes = min(totalBytes, bytes)
+        totalBytes = bytes
     }
 
     /// Calls `body` with the filled vectors.
@@ -94,6 +94,6 @@ public import LinuxCalls
     public borrowing func withVectors<R, E>(
         _ body: (UnsafeBufferPointer<IOVector>) throws(E) -> R
     ) throws(E) -> R {
-        unsafe try body(UnsafeBufferPointer(rebasing: storage[..<count]))
+        unsafe try body(UnsafeBufferPointer(rebasing: storage[first..<first &+ count]))
     }
 }

@@ -18,4 +18,10 @@ public enum QueueError: Error, Equatable, Sendable {
     case invalidIndirectTable
     /// A device-readable buffer comes after a device-writable one.
     case readableAfterWritable
+    /// A chain holds more than 2^32 bytes.
+    case tooManyBytes
+    /// A buffer is to be written where this queue's buffers are read, or the other way round.
+    case unexpectedDirection
+    /// A queue that the device cannot serve without was not made ready.
+    case queueNotReady
 }

@@ -1,0 +1,52 @@
+import CLinux
+import LinuxCalls
+
+/// Copies between the listed bytes and this process: headers, and answers too small for a system call.
+extension IOVectorList {
+    /// Copies the first bytes out and drops them from the list.
+    ///
+    /// - Returns: how many bytes were copied: `buffer.count`, or fewer when the list is shorter.
+    public mutating func removeFirst(copyingInto buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let wanted = min(UInt64(buffer.count), totalBytes)
+        var done: UInt64 = 0
+        while done < wanted, count > 0 {
+            // SAFETY: the vector is a checked range; the destination has room for `wanted` bytes.
+            let vector = unsafe storage[first]
+            let part = min(UInt64(unsafe vector.length), wanted &- done)
+            if let source = unsafe vector.base, let destination = buffer.baseAddress {
+                unsafe (destination + Int(truncatingIfNeeded: done))
+                    .copyMemory(from: source, byteCount: Int(truncatingIfNeeded: part))
+            }
+            removeFirst(bytes: part)
+            done &+= part
+        }
+        return Int(truncatingIfNeeded: done)
+    }
+
+    /// Copies bytes in, `offset` bytes behind the beginning; the list stays as it is.
+    ///
+    /// - Returns: how many bytes were copied: `buffer.count`, or fewer when the list ends before.
+    @discardableResult
+    public borrowing func copyIn(_ buffer: UnsafeRawBufferPointer, atByte offset: UInt64 = 0) -> Int {
+        var skip = offset
+        var done = 0
+        var index = first
+        while index < first &+ count, done < buffer.count {
+            // SAFETY: the vector is a checked range; the source is the caller's own.
+            let vector = unsafe storage[index]
+            index &+= 1
+            let length = unsafe UInt64(vector.length)
+            if skip >= length {
+                skip &-= length
+                continue
+            }
+            let part = min(Int(truncatingIfNeeded: length &- skip), buffer.count &- done)
+            if let base = unsafe vector.base, let source = buffer.baseAddress {
+                unsafe (base + Int(truncatingIfNeeded: skip)).copyMemory(from: source + done, byteCount: part)
+            }
+            skip = 0
+            done &+= part
+        }
+        return done
+    }
+}
