@@ -23,5 +23,9 @@ let package = Package(
             name: "swiftlet-agent",
             dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
+        .testTarget(
+            name: "AgentProtocolTests",
+            dependencies: ["AgentProtocol", .product(name: "WireFormats", package: "Monitor")],
+            swiftSettings: settings),
     ]
 )

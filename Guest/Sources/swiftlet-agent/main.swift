@@ -1,1 +1,2 @@
+import AgentProtocol
 import LinuxCalls

@@ -1,0 +1,159 @@
+import WireFormats
+
+/// What the agent tells the host.
+public enum AgentMessage: FramedMessage {
+    /// The first frame on every control connection, unasked.
+    case hello(Hello)
+    case configured
+    /// The command runs; its process identifier in the guest.
+    case started(processIdentifier: UInt32)
+    /// The command ended. Its streams may still hold bytes, up to their end of file.
+    case exited(ExitStatus)
+    case fileStatus(FileStatus)
+    case pong
+    /// The socket of a relay exists.
+    case listening
+    /// A relay reached the other side; raw bytes follow.
+    case connected
+    /// The request with this frame's id was not carried out.
+    case failure(Failure)
+
+    public static var payloadLimit: Int { Limits.agentPayloadBytes }
+
+    public var type: UInt16 {
+        switch self {
+        case .hello: 129
+        case .configured: 130
+        case .started: 131
+        case .exited: 132
+        case .fileStatus: 133
+        case .pong: 134
+        case .listening: 135
+        case .connected: 136
+        case .failure: 137
+        }
+    }
+
+    public func encodePayload(into writer: inout LittleEndianWriter) {
+        switch self {
+        case .hello(let hello):
+            writer.write(hello.agentVersion)
+            writer.write(hello.kernelRelease)
+            writer.write(hello.capabilities.rawValue)
+            writer.write(hello.uptimeNanoseconds)
+        case .configured, .pong, .listening, .connected: break
+        case .started(let identifier): writer.write(identifier)
+        case .exited(.exited(let status)):
+            writer.write(UInt8(0))
+            writer.write(status)
+        case .exited(.signalled(let signal)):
+            writer.write(UInt8(1))
+            writer.write(signal)
+        case .fileStatus(let status):
+            writer.write(status.mode)
+            writer.write(status.userID)
+            writer.write(status.groupID)
+            writer.write(status.sizeBytes)
+            writer.write(status.modifiedNanoseconds)
+        case .failure(let failure): failure.encode(into: &writer)
+        }
+    }
+
+    public init(type: UInt16, payload: [UInt8]) throws(ProtocolError) {
+        var reader = MessageReader(payload)
+        switch type {
+        case 129:
+            self = .hello(
+                Hello(
+                    agentVersion: try reader.string(.agentVersion, atMost: Limits.versionBytes),
+                    kernelRelease: try reader.string(.kernelRelease, atMost: Limits.versionBytes),
+                    capabilities: Hello.Capabilities(rawValue: try reader.integer()),
+                    uptimeNanoseconds: try reader.integer()))
+        case 130: self = .configured
+        case 131: self = .started(processIdentifier: try reader.integer())
+        case 132:
+            switch try reader.integer(UInt8.self) {
+            case 0: self = .exited(.exited(try reader.integer()))
+            case 1: self = .exited(.signalled(try reader.integer()))
+            default: throw .outOfBounds(.exitKind)
+            }
+        case 133:
+            self = .fileStatus(
+                FileStatus(
+                    mode: try reader.integer(), userID: try reader.integer(), groupID: try reader.integer(),
+                    sizeBytes: try reader.integer(), modifiedNanoseconds: try reader.integer()))
+        case 134: self = .pong
+        case 135: self = .listening
+        case 136: self = .connected
+        case 137: self = .failure(try Failure(from: &reader))
+        default: throw .unknownMessage(type)
+        }
+        try reader.finish()
+    }
+}
+
+/// Who answers.
+public struct Hello: Equatable, Sendable {
+    public struct Capabilities: OptionSet, Sendable {
+        public let rawValue: UInt64
+        public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+        /// A guest that `configure` has not reached yet.
+        public static let awaitsConfiguration = Capabilities(rawValue: 1 << 0)
+        /// The emulated host and not a guest.
+        public static let isHost = Capabilities(rawValue: 1 << 1)
+    }
+
+    public var agentVersion: ByteString
+    /// As `uname -r` prints it.
+    public var kernelRelease: ByteString
+    /// Bits that are not known are to be ignored.
+    public var capabilities: Capabilities
+    /// Since the kernel started, when this message was written.
+    public var uptimeNanoseconds: UInt64
+
+    public init(
+        agentVersion: ByteString, kernelRelease: ByteString, capabilities: Capabilities, uptimeNanoseconds: UInt64
+    ) {
+        self.agentVersion = agentVersion
+        self.kernelRelease = kernelRelease
+        self.capabilities = capabilities
+        self.uptimeNanoseconds = uptimeNanoseconds
+    }
+}
+
+/// How a process ended.
+public enum ExitStatus: Equatable, Sendable {
+    case exited(UInt8)
+    case signalled(UInt8)
+
+    /// As a shell reports it: the status, or 128 and the signal.
+    public var shellStatus: UInt8 {
+        switch self {
+        case .exited(let status): status
+        case .signalled(let signal): 128 | signal
+        }
+    }
+}
+
+/// What `status` asks for.
+public struct FileStatus: Equatable, Sendable {
+    /// Type and permissions, as `st_mode` has them.
+    public var mode: UInt32
+    public var userID: UInt32
+    public var groupID: UInt32
+    public var sizeBytes: UInt64
+    /// Since 1970; two's complement.
+    public var modifiedNanoseconds: UInt64
+
+    public init(mode: UInt32, userID: UInt32, groupID: UInt32, sizeBytes: UInt64, modifiedNanoseconds: UInt64) {
+        self.mode = mode
+        self.userID = userID
+        self.groupID = groupID
+        self.sizeBytes = sizeBytes
+        self.modifiedNanoseconds = modifiedNanoseconds
+    }
+
+    /// Source: Linux `S_IFMT`, `S_IFDIR`.
+    public var isDirectory: Bool { mode & 0o170000 == 0o040000 }
+}

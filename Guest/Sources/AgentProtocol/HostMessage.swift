@@ -1,0 +1,121 @@
+import WireFormats
+
+/// What the host tells the agent.
+public enum HostMessage: FramedMessage {
+    /// Answered by `configured` or `failure`. `Start` may follow without waiting: it is refused if this one fails.
+    case configure(Configuration)
+    /// Answered by `started` and later `exited`, or by `failure`. The frame's id becomes the process's number, which must
+    /// not be that of a process running on this connection.
+    case start(Start)
+    /// To the process that the frame's id names; not answered unless it fails.
+    case signal(Signal)
+    /// The new size of a process's terminal; not answered unless it fails.
+    case resize(TerminalSize)
+    /// Answered by `fileStatus` or `failure`. A symbolic link is followed.
+    case status(path: ByteString)
+    /// Ends the guest; not answered, the connection ends.
+    case powerOff(PowerOff)
+    /// Answered by `pong`.
+    case ping
+    /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
+    case relay(Relay)
+
+    public static var payloadLimit: Int { Limits.hostPayloadBytes }
+
+    public var type: UInt16 {
+        switch self {
+        case .configure: 1
+        case .start: 2
+        case .signal: 3
+        case .resize: 4
+        case .status: 5
+        case .powerOff: 6
+        case .ping: 7
+        case .relay: 8
+        }
+    }
+
+    public func encodePayload(into writer: inout LittleEndianWriter) {
+        switch self {
+        case .configure(let configuration): configuration.encode(into: &writer)
+        case .start(let start): start.encode(into: &writer)
+        case .signal(let signal):
+            writer.write(signal.number)
+            writer.write(UInt8(signal.reachesGroup ? 1 : 0))
+        case .resize(let size): size.encode(into: &writer)
+        case .status(let path): writer.write(path)
+        case .powerOff(let request):
+            writer.write(request.mode.rawValue)
+            writer.write(request.graceMilliseconds)
+        case .ping: break
+        case .relay(.dial(let path)):
+            writer.write(UInt8(1))
+            writer.write(path)
+        case .relay(.accept(let path)):
+            writer.write(UInt8(2))
+            writer.write(path)
+        }
+    }
+
+    public init(type: UInt16, payload: [UInt8]) throws(ProtocolError) {
+        var reader = MessageReader(payload)
+        switch type {
+        case 1: self = .configure(try Configuration(from: &reader))
+        case 2: self = .start(try Start(from: &reader))
+        case 3:
+            let number = try reader.integer(UInt8.self)
+            guard (1...Limits.signal).contains(number) else { throw .outOfBounds(.signal) }
+            self = .signal(Signal(number, reachesGroup: try reader.boolean()))
+        case 4: self = .resize(try TerminalSize(from: &reader))
+        case 5: self = .status(path: try reader.absolutePath())
+        case 6:
+            guard let mode = PowerOff.Mode(rawValue: try reader.integer()) else { throw .outOfBounds(.powerOffMode) }
+            self = .powerOff(PowerOff(mode, graceMilliseconds: try reader.integer()))
+        case 7: self = .ping
+        case 8:
+            switch try reader.integer(UInt8.self) {
+            case 1: self = .relay(.dial(path: try reader.absolutePath()))
+            case 2: self = .relay(.accept(path: try reader.absolutePath()))
+            default: throw .outOfBounds(.kind)
+            }
+        default: throw .unknownMessage(type)
+        }
+        try reader.finish()
+    }
+}
+
+/// A signal for a process.
+public struct Signal: Equatable, Sendable {
+    /// 1 to 64, as the guest's architecture numbers them.
+    public var number: UInt8
+    /// Whether every process of the command's process group gets it, and not the command alone.
+    public var reachesGroup: Bool
+
+    public init(_ number: UInt8, reachesGroup: Bool = false) {
+        self.number = number
+        self.reachesGroup = reachesGroup
+    }
+}
+
+/// How the guest ends.
+public struct PowerOff: Equatable, Sendable {
+    public enum Mode: UInt8, Sendable { case powerOff = 0, restart = 1 }
+
+    public var mode: Mode
+    /// How long processes have between SIGTERM and SIGKILL; zero kills them at once.
+    public var graceMilliseconds: UInt32
+
+    public init(_ mode: Mode = .powerOff, graceMilliseconds: UInt32 = 0) {
+        self.mode = mode
+        self.graceMilliseconds = graceMilliseconds
+    }
+}
+
+/// What a relay connection reaches, in the file system that the agent sees.
+public enum Relay: Equatable, Sendable {
+    /// Connects to the Unix socket at `path`; `connected`, then raw bytes.
+    case dial(path: ByteString)
+    /// Takes one connection from the Unix socket at `path`, which the first such relay makes and the end of the last one
+    /// removes: `listening` at once, `connected` when somebody came, then raw bytes.
+    case accept(path: ByteString)
+}

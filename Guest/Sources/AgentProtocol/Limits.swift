@@ -1,0 +1,42 @@
+/// The bounds of every field: what a reader refuses, and what a writer must not exceed.
+public enum Limits {
+    /// Payload of a frame towards the agent. A command line with its environment is the largest.
+    public static let hostPayloadBytes = 1 << 20
+    /// Payload of a frame from the agent.
+    public static let agentPayloadBytes = 16 << 10
+    /// Payload of a frame while files are copied.
+    public static let transferPayloadBytes = 72 << 10
+    /// File contents in one frame.
+    public static let transferDataBytes = 64 << 10
+
+    public static let arguments = 4096
+    /// Source: Linux `MAX_ARG_STRLEN` (131,072 with the terminating zero).
+    public static let argumentBytes = 131_071
+    public static let variables = 4096
+    public static let userBytes = 256
+    public static let groups = 64
+    /// Source: Linux `PATH_MAX` (4,096 with the terminating zero).
+    public static let pathBytes = 4095
+    /// Source: Linux `NAME_MAX`.
+    public static let nameBytes = 255
+    /// Source: Linux `HOST_NAME_MAX`.
+    public static let hostNameBytes = 64
+    public static let mountOptionBytes = 1024
+    public static let fileSystemBytes = 32
+    public static let mounts = 64
+    public static let interfaces = 16
+    /// Source: Linux `IFNAMSIZ` (16 with the terminating zero).
+    public static let interfaceNameBytes = 15
+    public static let addressesPerInterface = 16
+    public static let routesPerInterface = 64
+    public static let nameServers = 8
+    public static let searchDomains = 16
+    /// Source: RFC 1035 §2.3.4.
+    public static let domainBytes = 253
+    public static let hostEntries = 256
+    public static let seedBytes = 256
+    public static let versionBytes = 64
+    public static let failureTextBytes = 1024
+    /// Source: Linux `_NSIG`.
+    public static let signal: UInt8 = 64
+}

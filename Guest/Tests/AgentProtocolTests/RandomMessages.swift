@@ -1,0 +1,118 @@
+@testable import AgentProtocol
+
+/// Valid messages of every kind, chosen at random.
+extension SeededGenerator {
+    mutating func text(_ range: ClosedRange<Int> = 0...20) -> ByteString {
+        ByteString((0..<range.lowerBound + below(range.count)).map { _ in UInt8(1 + below(255)) })
+    }
+
+    mutating func word(_ range: ClosedRange<Int> = 1...15) -> ByteString {
+        ByteString((0..<range.lowerBound + below(range.count)).map { _ in UInt8(0x61 + below(26)) })
+    }
+
+    mutating func path() -> ByteString { "/" + text() }
+
+    mutating func address(_ family: IPAddress.Family? = nil) -> IPAddress {
+        let isV4 = family.map { $0 == .v4 } ?? boolean()
+        return IPAddress(networkOrder: bytes(isV4 ? 4 : 16)) ?? IPAddress(v4: 0, 0, 0, 0)
+    }
+
+    mutating func failure() -> Failure { Failure(.rootFileSystem, systemError: integer(), text: text()) }
+
+    mutating func configuration() -> Configuration {
+        var configuration = Configuration()
+        configuration.hostName = boolean() ? word() : ""
+        if boolean() {
+            let overlays: [Overlay] = [
+                .none, .memory(bytes: integer()), .disk(device: path(), fileSystem: word()),
+            ]
+            configuration.root = RootFileSystem(
+                source: text(1...20), fileSystem: word(), options: text(), isReadOnly: boolean(),
+                overlay: overlays[below(3)])
+        }
+        configuration.standardMounts = StandardMounts(rawValue: integer() & StandardMounts.known)
+        configuration.mounts = list(atMost: 3) {
+            Mount(
+                source: $0.text(), target: $0.path(), fileSystem: $0.word(), options: $0.text(),
+                flags: Mount.Flags(rawValue: $0.integer() & Mount.Flags.known))
+        }
+        configuration.interfaces = list(atMost: 3) { generator in
+            Interface(
+                name: generator.word(), maximumTransmissionUnit: generator.integer(),
+                addresses: generator.list(atMost: 3) {
+                    let address = $0.address()
+                    return .init(address, prefixLength: UInt8($0.below(Int(address.bitWidth) + 1)))
+                },
+                routes: generator.list(atMost: 3) {
+                    let destination = $0.address()
+                    return .init(
+                        to: destination, prefixLength: UInt8($0.below(Int(destination.bitWidth) + 1)),
+                        via: $0.boolean() ? $0.address(destination.family) : nil)
+                })
+        }
+        configuration.writesNameFiles = boolean()
+        configuration.nameServers = list(atMost: 3) { $0.address() }
+        configuration.searchDomains = list(atMost: 3) { $0.word() }
+        configuration.hostEntries = list(atMost: 3) { HostEntry($0.address(), $0.word()) }
+        configuration.realTimeNanoseconds = integer()
+        configuration.seed = bytes(below(Limits.seedBytes + 1))
+        return configuration
+    }
+
+    mutating func start() -> Start {
+        Start(
+            arguments: [text(1...20)] + list(atMost: 4) { $0.text() },
+            environment: list(atMost: 4) { $0.text(1...20) }, user: text(),
+            supplementaryGroups: list(atMost: 3) { $0.text(1...8) }, workingDirectory: boolean() ? "" : path(),
+            streams: boolean()
+                ? .terminal(size()) : .pipes(input: boolean(), output: boolean(), error: boolean()),
+            streamOrigin: boolean() ? .agent : .host, token: Token(first: integer(), second: integer()),
+            outlivesConnection: boolean())
+    }
+
+    mutating func size() -> TerminalSize {
+        TerminalSize(rows: integer(), columns: integer(), widthPixels: integer(), heightPixels: integer())
+    }
+
+    mutating func hostMessages() -> [HostMessage] {
+        [
+            .configure(configuration()), .start(start()),
+            .signal(Signal(UInt8(1 + below(64)), reachesGroup: boolean())),
+            .resize(size()), .status(path: path()),
+            .powerOff(PowerOff(boolean() ? .powerOff : .restart, graceMilliseconds: integer())), .ping,
+            .relay(.dial(path: path())), .relay(.accept(path: path())),
+        ]
+    }
+
+    mutating func agentMessages() -> [AgentMessage] {
+        [
+            .hello(
+                Hello(
+                    agentVersion: text(), kernelRelease: text(), capabilities: .init(rawValue: integer()),
+                    uptimeNanoseconds: integer())),
+            .configured, .started(processIdentifier: integer()), .exited(.exited(integer())),
+            .exited(.signalled(integer())),
+            .fileStatus(
+                FileStatus(
+                    mode: integer(), userID: integer(), groupID: integer(), sizeBytes: integer(),
+                    modifiedNanoseconds: integer())),
+            .pong, .listening, .connected, .failure(failure()),
+        ]
+    }
+
+    mutating func transferMessages() -> [TransferMessage] {
+        let kinds: [TransferEntry.Kind] = [
+            .regular(sizeBytes: integer()), .directory, .symbolicLink(target: text(1...9)),
+        ]
+        return kinds.map {
+            .entry(
+                TransferEntry(
+                    $0, path: boolean() ? "" : word() + "/" + word(), permissions: integer() & 0o7777,
+                    userID: integer(), groupID: integer(), modifiedNanoseconds: integer()))
+        } + [
+            .copyIn(CopyIn(destination: path(), name: boolean() ? "" : word(), keepsOwner: boolean())),
+            .copyOut(path: path()), .data(bytes(below(100))), .end, .finished(entries: integer(), bytes: integer()),
+            .failure(failure()),
+        ]
+    }
+}
