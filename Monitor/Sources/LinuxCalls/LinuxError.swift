@@ -48,3 +48,10 @@ extension LinuxError: CustomStringConvertible {
         }
     }
 }
+
+extension LinuxError {
+    /// EAGAIN: nothing to read, or no room to write, at the moment.
+    public static let tryAgain = LinuxError(EAGAIN)
+    /// EINTR: a signal came.
+    public static let interrupted = LinuxError(EINTR)
+}

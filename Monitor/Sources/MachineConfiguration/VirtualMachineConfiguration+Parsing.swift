@@ -1,0 +1,101 @@
+import WireFormats
+
+extension VirtualMachineConfiguration {
+    /// Reads a configuration file's content.
+    public static func parse(_ bytes: [UInt8]) throws(ConfigurationError) -> VirtualMachineConfiguration {
+        let document: JSONValue
+        do throws(JSONError) { document = try JSONParser.parse(bytes) } catch { throw .syntax(error) }
+        let reader = try ObjectReader(
+            document, path: "",
+            known: [
+                "boot-source", "machine-config", "drives", "network-interfaces", "vsock", "balloon", "entropy",
+                "console", "lifeline",
+            ])
+        guard let boot = reader.value("boot-source") else {
+            throw .missing(field: "boot-source", wanted: "an object with kernel_image_path")
+        }
+        guard let machine = reader.value("machine-config") else {
+            throw .missing(field: "machine-config", wanted: "an object with vcpu_count and mem_size_mib")
+        }
+        let (processors, memory) = try parseMachine(machine)
+        var configuration = VirtualMachineConfiguration(
+            bootSource: try BootSource(boot), virtualCPUCount: processors, memoryMebibytes: memory)
+        for (index, drive) in try reader.list("drives").enumerated() {
+            configuration.drives.append(try Drive(drive, path: "drives[\(index)]"))
+        }
+        for (index, interface) in try reader.list("network-interfaces").enumerated() {
+            configuration.networkInterfaces.append(
+                try NetworkInterface(interface, path: "network-interfaces[\(index)]"))
+        }
+        if let vsock = reader.value("vsock") { configuration.vsock = try Vsock(vsock) }
+        if let balloon = reader.value("balloon") {
+            configuration.balloon = try Balloon(balloon, memoryMebibytes: memory)
+        }
+        if let entropy = reader.value("entropy") {
+            let entropy = try ObjectReader(entropy, path: "entropy", known: ["rate_limiter"])
+            try entropy.refuse("rate_limiter", reason: notLimitedYet)
+            configuration.hasEntropyDevice = true
+        }
+        if let console = reader.value("console") { configuration.console = try Console(console) }
+        if let lifeline = reader.value("lifeline") {
+            let lifeline = try ObjectReader(lifeline, path: "lifeline", known: ["descriptor"])
+            configuration.lifelineDescriptor = Int32(try lifeline.requiredInteger("descriptor", descriptorRange))
+        }
+        try configuration.checkWhole()
+        return configuration
+    }
+
+    private static func parseMachine(_ value: JSONValue) throws(ConfigurationError) -> (UInt32, UInt64) {
+        let reader = try ObjectReader(
+            value, path: "machine-config",
+            known: ["vcpu_count", "mem_size_mib", "smt", "track_dirty_pages", "huge_pages", "cpu_template"])
+        try reader.only("smt", .boolean(false), reason: "processors are given as cores of one thread")
+        try reader.only("track_dirty_pages", .boolean(false), reason: "this version makes no snapshots")
+        try reader.only("huge_pages", .string("None"), reason: "this version uses the host's ordinary pages")
+        try reader.only("cpu_template", .string("None"), reason: "the guest sees the host's processor")
+        return (
+            UInt32(try reader.requiredInteger("vcpu_count", virtualCPURange)),
+            UInt64(try reader.requiredInteger("mem_size_mib", memoryMebibytesRange))
+        )
+    }
+
+    /// What no field can know alone.
+    private func checkWhole() throws(ConfigurationError) {
+        var names: [String] = []
+        for (index, drive) in drives.enumerated() {
+            if names.contains(drive.id) {
+                throw .invalid(
+                    field: "drives[\(index)].drive_id", found: "\"\(drive.id)\" a second time",
+                    wanted: "a name of its own for each drive")
+            }
+            names.append(drive.id)
+        }
+        names = []
+        for (index, interface) in networkInterfaces.enumerated() {
+            if names.contains(interface.id) {
+                throw .invalid(
+                    field: "network-interfaces[\(index)].iface_id", found: "\"\(interface.id)\" a second time",
+                    wanted: "a name of its own for each interface")
+            }
+            names.append(interface.id)
+        }
+        var roots = 0
+        for drive in drives where drive.isRootDevice { roots += 1 }
+        if roots > 1 {
+            throw .invalid(field: "drives", found: "\(roots) root devices", wanted: "at most one is_root_device")
+        }
+        if deviceCount > Self.maximumDevices {
+            throw .invalid(
+                field: "the configuration", found: "\(deviceCount) devices",
+                wanted: "at most \(Self.maximumDevices) drives, interfaces and other devices together")
+        }
+    }
+
+    private var deviceCount: Int {
+        drives.count + networkInterfaces.count + (vsock == nil ? 0 : 1) + (balloon == nil ? 0 : 1)
+            + (hasEntropyDevice ? 1 : 0)
+    }
+}
+
+let notLimitedYet = "this version does not limit rates"
+let descriptorRange: ClosedRange<Int64> = 0...1_048_575

@@ -1,0 +1,157 @@
+import WireFormats
+
+extension VirtualMachineConfiguration.BootSource {
+    init(_ value: JSONValue) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: "boot-source",
+            known: ["kernel_image_path", "boot_args", "initrd_path", "initrd_paths", "boot_protocol"])
+        let kernel = try reader.requiredText("kernel_image_path", wanted: "the path of a kernel (vmlinux or bzImage)")
+        var initrds: [String] = []
+        if let path = try reader.text("initrd_path") { initrds.append(path) }
+        for (index, element) in try reader.list("initrd_paths").enumerated() {
+            guard case .string(let path) = element else {
+                throw .invalid(
+                    field: "boot-source.initrd_paths[\(index)]", found: element.described, wanted: "a path")
+            }
+            initrds.append(path)
+        }
+        let bootProtocol: BootProtocol
+        switch try reader.text("boot_protocol") {
+        case nil, "auto": bootProtocol = .automatic
+        case "linux64": bootProtocol = .linux64
+        case "pvh": bootProtocol = .pvh
+        default: throw reader.invalid("boot_protocol", wanted: "\"auto\", \"linux64\" or \"pvh\"")
+        }
+        self.init(
+            kernelImagePath: kernel, bootArguments: try reader.text("boot_args") ?? "", initrdPaths: initrds,
+            bootProtocol: bootProtocol)
+    }
+}
+
+extension VirtualMachineConfiguration.Drive {
+    init(_ value: JSONValue, path: String) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: path,
+            known: [
+                "drive_id", "path_on_host", "is_root_device", "is_read_only", "partuuid", "cache_type", "io_engine",
+                "rate_limiter", "socket",
+            ])
+        try reader.refuse("rate_limiter", reason: notLimitedYet)
+        try reader.refuse("socket", reason: "vhost-user drives are not served")
+        self.init(
+            id: try reader.identifier("drive_id"),
+            pathOnHost: try reader.requiredText("path_on_host", wanted: "the path of a file or block device"))
+        isRootDevice = try reader.boolean("is_root_device") ?? false
+        isReadOnly = try reader.boolean("is_read_only") ?? false
+        partitionUUID = try reader.text("partuuid")
+        switch try reader.text("cache_type") {
+        case nil, "Unsafe": cacheType = .unsafe
+        case "Writeback": cacheType = .writeback
+        default: throw reader.invalid("cache_type", wanted: "\"Unsafe\" or \"Writeback\"")
+        }
+        switch try reader.text("io_engine") {
+        case nil: ioEngine = .automatic
+        case "Sync": ioEngine = .synchronous
+        case "Async": ioEngine = .asynchronous
+        default: throw reader.invalid("io_engine", wanted: "\"Sync\" or \"Async\"")
+        }
+    }
+}
+
+extension VirtualMachineConfiguration.NetworkInterface {
+    init(_ value: JSONValue, path: String) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: path,
+            known: ["iface_id", "host_dev_name", "guest_mac", "mtu", "rx_rate_limiter", "tx_rate_limiter"])
+        try reader.refuse("rx_rate_limiter", reason: notLimitedYet)
+        try reader.refuse("tx_rate_limiter", reason: notLimitedYet)
+        self.init(
+            id: try reader.identifier("iface_id"),
+            hostDeviceName: try reader.requiredText("host_dev_name", wanted: "the name of a TAP device"))
+        // IFNAMSIZ is 16 with its final zero.
+        if hostDeviceName.utf8.count > 15 {
+            throw reader.invalid("host_dev_name", wanted: "the name of a TAP device, at most 15 bytes")
+        }
+        if let text = try reader.text("guest_mac") {
+            guard let address = Self.parseMAC(text) else {
+                throw reader.invalid("guest_mac", wanted: "an address such as \"06:00:ac:10:00:02\", not a group's")
+            }
+            guestMAC = address
+        }
+        if let value = try reader.integer("mtu", 68...65_535) { mtu = UInt16(value) }
+    }
+
+    /// Six pairs of hexadecimal digits with colons between; group addresses (lowest bit of the first byte) will not do.
+    private static func parseMAC(_ text: String) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        for part in text.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false) {
+            guard part.count == 2, let byte = UInt8(Substring(part), radix: 16) else { return nil }
+            bytes.append(byte)
+        }
+        guard bytes.count == 6, bytes[0] & 1 == 0 else { return nil }
+        return bytes
+    }
+}
+
+extension VirtualMachineConfiguration.Vsock {
+    init(_ value: JSONValue) throws(ConfigurationError) {
+        let reader = try ObjectReader(value, path: "vsock", known: ["guest_cid", "uds_path", "vsock_id"])
+        let cid = try reader.requiredInteger("guest_cid", 3...0xffff_fffe)
+        let path = try reader.requiredText("uds_path", wanted: "the path of a Unix socket to be made")
+        // sun_path holds 108 bytes with its final zero; `_` and a port of up to ten digits are appended to it.
+        if path.utf8.count > 96 { throw reader.invalid("uds_path", wanted: "a path of at most 96 bytes") }
+        self.init(guestCID: UInt32(cid), udsPath: path)
+    }
+}
+
+extension VirtualMachineConfiguration.Balloon {
+    init(_ value: JSONValue, memoryMebibytes: UInt64) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: "balloon",
+            known: [
+                "amount_mib", "deflate_on_oom", "stats_polling_interval_s", "free_page_hinting",
+                "free_page_reporting",
+            ])
+        try reader.only("free_page_hinting", .boolean(false), reason: "free pages are reported, not hinted")
+        guard let isDeflating = try reader.boolean("deflate_on_oom") else {
+            throw .missing(field: "balloon.deflate_on_oom", wanted: "true or false")
+        }
+        self.init(
+            amountMebibytes: UInt32(try reader.requiredInteger("amount_mib", 0...Int64(memoryMebibytes))),
+            isDeflatingOnOutOfMemory: isDeflating)
+        statisticsIntervalSeconds = UInt32(try reader.integer("stats_polling_interval_s", 0...65_535) ?? 0)
+        isReportingFreePages = try reader.boolean("free_page_reporting") ?? false
+    }
+}
+
+extension VirtualMachineConfiguration.Console {
+    init(_ value: JSONValue) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: "console", known: ["enabled", "input_descriptor", "output_descriptor"])
+        self.init()
+        isEnabled = try reader.boolean("enabled") ?? true
+        // -1 stands for no input at all.
+        if let input = try reader.integer("input_descriptor", -1...descriptorRange.upperBound) {
+            inputDescriptor = input < 0 ? nil : Int32(input)
+        }
+        if let output = try reader.integer("output_descriptor", descriptorRange) { outputDescriptor = Int32(output) }
+    }
+}
+
+extension ObjectReader {
+    /// An identifier: ASCII letters, digits and underscores.
+    func identifier(_ name: String) throws(ConfigurationError) -> String {
+        let wanted = "a name of letters, digits and underscores, at most 64"
+        let text = try requiredText(name, wanted: wanted)
+        let isValid = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        guard isValid, text.utf8.count <= 64 else { throw invalid(name, wanted: wanted) }
+        return text
+    }
+}

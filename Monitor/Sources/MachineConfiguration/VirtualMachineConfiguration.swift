@@ -1,0 +1,119 @@
+/// A whole machine, as its configuration file describes it: Firecracker's `FullVmConfiguration`, and ours.
+///
+/// Trust: written by the user or by `swiftlet`. Every value here lies within the bounds that its field documents; whether
+/// the files exist is found out when the machine is built.
+public struct VirtualMachineConfiguration: Equatable, Sendable {
+    public static let virtualCPURange: ClosedRange<Int64> = 1...32
+    /// 16 MiB holds a small kernel; 512 GiB is what the page tables at start map and more than a test ever had.
+    public static let memoryMebibytesRange: ClosedRange<Int64> = 16...524_288
+    /// As many virtio devices as there are interrupt lines for them.
+    public static let maximumDevices = 19
+
+    public var bootSource: BootSource
+    public var virtualCPUCount: UInt32
+    public var memoryMebibytes: UInt64
+    public var drives: [Drive] = []
+    public var networkInterfaces: [NetworkInterface] = []
+    public var vsock: Vsock?
+    public var balloon: Balloon?
+    public var hasEntropyDevice = false
+    public var console = Console()
+    /// A descriptor of the process: when its other end closes, the machine ends.
+    public var lifelineDescriptor: Int32?
+
+    public init(bootSource: BootSource, virtualCPUCount: UInt32, memoryMebibytes: UInt64) {
+        self.bootSource = bootSource
+        self.virtualCPUCount = virtualCPUCount
+        self.memoryMebibytes = memoryMebibytes
+    }
+
+    public struct BootSource: Equatable, Sendable {
+        public enum BootProtocol: Equatable, Sendable { case automatic, linux64, pvh }
+
+        public var kernelImagePath: String
+        public var bootArguments: String
+        /// Concatenated in this order, each padded to four bytes.
+        public var initrdPaths: [String]
+        public var bootProtocol: BootProtocol
+
+        public init(
+            kernelImagePath: String, bootArguments: String = "", initrdPaths: [String] = [],
+            bootProtocol: BootProtocol = .automatic
+        ) {
+            self.kernelImagePath = kernelImagePath
+            self.bootArguments = bootArguments
+            self.initrdPaths = initrdPaths
+            self.bootProtocol = bootProtocol
+        }
+    }
+
+    public struct Drive: Equatable, Sendable {
+        public enum CacheType: Equatable, Sendable {
+            /// The guest is not offered to flush.
+            case unsafe
+            /// A flush of the guest reaches the host's disk before it is answered.
+            case writeback
+        }
+        public enum IOEngine: Equatable, Sendable { case automatic, synchronous, asynchronous }
+
+        public var id: String
+        public var pathOnHost: String
+        public var isRootDevice = false
+        public var isReadOnly = false
+        public var partitionUUID: String?
+        public var cacheType = CacheType.unsafe
+        public var ioEngine = IOEngine.automatic
+
+        public init(id: String, pathOnHost: String) {
+            self.id = id
+            self.pathOnHost = pathOnHost
+        }
+    }
+
+    public struct NetworkInterface: Equatable, Sendable {
+        public var id: String
+        public var hostDeviceName: String
+        /// Six bytes; nil lets the device choose.
+        public var guestMAC: [UInt8]?
+        public var mtu: UInt16?
+
+        public init(id: String, hostDeviceName: String) {
+            self.id = id
+            self.hostDeviceName = hostDeviceName
+        }
+    }
+
+    public struct Vsock: Equatable, Sendable {
+        /// At least 3.
+        public var guestCID: UInt32
+        public var udsPath: String
+
+        public init(guestCID: UInt32, udsPath: String) {
+            self.guestCID = guestCID
+            self.udsPath = udsPath
+        }
+    }
+
+    public struct Balloon: Equatable, Sendable {
+        public var amountMebibytes: UInt32
+        public var isDeflatingOnOutOfMemory: Bool
+        /// Zero: no statistics.
+        public var statisticsIntervalSeconds: UInt32 = 0
+        public var isReportingFreePages = false
+
+        public init(amountMebibytes: UInt32, isDeflatingOnOutOfMemory: Bool) {
+            self.amountMebibytes = amountMebibytes
+            self.isDeflatingOnOutOfMemory = isDeflatingOnOutOfMemory
+        }
+    }
+
+    /// The serial port's two ends on the host.
+    public struct Console: Equatable, Sendable {
+        public var isEnabled = true
+        /// Nil: nothing is ever typed.
+        public var inputDescriptor: Int32? = 0
+        public var outputDescriptor: Int32 = 1
+
+        public init() {}
+    }
+}
