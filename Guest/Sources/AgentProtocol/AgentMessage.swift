@@ -10,7 +10,7 @@ public enum AgentMessage: FramedMessage {
     /// The command ended. Its streams may still hold bytes, up to their end of file.
     case exited(ExitStatus)
     case fileStatus(FileStatus)
-    case pong
+    case pong(Load)
     /// The socket of a relay exists.
     case listening
     /// A relay reached the other side; raw bytes follow.
@@ -41,7 +41,11 @@ public enum AgentMessage: FramedMessage {
             writer.write(hello.kernelRelease)
             writer.write(hello.capabilities.rawValue)
             writer.write(hello.uptimeNanoseconds)
-        case .configured, .pong, .listening, .connected: break
+        case .configured, .listening, .connected: break
+        case .pong(let load):
+            writer.write(load.processes)
+            writer.write(load.connections)
+            writer.write(load.uptimeNanoseconds)
         case .started(let identifier): writer.write(identifier)
         case .exited(.exited(let status)):
             writer.write(UInt8(0))
@@ -82,7 +86,11 @@ public enum AgentMessage: FramedMessage {
                 FileStatus(
                     mode: try reader.integer(), userID: try reader.integer(), groupID: try reader.integer(),
                     sizeBytes: try reader.integer(), modifiedNanoseconds: try reader.integer()))
-        case 134: self = .pong
+        case 134:
+            self = .pong(
+                Load(
+                    processes: try reader.integer(), connections: try reader.integer(),
+                    uptimeNanoseconds: try reader.integer()))
         case 135: self = .listening
         case 136: self = .connected
         case 137: self = .failure(try Failure(from: &reader))
@@ -118,6 +126,22 @@ public struct Hello: Equatable, Sendable {
         self.agentVersion = agentVersion
         self.kernelRelease = kernelRelease
         self.capabilities = capabilities
+        self.uptimeNanoseconds = uptimeNanoseconds
+    }
+}
+
+/// What the agent has to do.
+public struct Load: Equatable, Sendable {
+    /// Commands that run.
+    public var processes: UInt32
+    /// Connections that are open, the asking one included.
+    public var connections: UInt32
+    /// Since the kernel started.
+    public var uptimeNanoseconds: UInt64
+
+    public init(processes: UInt32, connections: UInt32, uptimeNanoseconds: UInt64) {
+        self.processes = processes
+        self.connections = connections
         self.uptimeNanoseconds = uptimeNanoseconds
     }
 }

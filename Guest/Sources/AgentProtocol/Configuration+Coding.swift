@@ -18,6 +18,11 @@ extension Configuration {
         writer.write(realTimeNanoseconds)
         writer.write(UInt32(truncatingIfNeeded: seed.count))
         writer.writeBytes(seed)
+        writer.writeList(links) { writer, link in
+            writer.write(link.path)
+            writer.write(link.target)
+        }
+        writer.write(idleSeconds)
     }
 
     init(from reader: inout MessageReader) throws(ProtocolError) {
@@ -46,6 +51,12 @@ extension Configuration {
         let seedBytes = try reader.integer(UInt32.self)
         guard seedBytes <= UInt32(Limits.seedBytes) else { throw .outOfBounds(.seed) }
         seed = try reader.bytes(Int(seedBytes))
+        links = try reader.list(.links, atMost: Limits.links) { reader throws(ProtocolError) in
+            SymbolicLink(
+                path: try reader.absolutePath(),
+                target: try reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
+        }
+        idleSeconds = try reader.integer()
     }
 }
 
@@ -55,6 +66,7 @@ extension RootFileSystem {
         writer.write(fileSystem)
         writer.write(options)
         writer.write(UInt8(isReadOnly ? 1 : 0))
+        writer.write(UInt8(isForCommandsOnly ? 1 : 0))
         switch overlay {
         case .none: writer.write(UInt8(0))
         case .memory(let bytes):
@@ -72,6 +84,7 @@ extension RootFileSystem {
         fileSystem = try reader.nonEmptyString(.fileSystem, atMost: Limits.fileSystemBytes)
         options = try reader.string(.options, atMost: Limits.mountOptionBytes)
         isReadOnly = try reader.boolean()
+        isForCommandsOnly = try reader.boolean()
         switch try reader.integer(UInt8.self) {
         case 0: overlay = .none
         case 1: overlay = .memory(bytes: try reader.integer())

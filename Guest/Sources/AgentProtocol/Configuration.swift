@@ -18,6 +18,10 @@ public struct Configuration: Equatable, Sendable {
     public var realTimeNanoseconds: UInt64 = 0
     /// Random bytes for the kernel's generator; empty for none.
     public var seed: [UInt8] = []
+    /// Symbolic links made in the agent's own root, before anything else.
+    public var links: [SymbolicLink] = []
+    /// Powers off after that many seconds without a connection and without a process; zero never does.
+    public var idleSeconds: UInt32 = 0
 
     public init() {}
 }
@@ -32,11 +36,15 @@ public struct RootFileSystem: Equatable, Sendable {
     public var options: ByteString
     public var isReadOnly: Bool
     public var overlay: Overlay
+    /// Whether the agent stays in the initramfs and only the commands have this root (`chroot`): for a host whose own
+    /// kernel still finds its modules and helpers in the initramfs.
+    public var isForCommandsOnly: Bool
 
     public init(
         source: ByteString, fileSystem: ByteString, options: ByteString = "", isReadOnly: Bool = true,
-        overlay: Overlay = .memory(bytes: 0)
+        overlay: Overlay = .memory(bytes: 0), isForCommandsOnly: Bool = false
     ) {
+        self.isForCommandsOnly = isForCommandsOnly
         self.source = source
         self.fileSystem = fileSystem
         self.options = options
@@ -153,6 +161,17 @@ public struct Interface: Equatable, Sendable {
         self.maximumTransmissionUnit = maximumTransmissionUnit
         self.addresses = addresses
         self.routes = routes
+    }
+}
+
+/// A symbolic link to be made at `path`, which must not exist.
+public struct SymbolicLink: Equatable, Sendable {
+    public var path: ByteString
+    public var target: ByteString
+
+    public init(path: ByteString, target: ByteString) {
+        self.path = path
+        self.target = target
     }
 }
 

@@ -17,6 +17,8 @@ public enum HostMessage: FramedMessage {
     case powerOff(PowerOff)
     /// Answered by `pong`.
     case ping
+    /// Nanoseconds since 1970 (UTC): the clock is set if it is off by more than 50 ms. Not answered.
+    case clock(realTimeNanoseconds: UInt64)
     /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
     case relay(Relay)
 
@@ -32,6 +34,7 @@ public enum HostMessage: FramedMessage {
         case .powerOff: 6
         case .ping: 7
         case .relay: 8
+        case .clock: 9
         }
     }
 
@@ -48,6 +51,7 @@ public enum HostMessage: FramedMessage {
             writer.write(request.mode.rawValue)
             writer.write(request.graceMilliseconds)
         case .ping: break
+        case .clock(let time): writer.write(time)
         case .relay(.dial(let path)):
             writer.write(UInt8(1))
             writer.write(path)
@@ -78,6 +82,7 @@ public enum HostMessage: FramedMessage {
             case 2: self = .relay(.accept(path: try reader.absolutePath()))
             default: throw .outOfBounds(.kind)
             }
+        case 9: self = .clock(realTimeNanoseconds: try reader.integer())
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -35,6 +35,7 @@ public enum Limits {
     public static let domainBytes = 253
     public static let hostEntries = 256
     public static let seedBytes = 256
+    public static let links = 16
     public static let versionBytes = 64
     public static let failureTextBytes = 1024
     /// Source: Linux `_NSIG`.

@@ -23,7 +23,7 @@ public enum MessageField: String, Equatable, Sendable {
     case hostName = "host name", fileSystem = "file system", device, path, options, overlay
     case mounts, interfaces, interfaceName = "interface name", addresses, addressFamily = "address family"
     case prefixLength = "prefix length", routes, nameServers = "name servers", searchDomains = "search domains"
-    case hostEntries = "host entries", seed
+    case hostEntries = "host entries", seed, links
     case arguments, argument, environment, variable, user, groups, workingDirectory = "working directory"
     case signal, exitKind = "exit kind", failureCode = "failure code", failureText = "failure text"
     case powerOffMode = "power-off mode", entryType = "entry type", entryPath = "entry path", linkTarget = "link target"

@@ -1,4 +1,7 @@
 /// What a connection must show to an agent that anybody on the machine can reach (TCP in the emulated host).
+///
+/// An agent that listens on TCP takes the secret of the first connection as its own: whoever starts the host connects
+/// before anybody else knows the port, so that a template of the booted host holds no secret.
 public struct Secret: Equatable, Sendable {
     public static let byteCount = 32
     /// All zeroes: what is sent where the transport itself says who speaks (vsock, a Unix socket).

@@ -39,8 +39,8 @@ import WireFormats
 
     @Test func messagesOfTheOtherDirectionAreUnknown() {
         var assembler = FrameAssembler<HostMessage>()
-        assembler.append(Frame(AgentMessage.pong).encoded())
-        #expect(throws: ProtocolError.unknownMessage(134)) { try assembler.next() }
+        assembler.append(Frame(AgentMessage.configured).encoded())
+        #expect(throws: ProtocolError.unknownMessage(130)) { try assembler.next() }
     }
 
     @Test func rawBytesAfterTheLastFrameAreHandedOver() throws {

@@ -45,7 +45,7 @@ import Testing
         var generator = SeededGenerator(seed: 7)
         for _ in 0..<20_000 {
             let payload = generator.bytes(generator.below(60))
-            _ = try? HostMessage(type: UInt16(generator.below(10)), payload: payload)
+            _ = try? HostMessage(type: UInt16(generator.below(11)), payload: payload)
             _ = try? AgentMessage(type: UInt16(128 + generator.below(11)), payload: payload)
             _ = try? TransferMessage(type: UInt16(64 + generator.below(9)), payload: payload)
         }

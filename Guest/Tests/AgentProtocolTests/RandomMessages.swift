@@ -28,7 +28,7 @@ extension SeededGenerator {
             ]
             configuration.root = RootFileSystem(
                 source: text(1...20), fileSystem: word(), options: text(), isReadOnly: boolean(),
-                overlay: overlays[below(3)])
+                overlay: overlays[below(3)], isForCommandsOnly: boolean())
         }
         configuration.standardMounts = StandardMounts(rawValue: integer() & StandardMounts.known)
         configuration.mounts = list(atMost: 3) {
@@ -56,6 +56,8 @@ extension SeededGenerator {
         configuration.hostEntries = list(atMost: 3) { HostEntry($0.address(), $0.word()) }
         configuration.realTimeNanoseconds = integer()
         configuration.seed = bytes(below(Limits.seedBytes + 1))
+        configuration.links = list(atMost: 3) { SymbolicLink(path: $0.path(), target: $0.text(1...9)) }
+        configuration.idleSeconds = integer()
         return configuration
     }
 
@@ -80,6 +82,7 @@ extension SeededGenerator {
             .signal(Signal(UInt8(1 + below(64)), reachesGroup: boolean())),
             .resize(size()), .status(path: path()),
             .powerOff(PowerOff(boolean() ? .powerOff : .restart, graceMilliseconds: integer())), .ping,
+            .clock(realTimeNanoseconds: integer()),
             .relay(.dial(path: path())), .relay(.accept(path: path())),
         ]
     }
@@ -96,7 +99,8 @@ extension SeededGenerator {
                 FileStatus(
                     mode: integer(), userID: integer(), groupID: integer(), sizeBytes: integer(),
                     modifiedNanoseconds: integer())),
-            .pong, .listening, .connected, .failure(failure()),
+            .pong(Load(processes: integer(), connections: integer(), uptimeNanoseconds: integer())), .listening,
+            .connected, .failure(failure()),
         ]
     }
 
