@@ -1,0 +1,39 @@
+import CLinux
+
+/// The length of a file or the capacity of a block device that somebody else has open.
+public func fileSizeBytes(_ descriptor: Int32) throws(LinuxError) -> UInt64 {
+    // SAFETY: no address is passed.
+    UInt64(unsafe try systemCall(__NR_lseek, Int(descriptor), 0, endOfFile))
+}
+
+/// `count` bytes from `offset`, fewer only at the end of the file. The file's own position does not matter.
+public func readBytes(_ descriptor: Int32, offset: UInt64, count: Int) throws(LinuxError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: max(count, 0))
+    // SAFETY: the array is not resized during the call.
+    let done = unsafe try bytes.withUnsafeMutableBufferPointer { buffer throws(LinuxError) in
+        unsafe try readAll(descriptor, into: UnsafeMutableRawBufferPointer(buffer), offset: offset)
+    }
+    bytes.removeLast(bytes.count - done)
+    return bytes
+}
+
+/// Whether the file's pages come from this machine's own disks or memory, so that mapping it costs no more than reading
+/// it and another machine cannot take it away.
+public func isOnLocalFileSystem(_ descriptor: Int32) -> Bool {
+    // `struct statfs` has 120 bytes; its first word is the type.
+    var words = InlineArray<16, UInt64>(repeating: 0)
+    var span = words.mutableSpan
+    // SAFETY: the kernel fills at most 120 of the 128 bytes, during the call.
+    let result = unsafe span.withUnsafeMutableBytes { buffer in
+        linux_system_call(
+            Int(__NR_fstatfs), Int(descriptor), Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
+    }
+    guard result == 0 else { return false }
+    return switch UInt32(truncatingIfNeeded: words[0]) {
+    // 9p, FUSE, NFS, SMB (two generations), CIFS, Ceph.
+    case 0x0102_1997, 0x6573_5546, 0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400: false
+    default: true
+    }
+}
+
+private let endOfFile = 2
