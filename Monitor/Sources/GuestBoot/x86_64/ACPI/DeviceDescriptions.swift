@@ -1,0 +1,61 @@
+/// The devices that ACPI tells of, in its machine language.
+struct DeviceDescriptions {
+    var platform: PlatformDescription
+
+    var bytes: [UInt8] {
+        var devices: [UInt8] = []
+        for (index, device) in platform.virtioDevices.enumerated() { devices += Self.virtio(device, index) }
+        if let port = platform.serialPort { devices += Self.serial(port) }
+        if let interrupt = platform.powerButtonInterrupt { devices += Self.powerButton(interrupt) }
+        // Power-off is sleep type 5, the only state there is.
+        let powerOff = AML.package(elements: [
+            AML.integer(UInt64(PowerPorts.powerOffType)), AML.integer(0), AML.integer(0), AML.integer(0),
+        ])
+        return AML.scope("\\_SB_", devices) + AML.name("\\_S5_", powerOff)
+    }
+
+    /// A virtio-mmio transport.
+    /// Source: Linux drivers/virtio/virtio_mmio.c, virtio_mmio_acpi_match.
+    private static func virtio(_ device: VirtioDeviceWindow, _ index: Int) -> [UInt8] {
+        AML.device(
+            [UInt8(ascii: "V")] + digits(index),
+            AML.name("_HID", AML.string("LNRO0005"))
+                + AML.name("_UID", AML.integer(UInt64(index)))
+                // Its accesses to memory are coherent with the processors' caches.
+                + AML.name("_CCA", AML.integer(1))
+                + AML.name(
+                    "_CRS",
+                    AML.resources(
+                        AML.memory(start: device.start, lengthBytes: device.lengthBytes)
+                            + AML.interrupt(device.interrupt))))
+    }
+
+    private static func serial(_ port: SerialPortDescription) -> [UInt8] {
+        AML.device(
+            Array("COM1".utf8),
+            AML.name("_HID", AML.plugAndPlayIdentifier("PNP0501"))
+                + AML.name("_UID", AML.integer(0))
+                + AML.name(
+                    "_CRS", AML.resources(AML.ports(first: port.firstPort, count: 8) + AML.interrupt(port.interrupt))))
+    }
+
+    /// The button, and the device that tells of its press by an interrupt.
+    /// Source: ACPI 6.5 §4.8.2.2.1.2 (control method power button), §5.6.9 (generic event device).
+    private static func powerButton(_ interrupt: UInt32) -> [UInt8] {
+        AML.device(
+            Array("PWRB".utf8),
+            AML.name("_HID", AML.plugAndPlayIdentifier("PNP0C0C")) + AML.name("_UID", AML.integer(0)))
+            + AML.device(
+                Array("GED_".utf8),
+                AML.name("_HID", AML.string("ACPI0013"))
+                    + AML.name("_UID", AML.integer(0))
+                    + AML.name("_CRS", AML.resources(AML.interrupt(interrupt)))
+                    + AML.serializedMethod("_EVT", argumentCount: 1, AML.notify("\\_SB_.PWRB", 0x80)))
+    }
+
+    /// Three hexadecimal digits.
+    private static func digits(_ index: Int) -> [UInt8] {
+        let digits = Array("0123456789ABCDEF".utf8)
+        return [digits[index >> 8 & 15], digits[index >> 4 & 15], digits[index & 15]]
+    }
+}
