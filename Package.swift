@@ -20,6 +20,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
 let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
+let wireFormats = Target.Dependency.product(name: "WireFormats", package: "Monitor")
+let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monitor")
+let kvmHost = Target.Dependency.product(name: "KVMHost", package: "Monitor")
 let machineConfiguration = Target.Dependency.product(name: "MachineConfiguration", package: "Monitor")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -41,7 +44,11 @@ let package = Package(
             name: "GuestKernels", dependencies: ["Archives", linuxCalls], path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
         module("Control", "AgentClient", [agentProtocol, linuxCalls]),
-        module("Control", "EmulatedHost", ["AgentClient", agentProtocol, linuxCalls]),
+        .target(name: "CSpawning", path: "Sources/Control/CSpawning"),
+        module("Control", "ChildProcesses", ["CSpawning", linuxCalls]),
+        module(
+            "Control", "EmulatedHost",
+            ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats, guestMemory, kvmHost]),
         module(
             "Control", "Fleet",
             ["AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", machineConfiguration, linuxCalls]),
@@ -54,5 +61,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("Archives"),
+        tests("ChildProcesses", [linuxCalls]),
+        tests("EmulatedHost", [linuxCalls]),
     ]
 )

@@ -24,6 +24,8 @@ let package = Package(
     products: [
         .library(name: "LinuxCalls", targets: ["LinuxCalls"]),
         .library(name: "WireFormats", targets: ["WireFormats"]),
+        .library(name: "GuestMemory", targets: ["GuestMemory"]),
+        .library(name: "KVMHost", targets: ["KVMHost"]),
         .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
         .library(name: "VirtioTestSupport", targets: ["VirtioTestSupport"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
