@@ -44,6 +44,7 @@ let package = Package(
             path: "Tests/TestSupport/VirtioTestSupport", swiftSettings: settings),
         tests("VirtioQueues", ["GuestMemory", "VirtioTestSupport"]),
         module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),
+        tests("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioTestSupport"]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
         module("MachineConfiguration", ["WireFormats"]),

@@ -50,3 +50,30 @@ extension IOVectorList {
         return done
     }
 }
+
+extension IOVectorList {
+    /// Takes a little-endian integer from the front; nil, and what there was is dropped, when the list is too short.
+    public mutating func takeFirst<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type) -> T? {
+        var value: T = 0
+        // SAFETY: the integer's own bytes.
+        let count = unsafe withUnsafeMutableBytes(of: &value) { bytes in
+            unsafe removeFirst(copyingInto: bytes)
+        }
+        return count == MemoryLayout<T>.size ? T(littleEndian: value) : nil
+    }
+
+    /// Copies bytes in, `offset` bytes behind the beginning; returns how many found room.
+    @discardableResult
+    public borrowing func copyIn(_ bytes: Span<UInt8>, atByte offset: UInt64 = 0) -> Int {
+        // SAFETY: the span outlives the call.
+        unsafe bytes.withUnsafeBytes { buffer in unsafe copyIn(buffer, atByte: offset) }
+    }
+}
+
+extension IOVectorList {
+    /// The address of the only vector's bytes, for the kernel; nil unless there is exactly one.
+    public var singleAddress: UInt64? {
+        // SAFETY: a filled entry.
+        count == 1 ? UInt64(UInt(bitPattern: unsafe storage[first].base)) : nil
+    }
+}

@@ -101,17 +101,27 @@ public struct EventRegistration: Sendable, Equatable {
     public func run() {
         threadNumber.store(currentThreadNumber(), ordering: .releasing)
         defer { close() }
+        while !isStopping { wait(timeoutMilliseconds: -1) }
+    }
+
+    /// Serves what is there and returns, after waiting for it at most so long (-1: forever). The calling thread becomes
+    /// the loop's own. For tests, and for a thread that has other work beside.
+    public func runOnce(timeoutMilliseconds: Int32 = 0) {
+        threadNumber.store(currentThreadNumber(), ordering: .releasing)
+        wait(timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    private func wait(timeoutMilliseconds: Int32) {
         let capacity = 16
         unsafe withUnsafeTemporaryAllocation(of: linux_epoll_event.self, capacity: capacity) { events in
-            while !isStopping {
-                // SAFETY: the kernel fills at most `capacity` entries during the call.
-                let count = linux_system_call(
-                    Int(__NR_epoll_pwait), Int(epoll.number), Int(bitPattern: events.baseAddress), capacity, -1, 0, 0)
-                guard count > 0 else { continue }
-                for position in 0..<count {
-                    let event = unsafe events[position]
-                    if event.data == .max { runJobs() } else { deliver(event.data, event.events) }
-                }
+            // SAFETY: the kernel fills at most `capacity` entries during the call.
+            let count = linux_system_call(
+                Int(__NR_epoll_pwait), Int(epoll.number), Int(bitPattern: events.baseAddress), capacity,
+                Int(timeoutMilliseconds), 0, 0)
+            guard count > 0 else { return }
+            for position in 0..<count {
+                let event = unsafe events[position]
+                if event.data == .max { runJobs() } else { deliver(event.data, event.events) }
             }
         }
     }
