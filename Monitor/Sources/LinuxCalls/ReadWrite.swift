@@ -99,13 +99,14 @@ public enum VectoredIO {
             Int(truncatingIfNeeded: offset))
     }
 
+    /// - Parameter flags: `RWF_` flags; 2 (RWF_DSYNC) returns when the bytes are on the disk.
     @unsafe @inline(__always)
     public static func write(
-        _ descriptor: Int32, _ vectors: UnsafeBufferPointer<IOVector>, offset: UInt64
+        _ descriptor: Int32, _ vectors: UnsafeBufferPointer<IOVector>, offset: UInt64, flags: Int = 0
     ) throws(LinuxError) -> Int {
         unsafe try systemCallRestarting(
-            __NR_pwritev, Int(descriptor), Int(bitPattern: vectors.baseAddress), vectors.count,
-            Int(truncatingIfNeeded: offset))
+            __NR_pwritev2, Int(descriptor), Int(bitPattern: vectors.baseAddress), vectors.count,
+            Int(truncatingIfNeeded: offset), 0, flags)
     }
 }
 

@@ -1,0 +1,162 @@
+import CLinux
+import GuestMemory
+import LinuxCalls
+import VirtioQueues
+
+/// The two ways to the file: a call that returns when it is done, or a request in the ring and its completion.
+extension BlockWorker {
+    /// Does or begins a validated request, whose data the lists hold.
+    mutating func execute(_ request: BlockRequest, _ backend: borrowing BlockBackend) {
+        // The rest of a write-zeroes to be on the disk is more than one call: not for the ring.
+        let isForRing = request.operation != .writeZeroes || writeFlags == 0
+        if isForRing, prepare(request, backend) { return }
+        do throws(LinuxError) {
+            try perform(request, backend)
+            finish(request, nil)
+        } catch {
+            finish(request, error)
+        }
+    }
+
+    /// Puts a request into the ring; false when there is no ring.
+    private mutating func prepare(_ request: BlockRequest, _ backend: borrowing BlockBackend) -> Bool {
+        if ring == nil || freeSlots == 0 { return false }
+        let slot = freeSlots.trailingZeroBitCount
+        let file = backend.file.number
+        var address: UInt64 = 0
+        var length: UInt32 = 0
+        var flags: UInt32 = 0
+        let operation: IORingOperation
+        switch request.operation {
+        case .read:
+            if !place(isRead: true, &address, &length) { return false }
+            operation = writable.count == 1 ? .read : .readVectors
+        case .write:
+            if !place(isRead: false, &address, &length) { return false }
+            operation = readable.count == 1 ? .write : .writeVectors
+            flags = writeFlags
+        case .flush:
+            operation = .synchronize
+            flags = 1  // IORING_FSYNC_DATASYNC
+        default:
+            operation = .allocate
+            address = request.lengthBytes
+            length = UInt32(bitPattern: request.mode)
+        }
+        // SAFETY: the data lies in guest memory, which stays mapped; the vectors in the arena, which is emptied only
+        // when the kernel has taken every request.
+        let isPrepared = unsafe ring?.prepare(
+            operation, descriptor: file, offset: request.operation == .flush ? 0 : request.offset, address: address,
+            length: length, flags: flags, token: UInt64(slot))
+        guard isPrepared == true else { return false }
+        slots[slot] = request
+        freeSlots &= freeSlots &- 1
+        return true
+    }
+
+    /// Where the kernel finds a request's data: the bytes themselves when they are one run, else vectors in the arena.
+    private mutating func place(isRead: Bool, _ address: inout UInt64, _ length: inout UInt32) -> Bool {
+        let single = isRead ? writable.singleAddress : readable.singleAddress
+        if let single {
+            address = single
+            length = UInt32(truncatingIfNeeded: min(isRead ? writable.totalBytes : readable.totalBytes, 1 << 30))
+            return true
+        }
+        let count = isRead ? writable.count : readable.count
+        if !arena.hasRoom(for: count) { submit() }
+        guard let placed = isRead ? arena.place(writable) : arena.place(readable) else { return false }
+        address = placed
+        length = UInt32(truncatingIfNeeded: count)
+        return true
+    }
+
+    /// Hands prepared requests to the kernel. What it does not take now is offered again at the next turn.
+    mutating func submit() {
+        guard let unsubmitted = ring?.unsubmitted, unsubmitted > 0 else { return }
+        try? ring?.submit()
+        if ring?.unsubmitted == 0 { arena.removeAll() }
+    }
+
+    /// Takes every completion that there is.
+    mutating func takeCompletions(_ backend: borrowing BlockBackend) {
+        while let completion = ring?.nextCompletion() {
+            let slot = Int(truncatingIfNeeded: completion.token)
+            guard slot < Self.slotCount, let request = slots[slot] else { continue }
+            slots[slot] = nil
+            freeSlots |= 1 << UInt64(slot)
+            complete(request, completion.result, backend)
+        }
+    }
+
+    /// Judges what the kernel says of a request; a part that is left over is done here and now.
+    private mutating func complete(_ request: BlockRequest, _ result: Int32, _ backend: borrowing BlockBackend) {
+        let isTransfer = request.operation == .read || request.operation == .write
+        if result >= 0, !isTransfer || UInt64(result) == request.lengthBytes { return finish(request, nil) }
+        let isWorthAnotherTry =
+            result >= 0 || result == -EAGAIN || result == -EINTR
+            || (request.operation == .writeZeroes && result == -EOPNOTSUPP)
+        guard isWorthAnotherTry else { return finish(request, LinuxError(-result)) }
+        do throws(LinuxError) {
+            if isTransfer { try gatherAgain(request, doneBytes: UInt64(max(result, 0))) }
+            try perform(request, backend, doneBytes: UInt64(max(result, 0)))
+            finish(request, nil)
+        } catch {
+            finish(request, error)
+        }
+    }
+
+    /// Collects a request's data anew, without what is done. The guest may have changed the descriptors meanwhile: then
+    /// the request fails.
+    private mutating func gatherAgain(_ request: BlockRequest, doneBytes: UInt64) throws(LinuxError) {
+        guard (try? gather(request.chain)) != nil else { throw LinuxError(EIO) }
+        if request.operation == .read {
+            guard writable.totalBytes == request.lengthBytes else { throw LinuxError(EIO) }
+            writable.removeFirst(bytes: doneBytes)
+        } else {
+            readable.removeFirst(bytes: 16)
+            guard readable.totalBytes == request.lengthBytes else { throw LinuxError(EIO) }
+            readable.removeFirst(bytes: doneBytes)
+        }
+    }
+
+    /// Does a request by system calls that return when it is done.
+    private mutating func perform(
+        _ request: BlockRequest, _ backend: borrowing BlockBackend, doneBytes: UInt64 = 0
+    ) throws(LinuxError) {
+        switch request.operation {
+        case .read: try backend.read(&writable, offset: request.offset &+ doneBytes)
+        case .write: try backend.write(&readable, offset: request.offset &+ doneBytes, flags: writeFlags)
+        case .flush: try backend.file.synchronizeData()
+        case .discard:
+            try backend.file.allocate(mode: request.mode, offset: request.offset, lengthBytes: request.lengthBytes)
+        case .writeZeroes:
+            try backend.writeZeroes(offset: request.offset, lengthBytes: request.lengthBytes, mode: request.mode)
+            if writeFlags != 0 { try backend.file.synchronizeData() }
+        case .identify: break
+        }
+    }
+
+    /// Counts and answers a request that has been done, or has failed.
+    private mutating func finish(_ request: BlockRequest, _ error: LinuxError?) {
+        if let error {
+            if request.operation == .discard, error.number == EOPNOTSUPP {
+                metrics.unsupportedRequests.add()
+                return answer(request.chain.head, request.statusAddress, .unsupported)
+            }
+            metrics.hostErrors.add()
+            return answer(request.chain.head, request.statusAddress, .ioError)
+        }
+        switch request.operation {
+        case .read:
+            metrics.reads.add()
+            metrics.readBytes.add(request.lengthBytes)
+        case .write:
+            metrics.writes.add()
+            metrics.writtenBytes.add(request.lengthBytes)
+        case .flush: metrics.flushes.add()
+        case .discard, .writeZeroes, .identify: metrics.rangeChanges.add()
+        }
+        let dataBytes = request.operation == .read ? request.lengthBytes : 0
+        answer(request.chain.head, request.statusAddress, .ok, dataBytes: dataBytes)
+    }
+}
