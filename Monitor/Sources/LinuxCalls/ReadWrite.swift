@@ -20,7 +20,8 @@ public func read(
     defer { bytes.removeLast(maximumBytes - count) }
     // SAFETY: the array is not resized during the call.
     count = unsafe try bytes.withUnsafeMutableBufferPointer { buffer throws(LinuxError) in
-        unsafe try read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[before...]))
+        unsafe try read(
+            descriptor, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[before...]))
     }
     return count
 }

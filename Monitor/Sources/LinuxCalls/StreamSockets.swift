@@ -132,7 +132,7 @@ public enum StreamSocket {
 }
 
 /// Two connected Unix sockets, non-blocking.
-public struct SocketPair: ~Copyable, Sendable {
+@frozen public struct SocketPair: ~Copyable, Sendable {
     public let first: FileDescriptor
     public let second: FileDescriptor
 
@@ -149,7 +149,7 @@ public struct SocketPair: ~Copyable, Sendable {
 }
 
 /// The two ends of a pipe, both blocking. Source: pipe(7).
-public struct PipePair: ~Copyable, Sendable {
+@frozen public struct PipePair: ~Copyable, Sendable {
     public let reading: FileDescriptor
     public let writing: FileDescriptor
 

@@ -11,7 +11,8 @@ public enum SystemControl {
     /// Ends the machine. Returns only when that is not allowed. Source: reboot(2).
     public static func end(_ how: End) {
         _ = linux_system_call(
-            Int(__NR_reboot), Int(LINUX_REBOOT_MAGIC1), Int(LINUX_REBOOT_MAGIC2), Int(bitPattern: how.rawValue), 0, 0, 0)
+            Int(__NR_reboot), Int(LINUX_REBOOT_MAGIC1), Int(LINUX_REBOOT_MAGIC2), Int(bitPattern: how.rawValue), 0, 0, 0
+        )
     }
 
     public static func synchronize() { _ = linux_system_call(Int(__NR_sync), 0, 0, 0, 0, 0, 0) }

@@ -1,7 +1,7 @@
 import CLinux
 
 /// A pair of pseudo-terminal ends. Source: pty(7).
-public struct TerminalPair: ~Copyable, Sendable {
+@frozen public struct TerminalPair: ~Copyable, Sendable {
     /// The side that plays the keyboard and the screen; non-blocking.
     public let controller: FileDescriptor
     /// The side that a program has.

@@ -57,7 +57,7 @@ public enum ChildEnd: Equatable, Sendable {
 }
 
 /// Children of this process.
-public enum ChildProcess {
+public enum Children {
     /// Starts a command in a session of its own, with every signal as a fresh program expects it.
     ///
     /// The calling thread waits until the child executes its program, so that a failure of that is known here. The
@@ -189,7 +189,7 @@ private func runChild(_ context: UnsafeMutableRawPointer?) -> Int {
     }
     // Executing keeps ignored signals ignored and blocked ones blocked. The action is four words: handler, flags, restorer, mask.
     var action: (Int, Int, Int, Int) = (0, 0, 0, 0)
-    for number in 1...31 {
+    for number in 1...64 {
         // SAFETY: the structure outlives the call. SIGKILL and SIGSTOP are refused, which is as well.
         unsafe withUnsafeMutablePointer(to: &action) {
             _ = call(__NR_rt_sigaction, number, Int(bitPattern: $0), 0, 8)
