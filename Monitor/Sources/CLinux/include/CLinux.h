@@ -29,7 +29,6 @@
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/reboot.h>
 #include <linux/signalfd.h>
@@ -53,6 +52,5 @@
 #include "ioctl_numbers.h"
 #include "structures.h"
 #include "threads.h"
-#include "child.h"
 
 #endif

@@ -1,9 +1,9 @@
-/// How requests reach the file. Why automatic does what it does: Documentation/design/0010-block-engine.md.
+/// How requests reach the file.
 public enum BlockEngine: Equatable, Sendable {
-    /// Reads, flushes and discards through io_uring, writes into the page cache by plain calls.
+    /// The better of the two, by measurement: see Documentation/design.
     case automatic
     /// One system call after the other on the device's own thread.
     case synchronous
-    /// All requests, up to 64 at once, through io_uring; synchronous where the kernel does not allow that.
+    /// Up to 64 requests at once through io_uring; synchronous where the kernel does not allow that.
     case asynchronous
 }

@@ -1,0 +1,42 @@
+public import AgentProtocol
+
+/// Why the agent in a guest could not be asked, or did not do what it was asked.
+public struct AgentClientError: Error, Equatable, Sendable {
+    /// Stable across versions.
+    public enum Code: String, Sendable {
+        /// Nobody listens where the machine's socket should be: it is not running.
+        case unreachable = "agent.unreachable"
+        /// No answer within the time given.
+        case silent = "agent.silent"
+        /// The connection ended in the middle.
+        case gone = "agent.gone"
+        /// What came is not this protocol.
+        case malformed = "agent.malformed"
+        /// The agent said no; `failure` says why.
+        case refused = "agent.refused"
+        /// A file of this side could not be read or written while copying.
+        case localFile = "copy.local-file"
+    }
+
+    public let code: Code
+    /// What, which, why and what to do, in lower case.
+    public let message: String
+    /// The agent's own words, where it answered.
+    public let failure: Failure?
+
+    public init(_ code: Code, _ message: String, failure: Failure? = nil) {
+        self.code = code
+        self.message = message
+        self.failure = failure
+    }
+
+    init(_ failure: Failure) { self.init(.refused, failure.text.description, failure: failure) }
+
+    init(_ error: ProtocolError) {
+        self.init(.malformed, "what the agent sent is not understood (\(error)); was the machine made by another version?")
+    }
+}
+
+extension AgentClientError: CustomStringConvertible {
+    public var description: String { message }
+}

@@ -1,0 +1,51 @@
+import AgentProtocol
+import CLinux
+public import LinuxCalls
+
+/// A blocking stream connection to the agent, before and after it is known what it carries.
+public final class AgentSocket: Sendable {
+    private let descriptor: FileDescriptor
+
+    public init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+
+    public var number: Int32 { descriptor.number }
+
+    public func write(_ bytes: [UInt8]) throws(AgentClientError) {
+        do throws(LinuxError) { try writeAll(number, bytes) } catch { throw Self.gone(error) }
+    }
+
+    /// Exactly so many bytes.
+    public func readExactly(_ count: Int, until deadline: Deadline) throws(AgentClientError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            if try !readSome(appendingTo: &bytes, maximumBytes: count - bytes.count, until: deadline) {
+                throw AgentClientError(.gone, "the agent's connection ended in the middle of a message")
+            }
+        }
+        return bytes
+    }
+
+    /// At least one byte; false at the end of the stream.
+    public func readSome(
+        appendingTo bytes: inout [UInt8], maximumBytes: Int, until deadline: Deadline
+    ) throws(AgentClientError) -> Bool {
+        if deadline.remaining != nil, !waitUntilReadable(number, until: deadline) {
+            throw AgentClientError(.silent, "the agent did not answer in time")
+        }
+        do throws(LinuxError) {
+            return try read(number, appendingTo: &bytes, maximumBytes: maximumBytes) > 0
+        } catch {
+            throw Self.gone(error)
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    public func finishSending() { shutDownSocket(number, 1) }
+
+    /// Ends both directions; a thread that is blocked on it wakes.
+    public func abort() { shutDownSocket(number, 2) }
+
+    private static func gone(_ error: LinuxError) -> AgentClientError {
+        AgentClientError(.gone, "the agent's connection broke: \(error)")
+    }
+}

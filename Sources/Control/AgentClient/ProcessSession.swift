@@ -1,0 +1,196 @@
+public import AgentProtocol
+import LinuxCalls
+
+/// How a session came to its end.
+public enum SessionEnd: Equatable, Sendable {
+    case exited(ExitStatus)
+    /// The time limit was over; the command has been told, and may or may not have ended.
+    case timedOut
+    /// Somebody insisted: the third interrupt, or `endNow`.
+    case ended(signal: Int32)
+    /// The machine is gone, or the agent is, without an exit status.
+    case machineEnded
+}
+
+/// One command in a guest, from its start to its exit status, with its streams carried to and from this process.
+///
+/// One thread per stream moves bytes with blocking calls; the thread that calls `run` waits for everything else.
+public final class ProcessSession {
+    /// Over this much silence after the exit, a stream that some other process still holds is given up.
+    private static let silenceAfterExitNanoseconds: UInt64 = 1_000_000_000
+    /// How long a command has after SIGTERM when its time is over.
+    private static let graceAfterTimeoutMilliseconds: UInt64 = 2000
+    private static let interruptsUntilEnd = 3
+    private static let openingMilliseconds: UInt64 = 5000
+
+    private let control: AgentConnection
+    private let start: Start
+    private let id: UInt32
+    private let output: any OutputSink
+    private let finished: SharedEvent
+
+    /// Its bytes become the command's standard input, or the terminal's.
+    public var input: Int32?
+    public var signals: SignalWatcher?
+    /// Asked at SIGWINCH.
+    public var terminalSize: () -> TerminalSize? = { nil }
+    /// Becomes readable when the machine is gone.
+    public var machineExit: Int32 = -1
+    /// Where the agent dials, with `start.streamOrigin == .agent`.
+    public var listener: (any SocketListener)?
+    /// Where this side dials, with `start.streamOrigin == .host`.
+    public var endpoint: (any AgentEndpoint)?
+    /// How long the command may run; counted from its start.
+    public var timeLimit: Duration?
+    public var whenStarted: () -> Void = {}
+
+    private var pumps: [OutputPump] = []
+    private var attached: [ProcessStream] = []
+    private var interrupts = 0
+    private var limit = Deadline.never
+    private var hasStarted = false
+    private var isTimedOut = false
+
+    public init(
+        _ start: Start, id: UInt32 = 1, over control: AgentConnection, output: any OutputSink
+    ) throws(AgentClientError) {
+        self.start = start
+        self.id = id
+        self.control = control
+        self.output = output
+        do throws(LinuxError) { finished = try SharedEvent() } catch {
+            throw AgentClientError(.gone, "cannot make an event file: \(error)")
+        }
+    }
+
+    /// Starts the command and stays with it to the end.
+    /// - Throws: `refused` with the agent's failure when the command does not start.
+    public func run() throws(AgentClientError) -> SessionEnd {
+        try control.send(.start(start), id: id)
+        if start.streamOrigin == .host, let endpoint {
+            for stream in start.attachedStreams {
+                let opening = Opening.Kind.stream(stream, process: id, token: start.token)
+                try attach(
+                    stream, try endpoint.open(opening, until: Deadline(afterMilliseconds: Self.openingMilliseconds)))
+            }
+        }
+        while true {
+            if let end = try handlePendingFrames() { return end }
+            if limit.isOver {
+                if isTimedOut { return .timedOut }
+                isTimedOut = true
+                try? control.send(.signal(Signal(15, reachesGroup: true)), id: id)
+                limit = Deadline(afterMilliseconds: Self.graceAfterTimeoutMilliseconds)
+            }
+            let listening = attached.count < start.attachedStreams.count ? listener?.descriptors ?? [] : []
+            var entries = [
+                PollEntry(reading: control.socket.number), PollEntry(reading: signals?.descriptor ?? -1),
+                PollEntry(reading: machineExit),
+            ]
+            entries += listening.map { PollEntry(reading: $0) }
+            guard wait(for: &entries, until: limit) > 0 else { continue }
+            if entries[1].isReady, let end = handleSignals() { return end }
+            if entries[3...].contains(where: \.isReady) { try acceptStreams() }
+            if entries[0].isReady {
+                guard try control.fill() else { return isTimedOut ? .timedOut : .machineEnded }
+            } else if entries[2].isReady {
+                return isTimedOut ? .timedOut : .machineEnded
+            }
+        }
+    }
+
+    private func handlePendingFrames() throws(AgentClientError) -> SessionEnd? {
+        while let frame = try control.receivePending() {
+            switch frame.message {
+            case .started where frame.id == id:
+                hasStarted = true
+                if let timeLimit { limit = Deadline(after: timeLimit) }
+                whenStarted()
+            case .exited(let status) where frame.id == id:
+                try waitForStreams()
+                return isTimedOut ? .timedOut : .exited(status)
+            // A signal or a size for a command that has just ended is no failure of the session.
+            case .failure(let failure) where frame.id != id || !hasStarted: throw AgentClientError(failure)
+            default: break
+            }
+        }
+        return nil
+    }
+
+    /// - Returns: the end, if somebody insists on one.
+    private func handleSignals() -> SessionEnd? {
+        while let signal = signals?.next() {
+            switch signal {
+            case SignalWatcher.endNow: return .ended(signal: SignalNumber.kill)
+            case SignalNumber.windowChange:
+                if case .terminal = start.streams, let size = terminalSize() {
+                    try? control.send(.resize(size), id: id)
+                }
+            case SignalNumber.interrupt:
+                interrupts += 1
+                if interrupts >= Self.interruptsUntilEnd || !hasStarted { return .ended(signal: signal) }
+                try? control.send(.signal(Signal(2, reachesGroup: true)), id: id)
+            default:
+                if !hasStarted, signal != SignalNumber.user1 { return .ended(signal: signal) }
+                try? control.send(
+                    .signal(Signal(UInt8(truncatingIfNeeded: signal), reachesGroup: signal == SignalNumber.quit)), id: id)
+            }
+        }
+        return nil
+    }
+
+    /// Takes the connections that the agent opened for this command's streams; others are closed.
+    ///
+    /// Trust: the guest may connect as often as it likes. Only a stream with the right token is attached, and each once.
+    private func acceptStreams() throws(AgentClientError) {
+        while let connection = try listener?.accept() {
+            let socket = AgentSocket(connection)
+            let deadline = Deadline(afterMilliseconds: Self.openingMilliseconds)
+            guard let bytes = try? socket.readExactly(Opening.byteCount, until: deadline),
+                let opening = try? Opening(decoding: bytes),
+                case .stream(let stream, process: id, let token) = opening.kind, token.matches(start.token),
+                start.attachedStreams.contains(stream), !attached.contains(stream)
+            else { continue }
+            try attach(stream, socket)
+        }
+    }
+
+    private func attach(_ stream: ProcessStream, _ socket: AgentSocket) throws(AgentClientError) {
+        attached.append(stream)
+        do throws(LinuxError) {
+            if stream == .standardInput || stream == .terminal, let input {
+                try startInputPump(from: input, to: socket)
+            }
+            if stream != .standardInput {
+                pumps.append(try OutputPump(socket, stream, to: output, finished: finished))
+            } else if input == nil {
+                socket.finishSending()
+            }
+        } catch {
+            throw AgentClientError(.gone, "cannot start a thread for a stream: \(error)")
+        }
+    }
+
+    /// Waits until every output has come to its end, or is held by a process that says nothing.
+    private func waitForStreams() throws(AgentClientError) {
+        let outputs = start.attachedStreams.filter { $0 != .standardInput }.count
+        let begin = Clock.monotonic.nanoseconds()
+        while true {
+            let missing = pumps.count < outputs
+            if missing, listener != nil { try acceptStreams() }
+            let open = pumps.filter { !$0.hasEnded }
+            if open.isEmpty, pumps.count >= outputs { return }
+            let now = Clock.monotonic.nanoseconds()
+            let sinceExit = now > begin ? now - begin : 0
+            let idle = open.map(\.idleNanoseconds).min() ?? sinceExit
+            if min(idle, sinceExit) > Self.silenceAfterExitNanoseconds { return }
+            var entries = [
+                PollEntry(reading: finished.descriptor), PollEntry(reading: signals?.descriptor ?? -1),
+                PollEntry(reading: machineExit),
+            ]
+            wait(for: &entries, until: Deadline(afterMilliseconds: missing ? 5 : 50))
+            if entries[0].isReady { finished.drain() }
+            if entries[1].isReady, handleSignals() != nil { return }
+        }
+    }
+}

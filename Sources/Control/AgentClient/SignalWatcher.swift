@@ -1,0 +1,25 @@
+public import LinuxCalls
+
+/// The signals that a command line passes on, as something to wait for.
+///
+/// Must be made before the process starts any thread: threads inherit the blocked signals.
+public final class SignalWatcher: Sendable {
+    /// Asks the owner of a machine to end it at once. Real-time signals below this one belong to the C library.
+    public static let endNow: Int32 = 36
+    private static let watched = SignalSet(
+        SignalNumber.hangUp, SignalNumber.interrupt, SignalNumber.quit, SignalNumber.terminate, SignalNumber.user1,
+        12, SignalNumber.windowChange, endNow)
+
+    private let file: SignalFile
+
+    public init() throws(LinuxError) {
+        try blockSignals(Self.watched)
+        try ignoreSignal(SignalNumber.pipe)
+        file = try SignalFile(Self.watched)
+    }
+
+    public var descriptor: Int32 { file.descriptor.number }
+
+    /// The next signal that came, or nil.
+    public func next() -> Int32? { file.next() }
+}
