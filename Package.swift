@@ -36,10 +36,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CHashing", path: "Sources/Images/CHashing"),
-        module("Images", "Archives", ["CHashing"]),
-        module("Images", "ErofsFormat", []),
-        module("Images", "OCIImages", ["Archives"]),
-        module("Images", "ImageStore", ["Archives", "ErofsFormat", "OCIImages"]),
+        module("Images", "HostFiles", [linuxCalls]),
+        module("Images", "Archives", ["CHashing", "CCompression", "HostFiles"]),
+        .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
+        module("Images", "FileTrees", ["Archives", "HostFiles"]),
+        module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
+        module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
+        module("Images", "ImageStore", ["Archives", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles"]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", linuxCalls], path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
@@ -63,5 +66,6 @@ let package = Package(
         tests("Archives"),
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", [linuxCalls]),
+        tests("ErofsFormat", ["FileTrees", "HostFiles"]),
     ]
 )

@@ -20,7 +20,8 @@ public func read(
     defer { bytes.removeLast(maximumBytes - count) }
     // SAFETY: the array is not resized during the call.
     count = unsafe try bytes.withUnsafeMutableBufferPointer { buffer throws(LinuxError) in
-        unsafe try read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[before...]))
+        unsafe try read(
+            descriptor, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[before...]))
     }
     return count
 }
@@ -115,5 +116,21 @@ extension FileDescriptor {
     public func sizeBytes() throws(LinuxError) -> UInt64 {
         // SAFETY: no address is passed.
         UInt64(unsafe try systemCall(__NR_lseek, Int(number), 0, 2))
+    }
+}
+
+/// Reads at most `bytes.count` bytes over the beginning of `bytes`; returns how many came. Zero means end of file.
+public func read(_ descriptor: Int32, over bytes: inout [UInt8]) throws(LinuxError) -> Int {
+    // SAFETY: the kernel writes only inside the array.
+    unsafe try bytes.withUnsafeMutableBufferPointer { buffer throws(LinuxError) in
+        unsafe try read(descriptor, into: UnsafeMutableRawBufferPointer(buffer))
+    }
+}
+
+/// Writes at the file's own position; returns how many bytes were taken.
+public func write(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) throws(LinuxError) -> Int {
+    // SAFETY: the array outlives the call.
+    unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
+        unsafe try write(descriptor, UnsafeRawBufferPointer(buffer))
     }
 }

@@ -30,6 +30,9 @@ public struct SHA256: Sendable {
 
     public mutating func update(_ bytes: [UInt8]) { update(bytes.span) }
 
+    /// Takes in the first `count` bytes.
+    public mutating func update(_ bytes: [UInt8], first count: Int) { update(bytes.span.extracting(first: count)) }
+
     /// Takes in further bytes.
     public mutating func update(_ bytes: Span<UInt8>) {
         totalBytes &+= UInt64(bytes.count)

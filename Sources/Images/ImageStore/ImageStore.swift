@@ -24,7 +24,8 @@ public struct ImageStore: Sendable {
 
     /// The image that a name means, or a digest (`sha256:…`), or the first four or more digits of one.
     public func resolve(_ reference: String) throws(ImageError) -> StoredImage {
-        throw ImageError(.unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
+        throw ImageError(
+            .unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
     }
 
     /// Every image, those with names first, by name.
@@ -35,6 +36,7 @@ public struct ImageStore: Sendable {
     /// - Returns: the image as it was.
     @discardableResult
     public func remove(_ reference: String) throws(ImageError) -> StoredImage {
-        throw ImageError(.unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
+        throw ImageError(
+            .unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
     }
 }

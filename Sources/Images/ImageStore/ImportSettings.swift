@@ -29,11 +29,11 @@ public struct ImportSettings: Sendable {
     /// This machine's processor in OCI's words.
     public static var hostArchitecture: String {
         #if arch(x86_64)
-        "amd64"
+            "amd64"
         #elseif arch(arm64)
-        "arm64"
+            "arm64"
         #else
-        "unknown"
+            "unknown"
         #endif
     }
 }

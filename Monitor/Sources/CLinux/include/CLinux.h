@@ -29,6 +29,7 @@
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/reboot.h>
 #include <linux/signalfd.h>
@@ -52,5 +53,6 @@
 #include "ioctl_numbers.h"
 #include "structures.h"
 #include "threads.h"
+#include "child.h"
 
 #endif

@@ -27,4 +27,28 @@ struct linux_interface_request {
     char padding[22];
 };
 
+/// `struct sockaddr_in`: an IPv4 address and port, both in network order.
+struct linux_ipv4_address {
+    uint16_t family;
+    uint8_t port[2];
+    uint8_t address[4];
+    uint8_t zero[8];
+};
+
+/// `struct sockaddr_nl`: an address of the netlink family (16).
+struct linux_netlink_address {
+    uint16_t family;
+    uint16_t padding;
+    uint32_t port;
+    uint32_t groups;
+};
+
+/// `struct winsize`: the size of a terminal.
+struct linux_window_size {
+    uint16_t rows;
+    uint16_t columns;
+    uint16_t width_pixels;
+    uint16_t height_pixels;
+};
+
 #endif

@@ -67,7 +67,7 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
             validating: driverQueue.layout, memory: activation.memory, maximumSize: Self.queueSize,
             acceptedFeatures: activation.acceptedFeatures)
         worker = BlockWorker(
-            activation, queue: queue, backend: backend, ring: makeRing(), serial: serial, metrics: metrics)
+            activation, queue: queue, backend: backend, engine: engine, ring: makeRing(), serial: serial, metrics: metrics)
         interrupt = activation.interrupt
         doorbell = driverQueue.doorbell
         do throws(LinuxError) {
@@ -87,10 +87,8 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
     }
 
     private func makeRing() -> IORing? {
-        switch engine {
-        case .synchronous, .automatic: return nil
-        case .asynchronous: return try? IORing(entries: UInt32(BlockWorker.slotCount))
-        }
+        if engine == .synchronous { return nil }
+        return try? IORing(entries: UInt32(BlockWorker.slotCount))
     }
 
     public func reset() {

@@ -1,9 +1,9 @@
-/// How requests reach the file.
+/// How requests reach the file. Why automatic does what it does: Documentation/design/0010-block-engine.md.
 public enum BlockEngine: Equatable, Sendable {
-    /// The better of the two, by measurement: see Documentation/design.
+    /// Reads, flushes and discards through io_uring, writes into the page cache by plain calls.
     case automatic
     /// One system call after the other on the device's own thread.
     case synchronous
-    /// Up to 64 requests at once through io_uring; synchronous where the kernel does not allow that.
+    /// All requests, up to 64 at once, through io_uring; synchronous where the kernel does not allow that.
     case asynchronous
 }

@@ -7,14 +7,21 @@ import VirtioQueues
 extension BlockWorker {
     /// Does or begins a validated request, whose data the lists hold.
     mutating func execute(_ request: BlockRequest, _ backend: borrowing BlockBackend) {
-        // The rest of a write-zeroes to be on the disk is more than one call: not for the ring.
-        let isForRing = request.operation != .writeZeroes || writeFlags == 0
-        if isForRing, prepare(request, backend) { return }
+        if isForRing(request.operation), prepare(request, backend) { return }
         do throws(LinuxError) {
             try perform(request, backend)
             finish(request, nil)
         } catch {
             finish(request, error)
+        }
+    }
+
+    private func isForRing(_ operation: BlockOperation) -> Bool {
+        switch operation {
+        case .write: sendsWritesToRing
+        // To be on the disk when it is answered it takes two calls.
+        case .writeZeroes: writeFlags == 0
+        default: true
         }
     }
 

@@ -16,6 +16,8 @@ struct BlockWorker: ~Copyable {
     let metrics: BlockMetrics
     /// For writes: RWF_DSYNC when the driver does not know how to flush.
     let writeFlags: UInt32
+    /// Whether writes are worth the ring: not those into the page cache, which are a copy.
+    let sendsWritesToRing: Bool
     /// The driver has accepted them.
     let acceptedFeatures: UInt64
     let serial: InlineArray<20, UInt8>
@@ -30,7 +32,7 @@ struct BlockWorker: ~Copyable {
 
     init(
         _ activation: borrowing DeviceActivation, queue: consuming SplitQueue, backend: borrowing BlockBackend,
-        ring: consuming IORing?, serial: InlineArray<20, UInt8>, metrics: BlockMetrics
+        engine: BlockEngine, ring: consuming IORing?, serial: InlineArray<20, UInt8>, metrics: BlockMetrics
     ) {
         self.queue = queue
         self.ring = ring
@@ -41,6 +43,7 @@ struct BlockWorker: ~Copyable {
         // Source: virtio 1.3 §5.2.6.2: without VIRTIO_BLK_F_FLUSH a write that is answered is on the disk.
         let isThrough = backend.cache == .writeback && activation.acceptedFeatures & BlockFeatures.flush == 0
         writeFlags = isThrough ? BlockBackend.throughToDisk : 0
+        sendsWritesToRing = isThrough || engine == .asynchronous
     }
 
     /// The ring's descriptor, to be watched.

@@ -5,7 +5,7 @@ import VirtioDevices
 import VirtioQueues
 import VirtioTestSupport
 
-let engines: [BlockEngine] = [.synchronous, .asynchronous]
+let engines: [BlockEngine] = [.automatic, .synchronous, .asynchronous]
 
 @Suite struct BlockTests {
     @Test(arguments: engines) func `it conforms`(engine: BlockEngine) throws {

@@ -1,0 +1,165 @@
+import CLinux
+
+private let nonBlockingAndCloseOnExec = Int(O_NONBLOCK | O_CLOEXEC)
+private let streamType = 1
+
+/// Stream sockets between a guest and its host. Source: vsock(7).
+public enum VsockSocket {
+    /// The host's own number.
+    public static let host: UInt32 = 2
+    private static let any: UInt32 = .max
+
+    /// A non-blocking socket that listens on a port, whoever calls.
+    public static func listen(port: UInt32, backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
+        try StreamSocket.listening(family: 40, address(any, port), backlog)
+    }
+
+    /// A non-blocking socket on its way to a port: connected once it is writable and `StreamSocket.pendingError` is nil.
+    public static func connect(to contextID: UInt32, port: UInt32) throws(LinuxError) -> FileDescriptor {
+        try StreamSocket.connecting(family: 40, address(contextID, port))
+    }
+
+    private static func address(_ contextID: UInt32, _ port: UInt32) -> linux_vsock_address {
+        var address = linux_vsock_address()
+        address.family = 40
+        address.cid = contextID
+        address.port = port
+        return address
+    }
+}
+
+/// Stream sockets over IPv4. Source: tcp(7).
+public enum TCPSocket {
+    /// A non-blocking socket that listens on a port of every address.
+    public static func listen(port: UInt16, backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
+        try StreamSocket.listening(family: 2, address((0, 0, 0, 0), port), backlog)
+    }
+
+    /// A non-blocking socket on its way to an address: connected once it is writable and `pendingError` is nil.
+    public static func connect(
+        to host: (UInt8, UInt8, UInt8, UInt8), port: UInt16
+    ) throws(LinuxError) -> FileDescriptor {
+        try StreamSocket.connecting(family: 2, address(host, port))
+    }
+
+    /// Sends small pieces at once.
+    public static func setNoDelay(_ socket: Int32) throws(LinuxError) {
+        var one: Int32 = 1
+        // SAFETY: the kernel reads four bytes during the call. IPPROTO_TCP is 6, TCP_NODELAY 1.
+        unsafe try withUnsafeMutablePointer(to: &one) { one throws(LinuxError) in
+            _ = unsafe try systemCall(__NR_setsockopt, Int(socket), 6, 1, Int(bitPattern: one), 4)
+        }
+    }
+
+    private static func address(_ host: (UInt8, UInt8, UInt8, UInt8), _ port: UInt16) -> linux_ipv4_address {
+        var address = linux_ipv4_address()
+        address.family = 2
+        address.port = (UInt8(port >> 8), UInt8(port & 0xff))
+        address.address = host
+        return address
+    }
+}
+
+/// What the families share.
+public enum StreamSocket {
+    /// The error that a connection attempt ended with, or nil. Source: socket(7), SO_ERROR.
+    public static func pendingError(_ socket: Int32) -> LinuxError? {
+        var number: Int32 = 0
+        var length: UInt32 = 4
+        // SAFETY: the kernel fills four bytes during the call. SOL_SOCKET is 1, SO_ERROR 4.
+        let result = unsafe withUnsafeMutablePointer(to: &number) { number in
+            unsafe withUnsafeMutablePointer(to: &length) { length in
+                linux_system_call(
+                    Int(__NR_getsockopt), Int(socket), 1, 4, Int(bitPattern: number), Int(bitPattern: length), 0)
+            }
+        }
+        if result < 0 { return LinuxError(Int32(truncatingIfNeeded: -result)) }
+        return number == 0 ? nil : LinuxError(number)
+    }
+
+    /// The next waiting connection of any family, non-blocking, or nil when none waits.
+    public static func accept(_ listener: Int32) throws(LinuxError) -> FileDescriptor? {
+        try UnixSocket.accept(listener)
+    }
+
+    /// Two connected Unix sockets, non-blocking.
+    public static func pair() throws(LinuxError) -> SocketPair { try SocketPair() }
+
+    fileprivate static func listening<Address>(
+        family: Int, _ address: Address, _ backlog: Int
+    ) throws(LinuxError) -> FileDescriptor {
+        let socket = try make(family)
+        let number = socket.number
+        var address = address
+        var one: Int32 = 1
+        // SAFETY: the kernel reads four bytes, and then the address, during the calls. SO_REUSEADDR is 2.
+        unsafe try withUnsafeMutablePointer(to: &one) { one throws(LinuxError) in
+            _ = unsafe try systemCall(__NR_setsockopt, Int(number), 1, 2, Int(bitPattern: one), 4)
+        }
+        // SAFETY: as above.
+        unsafe try withUnsafeMutablePointer(to: &address) { address throws(LinuxError) in
+            _ = unsafe try systemCall(
+                __NR_bind, Int(number), Int(bitPattern: address), MemoryLayout<Address>.size)
+        }
+        // SAFETY: no address is passed.
+        unsafe try systemCall(__NR_listen, Int(number), backlog)
+        return socket
+    }
+
+    fileprivate static func connecting<Address>(family: Int, _ address: Address) throws(LinuxError) -> FileDescriptor {
+        let socket = try make(family)
+        let number = socket.number
+        var address = address
+        do throws(LinuxError) {
+            // SAFETY: the kernel reads the address during the call.
+            unsafe try withUnsafeMutablePointer(to: &address) { address throws(LinuxError) in
+                _ = unsafe try systemCall(
+                    __NR_connect, Int(number), Int(bitPattern: address), MemoryLayout<Address>.size)
+            }
+        } catch {
+            if error.number != EINPROGRESS { throw error }
+        }
+        return socket
+    }
+
+    private static func make(_ family: Int) throws(LinuxError) -> FileDescriptor {
+        // SAFETY: no address is passed.
+        FileDescriptor(
+            owning: Int32(
+                truncatingIfNeeded: unsafe try systemCall(
+                    __NR_socket, family, streamType | nonBlockingAndCloseOnExec, 0)))
+    }
+}
+
+/// Two connected Unix sockets, non-blocking.
+@frozen public struct SocketPair: ~Copyable, Sendable {
+    public let first: FileDescriptor
+    public let second: FileDescriptor
+
+    fileprivate init() throws(LinuxError) {
+        var ends: (Int32, Int32) = (0, 0)
+        // SAFETY: the kernel fills two numbers during the call.
+        unsafe try withUnsafeMutablePointer(to: &ends) { ends throws(LinuxError) in
+            _ = unsafe try systemCall(
+                __NR_socketpair, 1, streamType | nonBlockingAndCloseOnExec, 0, Int(bitPattern: ends))
+        }
+        first = FileDescriptor(owning: ends.0)
+        second = FileDescriptor(owning: ends.1)
+    }
+}
+
+/// The two ends of a pipe, both blocking. Source: pipe(7).
+@frozen public struct PipePair: ~Copyable, Sendable {
+    public let reading: FileDescriptor
+    public let writing: FileDescriptor
+
+    public init() throws(LinuxError) {
+        var ends: (Int32, Int32) = (0, 0)
+        // SAFETY: the kernel fills two numbers during the call.
+        unsafe try withUnsafeMutablePointer(to: &ends) { ends throws(LinuxError) in
+            _ = unsafe try systemCall(__NR_pipe2, Int(bitPattern: ends), Int(O_CLOEXEC))
+        }
+        reading = FileDescriptor(owning: ends.0)
+        writing = FileDescriptor(owning: ends.1)
+    }
+}
