@@ -28,6 +28,7 @@ let package = Package(
         .library(name: "KVMHost", targets: ["KVMHost"]),
         .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
         .library(name: "VirtioTestSupport", targets: ["VirtioTestSupport"]),
+        .library(name: "BootTestSupport", targets: ["BootTestSupport"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
     ],
     targets: [
@@ -47,6 +48,10 @@ let package = Package(
         tests("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioTestSupport"]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
+        .target(
+            name: "BootTestSupport", dependencies: ["LinuxCalls", "GuestMemory", "GuestBoot"],
+            path: "Tests/TestSupport/BootTestSupport", swiftSettings: settings),
+        tests("GuestBoot", ["LinuxCalls", "GuestMemory", "BootTestSupport", "VirtioTestSupport"]),
         module("MachineConfiguration", ["WireFormats"]),
         module(
             "Machine",
