@@ -59,6 +59,6 @@ let package = Package(
                 "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices", "LegacyDevices",
                 "GuestBoot", "MachineConfiguration",
             ]),
-        .executableTarget(name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine"], swiftSettings: settings),
+        .executableTarget(name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine", "MachineConfiguration", "WireFormats"], swiftSettings: settings),
     ]
 )

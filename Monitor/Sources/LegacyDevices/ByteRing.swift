@@ -31,13 +31,9 @@ struct ByteRing {
 
     mutating func removeAll() { count = 0 }
 
-    /// Copies the oldest bytes without taking them; returns how many.
-    func copyPrefix(into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let length = min(count, buffer.count)
-        for index in 0..<length {
-            // SAFETY: the index is below the buffer's length.
-            unsafe buffer[index] = storage[(first + index) % storage.count]
-        }
-        return length
+    /// The oldest bytes, as many as lie together in memory.
+    var prefix: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get { storage.span.extracting(first..<min(first + count, storage.count)) }
     }
 }

@@ -169,30 +169,36 @@ public final class SerialPort: EventHandler, @unchecked Sendable {
 
     /// Writes out what the guest has sent so far, as far as the host takes it.
     public func flush() {
-        unsafe withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
-            while outputWatch == nil {
-                lock.lock()
-                // SAFETY: the buffer is as long as it says.
-                let count = unsafe transmit.copyPrefix(into: buffer)
-                lock.unlock()
-                if count == 0 { return }
-                let written = unsafe writeOut(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                lock.lock()
-                let wasFull = transmit.isFull
-                transmit.removeFirst(written)
-                if wasFull, written > 0 {
-                    isTransmitterEmptyPending = true
-                    raiseIfPending()
-                }
-                lock.unlock()
+        while outputWatch == nil {
+            lock.lock()
+            let bytes = outgoing(transmit.prefix)
+            lock.unlock()
+            if bytes == 0 { return }
+            let written = writeOut(outgoingBytes.span.extracting(first: bytes))
+            lock.lock()
+            let wasFull = transmit.isFull
+            transmit.removeFirst(written)
+            if wasFull, written > 0 {
+                isTransmitterEmptyPending = true
+                raiseIfPending()
             }
+            lock.unlock()
         }
     }
 
+    /// Copies what is to be written, so that the lock is not held while the host takes it.
+    private func outgoing(_ bytes: Span<UInt8>) -> Int {
+        let count = min(bytes.count, outgoingBytes.count)
+        for index in 0..<count { outgoingBytes[index] = bytes[index] }
+        return count
+    }
+    private var outgoingBytes = [UInt8](repeating: 0, count: 512)
+    private var incomingBytes = [UInt8](repeating: 0, count: receiveCapacity)
+
     /// Returns how many bytes are dealt with: written, or beyond saving because the reader has gone.
-    private func writeOut(_ bytes: UnsafeRawBufferPointer) -> Int {
+    private func writeOut(_ bytes: Span<UInt8>) -> Int {
         do throws(LinuxError) {
-            return unsafe try LinuxCalls.write(output, bytes)
+            return try LinuxCalls.write(output, bytes)
         } catch {
             if error == .tryAgain {
                 outputWatch = try? loop.add(output, .writable, handler: self, token: Token.output)
@@ -230,24 +236,21 @@ public final class SerialPort: EventHandler, @unchecked Sendable {
         if room == 0 { isInputPaused = true }
         lock.unlock()
         if room == 0 { return unwatchInput() }
-        unsafe withUnsafeTemporaryAllocation(byteCount: Self.receiveCapacity, alignment: 1) { buffer in
-            // SAFETY: `room` is at most the buffer's length.
-            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<room])
-            let count: Int
-            do throws(LinuxError) {
-                count = unsafe try LinuxCalls.read(input, into: part)
-            } catch {
-                if error == .tryAgain { return }
-                count = 0
-            }
-            if count == 0 {
-                isInputEnded = true
-                return unwatchInput()
-            }
-            lock.lock()
-            for index in 0..<count { _ = unsafe receive.append(part[index]) }
-            raiseIfPending()
-            lock.unlock()
+        let count: Int
+        do throws(LinuxError) {
+            var bytes = incomingBytes.mutableSpan
+            count = try LinuxCalls.read(input, into: &bytes, maximumBytes: room)
+        } catch {
+            if error == .tryAgain { return }
+            count = 0
         }
+        if count == 0 {
+            isInputEnded = true
+            return unwatchInput()
+        }
+        lock.lock()
+        for index in 0..<count { _ = receive.append(incomingBytes[index]) }
+        raiseIfPending()
+        lock.unlock()
     }
 }

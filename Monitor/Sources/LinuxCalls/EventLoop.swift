@@ -174,6 +174,8 @@ public struct EventRegistration: Sendable, Equatable {
             return rest
         }
         for job in rest { job.run() }
+        // Handlers and loop hold each other until here.
+        watches = []
     }
 
     private func data(_ registration: EventRegistration) -> UInt64 {

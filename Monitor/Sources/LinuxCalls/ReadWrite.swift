@@ -26,6 +26,22 @@ public func read(
     return count
 }
 
+/// Reads at most `maximumBytes` to the start of `buffer`, at the file's own position. Zero means end of file.
+public func read(
+    _ descriptor: Int32, into buffer: inout MutableSpan<UInt8>, maximumBytes: Int
+) throws(LinuxError) -> Int {
+    // SAFETY: the kernel writes only inside the span, during the call.
+    unsafe try buffer.withUnsafeMutableBytes { bytes throws(LinuxError) in
+        unsafe try read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: bytes.prefix(maximumBytes)))
+    }
+}
+
+/// Writes at the file's own position; returns how many bytes were taken.
+public func write(_ descriptor: Int32, _ bytes: Span<UInt8>) throws(LinuxError) -> Int {
+    // SAFETY: the kernel reads only inside the span, during the call.
+    unsafe try bytes.withUnsafeBytes { bytes throws(LinuxError) in unsafe try write(descriptor, bytes) }
+}
+
 /// Writes at the file's own position; returns how many bytes were taken.
 @inline(__always)
 public func write(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer) throws(LinuxError) -> Int {

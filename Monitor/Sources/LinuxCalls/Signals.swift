@@ -10,6 +10,7 @@ public enum SignalNumber {
     public static let pipe: Int32 = 13
     public static let terminate: Int32 = 15
     public static let child: Int32 = 17
+    public static let power: Int32 = 30
     public static let windowChange: Int32 = 28
 }
 

@@ -1,4 +1,5 @@
 public import CLinux
+public import GuestMemory
 import LinuxCalls
 
 extension KVMVirtualCPU {
@@ -26,7 +27,9 @@ extension KVMVirtualCPU {
 
     /// Tells the guest what processor it has.
     public func setIdentification(_ table: borrowing ProcessorIdentification) throws(KVMError) {
-        do throws(LinuxError) { try table.apply(to: descriptor.number) } catch { throw KVMError("KVM_SET_CPUID2", error) }
+        do throws(LinuxError) { try table.apply(to: descriptor.number) } catch {
+            throw KVMError("KVM_SET_CPUID2", error)
+        }
     }
 
     /// Model-specific registers as firmware would leave them: memory is write-back, string moves are fast.
@@ -53,10 +56,26 @@ extension KVMVirtualCPU {
         try control(descriptor.number, linux_KVM_SET_LAPIC, &state, "KVM_SET_LAPIC")
     }
 
-    /// Whether the guest has executed HLT and waits: the kernel's `mp_state` is 3.
-    public func isHalted() throws(KVMError) -> Bool {
+    /// Where a linear address lies in guest-physical memory by the guest's page tables, or nil when nowhere.
+    public func physicalAddress(of linearAddress: UInt64) -> GuestAddress? {
+        var translation = kvm_translation()
+        translation.linear_address = linearAddress
+        guard (try? control(descriptor.number, linux_KVM_TRANSLATE, &translation, "KVM_TRANSLATE")) != nil,
+            translation.valid != 0
+        else { return nil }
+        return GuestAddress(translation.physical_address)
+    }
+}
+
+extension KVMVirtualCPU {
+    /// Whether nothing that the guest can arrange will make it go on: halted with interrupts off, or never started.
+    public func canNeverWake() throws(KVMError) -> Bool {
         var state = kvm_mp_state()
         try control(descriptor.number, linux_KVM_GET_MP_STATE, &state, "KVM_GET_MP_STATE")
-        return state.mp_state == 3
+        switch state.mp_state {
+        case 1, 2: return true  // KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED
+        case 3: return try generalRegisters().rflags & 1 << 9 == 0  // KVM_MP_STATE_HALTED
+        default: return false
+        }
     }
 }

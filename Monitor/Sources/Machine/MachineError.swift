@@ -1,0 +1,29 @@
+public import GuestBoot
+public import KVMHost
+public import LinuxCalls
+
+/// Why a machine could not be built. Nothing has run then, and everything opened is closed again.
+public enum MachineError: Error, Sendable {
+    case kvmUnavailable(KVMError)
+    case kvm(KVMError)
+    case memory(mebibytes: UInt64, LinuxError)
+    case file(purpose: String, path: String, LinuxError)
+    case boot(BootError, kernelPath: String)
+    case device(name: String, reason: String)
+    case system(doing: String, LinuxError)
+}
+
+extension MachineError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .kvmUnavailable(let error):
+            "cannot use KVM (\(error)): load the kvm-intel or kvm-amd module, and give this user access to /dev/kvm"
+        case .kvm(let error): "KVM refused: \(error)"
+        case .memory(let mebibytes, let error): "cannot get \(mebibytes) MiB of guest memory: \(error)"
+        case .file(let purpose, let path, let error): "\(purpose) \"\(path)\": \(error)"
+        case .boot(let error, let path): "kernel \"\(path)\": \(error)"
+        case .device(let name, let reason): "\(name): \(reason)"
+        case .system(let doing, let error): "\(doing): \(error)"
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import KVMHost
+import LegacyDevices
+import LinuxCalls
+import VirtioDevices
+
+/// Takes every access of the guest that is not to memory to the device it is meant for. Processor threads call it at the
+/// same time.
+///
+/// Trust: addresses, widths and data are the guest's. What nobody serves reads as all ones and swallows writes.
+final class PlatformBus: @unchecked Sendable {
+    /// What an access asks of the machine.
+    enum Action: Sendable { case none, powerOff, reset }
+
+    private let transports: [VirtioMMIOTransport]
+    let serialPort: SerialPort?
+    private let virtualMachine: KVMVirtualMachine
+
+    /// Guards what follows: rarely used, and by whichever processor happens to.
+    let lock = FutexLock()
+    var keyboardController = KeyboardController()
+    var realTimeClock = RealTimeClock()
+    var sleepRegisters = SleepRegisters()
+    private var interruptController = IOInterruptController()
+
+    init(virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]) {
+        self.virtualMachine = virtualMachine
+        self.serialPort = serialPort
+        self.transports = transports
+    }
+
+    // MARK: Memory
+
+    /// A read of `widthBytes` at an address without memory.
+    @inline(__always)
+    func readMemory(_ address: UInt64, widthBytes: UInt32) -> UInt64 {
+        let offset = address &- PlatformLayout.firstDeviceWindow
+        let index = offset / PlatformLayout.deviceWindowBytes
+        if index < UInt64(transports.count) {
+            return transports[Int(index)].read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
+        }
+        let controllerOffset = address &- PlatformLayout.interruptController
+        if controllerOffset < 4096 {
+            lock.lock()
+            defer { lock.unlock() }
+            return UInt64(interruptController.read(controllerOffset))
+        }
+        return .max
+    }
+
+    /// A write of `widthBytes` at an address without memory.
+    @inline(__always)
+    func writeMemory(_ address: UInt64, widthBytes: UInt32, _ value: UInt64) {
+        let offset = address &- PlatformLayout.firstDeviceWindow
+        let index = offset / PlatformLayout.deviceWindowBytes
+        if index < UInt64(transports.count) {
+            transports[Int(index)].write(
+                offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
+            return
+        }
+        let controllerOffset = address &- PlatformLayout.interruptController
+        if controllerOffset < 4096 { writeInterruptController(controllerOffset, UInt32(truncatingIfNeeded: value)) }
+    }
+
+    /// The routes change under the lock, so that two processors cannot leave the older ones behind.
+    private func writeInterruptController(_ offset: UInt64, _ value: UInt32) {
+        lock.lock()
+        defer { lock.unlock() }
+        guard interruptController.write(offset, value) else { return }
+        let messages = interruptController.messages.map {
+            InterruptMessage(line: $0.pin, address: $0.address, data: $0.data)
+        }
+        do throws(KVMError) {
+            try virtualMachine.routeInterrupts(messages)
+        } catch {
+            writeToStandardError("swiftlet-vmm: interrupts keep their old routes: \(error)\n")
+        }
+    }
+}

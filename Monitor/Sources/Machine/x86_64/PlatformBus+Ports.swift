@@ -1,0 +1,64 @@
+import GuestBoot
+import LegacyDevices
+import LinuxCalls
+
+extension PlatformBus {
+    /// The ports that something answers.
+    private enum Port {
+        static let keyboardData: UInt16 = 0x60
+        static let keyboardStatus: UInt16 = 0x64
+        static let clockIndex: UInt16 = 0x70
+        static let clockData: UInt16 = 0x71
+        static let serial: UInt16 = 0x3f8
+        static let sleepControl: UInt16 = 0x600
+        static let reset: UInt16 = 0x602
+    }
+
+    /// One value of `widthBytes` from a port. All devices here are a byte wide; the rest of a wider read is ones.
+    @inline(__always)
+    func readPort(_ port: UInt16, widthBytes: UInt8) -> UInt32 {
+        if port &- Port.serial < 8, let serialPort {
+            return 0xffff_ff00 | UInt32(serialPort.read(port &- Port.serial))
+        }
+        return 0xffff_ff00 | UInt32(readRarePort(port))
+    }
+
+    /// One value to a port; only the lowest byte arrives.
+    @inline(__always)
+    func writePort(_ port: UInt16, _ value: UInt32) -> Action {
+        let byte = UInt8(truncatingIfNeeded: value)
+        if port &- Port.serial < 8, let serialPort {
+            serialPort.write(port &- Port.serial, byte)
+            return .none
+        }
+        return writeRarePort(port, byte)
+    }
+
+    private func readRarePort(_ port: UInt16) -> UInt8 {
+        lock.lock()
+        defer { lock.unlock() }
+        switch port {
+        case Port.keyboardData, Port.keyboardStatus:
+            return keyboardController.read(isStatus: port == Port.keyboardStatus)
+        case Port.clockIndex, Port.clockData: return realTimeClock.read(isIndex: port == Port.clockIndex)
+        case Port.sleepControl, Port.sleepControl + 1: return sleepRegisters.read(port - Port.sleepControl)
+        default: return 0xff
+        }
+    }
+
+    private func writeRarePort(_ port: UInt16, _ byte: UInt8) -> Action {
+        lock.lock()
+        defer { lock.unlock() }
+        switch port {
+        case Port.keyboardData, Port.keyboardStatus:
+            let action = keyboardController.write(isCommand: port == Port.keyboardStatus, byte)
+            return action == .reset ? .reset : .none
+        case Port.clockIndex, Port.clockData: realTimeClock.write(isIndex: port == Port.clockIndex, byte)
+        case Port.sleepControl, Port.sleepControl + 1:
+            if sleepRegisters.write(port - Port.sleepControl, byte) { return .powerOff }
+        case Port.reset: return .reset
+        default: break
+        }
+        return .none
+    }
+}

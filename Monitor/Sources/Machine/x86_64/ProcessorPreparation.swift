@@ -1,0 +1,64 @@
+import CLinux
+import GuestBoot
+import KVMHost
+
+/// Puts a processor into the state in which its guest begins.
+enum ProcessorPreparation {
+    /// What every processor gets, the waiting ones too.
+    static func prepare(
+        _ processor: borrowing KVMVirtualCPU, of count: UInt32, on system: borrowing KVMSystem
+    ) throws(KVMError) {
+        var identification = try system.supportedCPUID()
+        identification.specialise(processor: processor.number, of: count)
+        try processor.setIdentification(identification)
+        try processor.setFirmwareModelRegisters()
+        try processor.setFirmwareLocalInterrupts()
+    }
+
+    /// What the processor that boots gets besides.
+    static func enter(
+        _ processor: borrowing KVMVirtualCPU, _ state: InitialProcessorState
+    ) throws(KVMError) {
+        var special = try processor.specialRegisters()
+        special.cs = segment(state.code)
+        let data = segment(state.data)
+        special.ds = data
+        special.es = data
+        special.fs = data
+        special.gs = data
+        special.ss = data
+        special.tr = segment(state.task)
+        special.gdt.base = state.gdtBase
+        special.gdt.limit = state.gdtLimit
+        special.idt.base = 0
+        special.idt.limit = state.idtLimit
+        special.cr0 = state.cr0
+        special.cr3 = state.cr3
+        special.cr4 = state.cr4
+        special.efer = state.efer
+        try processor.setSpecialRegisters(special)
+
+        var general = kvm_regs()
+        general.rip = state.rip
+        general.rsp = state.rsp
+        general.rbp = state.rsp
+        general.rsi = state.rsi
+        general.rbx = state.rbx
+        general.rflags = state.rflags
+        try processor.setGeneralRegisters(general)
+    }
+
+    private static func segment(_ state: SegmentState) -> kvm_segment {
+        var segment = kvm_segment()
+        segment.base = state.base
+        segment.limit = state.limit
+        segment.selector = state.selector
+        segment.type = state.type
+        segment.present = 1
+        segment.s = state.isCodeOrData ? 1 : 0
+        segment.l = state.isLong ? 1 : 0
+        segment.db = state.isDefault32 ? 1 : 0
+        segment.g = state.hasPageGranularity ? 1 : 0
+        return segment
+    }
+}

@@ -1,0 +1,75 @@
+/// What the command line asks for.
+enum Invocation: Equatable {
+    case help
+    case version
+    case run(ConfigurationSource)
+
+    static let versionNumber = "0.1.0"
+
+    static let helpText = """
+        Runs one microVM on KVM, until its guest powers off, resets or is ended.
+
+        Usage: swiftlet-vmm --config-file FILE --no-api
+
+          --config-file FILE         the machine, as JSON in the shape of Firecracker's full configuration
+          --config-descriptor N      the same, read from descriptor N
+          --no-api                   serve no REST API (this version has none)
+          --version                  print the version
+          --help                     print this
+
+        The guest's serial console is standard input and output. SIGTERM, SIGINT and SIGHUP end the machine; SIGPWR
+        presses its power button.
+
+        Exit status: 0 the guest powered off or reset, or was ended; 1 the machine could not be built or the host failed;
+        2 the guest halted for good; 3 triple fault; 4 KVM internal error; 152 bad configuration; 153 bad arguments.
+
+        """
+
+    /// - Parameter arguments: the program's name first.
+    init(arguments: [String]) throws(InvocationError) {
+        var source: ConfigurationSource?
+        var rest = arguments.dropFirst()
+        func value(_ option: String) throws(InvocationError) -> String {
+            guard let value = rest.popFirst() else { throw .missingValue(option: option) }
+            return value
+        }
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--help", "-h":
+                self = .help
+                return
+            case "--version", "-V":
+                self = .version
+                return
+            case "--no-api": break
+            case "--config-file": source = .file(try value(argument))
+            case "--config-descriptor":
+                let text = try value(argument)
+                guard let number = Int32(text), number >= 0 else {
+                    throw .invalidValue(option: argument, found: text, wanted: "the number of an open descriptor")
+                }
+                source = .descriptor(number)
+            default: throw .unknownArgument(argument)
+            }
+        }
+        guard let source else { throw .noConfiguration }
+        self = .run(source)
+    }
+}
+
+/// What is wrong with the command line.
+enum InvocationError: Error, Equatable, CustomStringConvertible {
+    case unknownArgument(String)
+    case missingValue(option: String)
+    case invalidValue(option: String, found: String, wanted: String)
+    case noConfiguration
+
+    var description: String {
+        switch self {
+        case .unknownArgument(let argument): "unknown argument \"\(argument)\""
+        case .missingValue(let option): "\(option) wants a value"
+        case .invalidValue(let option, let found, let wanted): "\(option): found \"\(found)\"; wanted \(wanted)"
+        case .noConfiguration: "no machine to run: give --config-file FILE"
+        }
+    }
+}
