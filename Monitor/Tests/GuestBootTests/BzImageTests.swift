@@ -36,9 +36,13 @@ import Testing
         #expect(try load(image).0.start == 0x100_0000)
         #expect(
             try refusal(image, memoryBytes: 8 << 20) == .kernelTooLarge(neededBytes: 20 << 20, memoryBytes: 8 << 20))
-        let low = changed { $0.isRelocatable = false; $0.preferredAddress = 0x8000 }
+        let low = changed {
+            $0.isRelocatable = false; $0.preferredAddress = 0x8000
+        }
         #expect(try refusal(low) == .kernelMalformed(.loadAddress(0x8000)))
-        let wrapping = changed { $0.isRelocatable = false; $0.preferredAddress = .max - 5 }
+        let wrapping = changed {
+            $0.isRelocatable = false; $0.preferredAddress = .max - 5
+        }
         #expect(try refusal(wrapping) == .kernelMalformed(.loadAddress(.max - 5)))
     }
 
@@ -75,7 +79,9 @@ import Testing
     }
 
     @Test func `the kernel's own limits count`() throws {
-        let image = changed { $0.commandLineMaximumBytes = 10; $0.initialRamDiskMaximumAddress = 0x200_0fff }
+        let image = changed {
+            $0.commandLineMaximumBytes = 10; $0.initialRamDiskMaximumAddress = 0x200_0fff
+        }
         #expect(throws: BootError.commandLineTooLong(bytes: 11, maximumBytes: 10)) {
             try prepare(image, commandLine: "01234567890")
         }

@@ -96,10 +96,14 @@ import Testing
         func one(_ segment: ElfKernelBuilder.Segment) throws -> BootError? {
             try refusal(ElfKernelBuilder(entry: segment.address, segments: [segment]).bytes)
         }
-        #expect(try one(.init(address: 0xf_f000, contents: [1])) == .kernelMalformed(.segmentTooLow(0, address: 0xf_f000)))
-        #expect(try one(.init(address: 0x10_0000, contents: [1, 2], memoryBytes: 1)) == .kernelMalformed(.segmentLongerInFile(0)))
         #expect(
-            try one(.init(address: 0x10_0000, contents: [1], memoryBytes: .max)) == .kernelMalformed(.segmentWrapsAround(0)))
+            try one(.init(address: 0xf_f000, contents: [1])) == .kernelMalformed(.segmentTooLow(0, address: 0xf_f000)))
+        #expect(
+            try one(.init(address: 0x10_0000, contents: [1, 2], memoryBytes: 1))
+                == .kernelMalformed(.segmentLongerInFile(0)))
+        #expect(
+            try one(.init(address: 0x10_0000, contents: [1], memoryBytes: .max))
+                == .kernelMalformed(.segmentWrapsAround(0)))
         #expect(
             try one(.init(address: 0x10_0000, contents: [1], memoryBytes: 64 << 20))
                 == .kernelTooLarge(neededBytes: 65 << 20, memoryBytes: 64 << 20))
@@ -118,7 +122,10 @@ import Testing
             return try refusal(kernel.bytes)
         }
         #expect(try changed { $0.machine = 183 } == .kernelForOtherProcessor(machine: 183))
-        #expect(try changed { $0.machine = 3; $0.elfClass = 1 } == .kernelFor32Bit(.elf))
+        #expect(
+            try changed {
+                $0.machine = 3; $0.elfClass = 1
+            } == .kernelFor32Bit(.elf))
         #expect(try changed { $0.byteOrder = 2 } == .kernelMalformed(.bigEndian))
         #expect(try changed { $0.type = 1 } == .kernelMalformed(.notExecutable(type: 1)))
         #expect(try changed { $0.programHeaderBytes = 32 } == .kernelMalformed(.programHeaderSize(32)))

@@ -15,7 +15,9 @@ import Testing
         #expect(try look([0x02, 0x21, 0x4c, 0x18] + padding) == .lz4)
         #expect(try look([0x28, 0xb5, 0x2f, 0xfd] + padding) == .zstd)
         #expect(try look([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0] + padding) == .xz)
-        #expect(try look(Array("MZ".utf8) + [UInt8](repeating: 0, count: 0x36) + Array("ARM\u{64}".utf8) + padding) == .arm64Image)
+        #expect(
+            try look(Array("MZ".utf8) + [UInt8](repeating: 0, count: 0x36) + Array("ARM\u{64}".utf8) + padding)
+                == .arm64Image)
         #expect(try look(Array("MZ".utf8) + padding) == .efiProgram)
         #expect(try look(Array("070701".utf8) + padding) == .cpioArchive)
         #expect(try look(Array("!<arch>\n".utf8) + padding) == .debianPackage)
@@ -30,7 +32,8 @@ import Testing
     @Test func `every error says what would do`() throws {
         let message = BootError.kernelFormatUnknown(.cpioArchive).description
         #expect(message.contains("interchanged"))
-        #expect(BootError.kernelTooLarge(neededBytes: (42 << 20) + 1, memoryBytes: 32 << 20).description.contains("43 MiB"))
+        #expect(
+            BootError.kernelTooLarge(neededBytes: (42 << 20) + 1, memoryBytes: 32 << 20).description.contains("43 MiB"))
         #expect(BootError.kernelForOtherProcessor(machine: 183).description.contains("arm64"))
         for message in [message, BootError.memoryTooSmall(memoryBytes: 5).description] {
             #expect(!message.contains("\n") && !message.hasPrefix("T"))
