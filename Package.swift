@@ -65,7 +65,7 @@ let package = Package(
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("Archives"),
         tests("ChildProcesses", [linuxCalls]),
-        tests("EmulatedHost", [linuxCalls]),
+        tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls]),
         tests("ErofsFormat", ["FileTrees", "HostFiles"]),
     ]
 )

@@ -24,7 +24,7 @@ import Testing
             #expect(usable.count == 1)
         }
         // The probes' threads, and another test's, may still be closing theirs.
-        for _ in 0..<300 where !openKVMFiles().isEmpty { LinuxCalls.sleep(nanoseconds: 10_000_000) }
+        waitWhile { !openKVMFiles().isEmpty }
         #expect(openKVMFiles() == [])
     }
 

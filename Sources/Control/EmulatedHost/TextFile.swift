@@ -7,7 +7,7 @@ enum TextFile {
         guard let file = try? open(path, .readOnly) else { return nil }
         var bytes: [UInt8] = []
         while bytes.count < limitBytes {
-            guard let count = try? LinuxCalls.read(file.number, appendingTo: &bytes, maximumBytes: 65536) else {
+            guard let count = try? LinuxCalls.read(file.number, appendingTo: &bytes, maximumBytes: 4096) else {
                 return nil
             }
             if count == 0 { break }

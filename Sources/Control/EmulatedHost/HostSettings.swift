@@ -1,0 +1,48 @@
+/// Where the emulated host keeps its things, and how large it is.
+public struct HostSettings: Equatable, Sendable {
+    /// What outlives a restart of the machine: `<data>/host`.
+    public var dataFolder: String
+    /// Sockets and the record of the running host: `<runtime>/host`.
+    public var runtimeFolder: String
+    /// The agent that becomes the host's first process.
+    public var agentPath: String
+    /// The script that fetches QEMU, the host's kernel and its modules.
+    public var setUpScript: String
+    public var memoryMebibytes: Int
+    public var processors: Int
+    /// The host powers itself off after that long without a connection and without a command; zero never does.
+    public var idleSeconds: UInt32 = 3600
+    public var emulator = "qemu-system-x86_64"
+
+    /// - Parameters:
+    ///   - dataFolder: the product's own, of which `host` below it is used.
+    ///   - runtimeFolder: the same.
+    ///   - libexecFolder: where `swiftlet-agent` and `setup-host` lie.
+    public init(dataFolder: String, runtimeFolder: String, libexecFolder: String) {
+        self.dataFolder = dataFolder + "/host"
+        self.runtimeFolder = runtimeFolder + "/host"
+        agentPath = libexecFolder + "/swiftlet-agent"
+        setUpScript = libexecFolder + "/setup-host"
+        memoryMebibytes = Self.memoryMebibytes(totalMebibytes: HostFacts.memory().totalMebibytes)
+        processors = Self.processors(available: HostFacts.processorCount())
+    }
+
+    /// Half of the machine's, between 1 and 4 GiB, in whole quarters of a GiB. Pages are taken as they are used.
+    static func memoryMebibytes(totalMebibytes: Int) -> Int {
+        max(1024, min(4096, totalMebibytes / 2 / 256 * 256))
+    }
+
+    /// More than four emulated processors wait for each other more than they compute.
+    static func processors(available: Int) -> Int { max(1, min(4, available)) }
+
+    /// What `setup-host` makes. Source: Scripts/setup-host.
+    var kernelFolder: String { dataFolder + "/kernel" }
+    var lockFile: String { dataFolder + "/lock" }
+    var recordFile: String { runtimeFolder + "/record.json" }
+    /// Locked by the emulator itself, by a descriptor that it inherits: free when and only when no emulator runs.
+    var aliveFile: String { runtimeFolder + "/alive" }
+    var processIDFile: String { runtimeFolder + "/qemu.pid" }
+    var controlSocket: String { runtimeFolder + "/qmp" }
+    public var consoleLog: String { runtimeFolder + "/console.log" }
+    public var emulatorLog: String { runtimeFolder + "/qemu.log" }
+}

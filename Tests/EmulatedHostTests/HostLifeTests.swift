@@ -1,0 +1,120 @@
+import AgentClient
+import AgentProtocol
+import ChildProcesses
+import Glibc
+import LinuxCalls
+import Testing
+
+@testable import EmulatedHost
+
+extension Tag {
+    /// Boots a whole machine.
+    @Tag static var guest: Self
+}
+
+/// The installed parts of the product, which these tests need: the agent and the script that fetches the rest.
+private let libexecFolder = HostFacts.environment("SWIFTLET_LIBEXEC") ?? "build/libexec/swiftlet"
+private let hasParts = unsafe access(libexecFolder + "/swiftlet-agent", X_OK) == 0
+
+/// One emulated host from its first boot to its end, as commands see it.
+@Suite(
+    .tags(.guest), .serialized,
+    .enabled(if: hasParts, "no swiftlet-agent in \(libexecFolder): `make` builds it, SWIFTLET_LIBEXEC points at it"))
+final class HostLifeTests {
+    let settings: HostSettings
+
+    /// The template is kept between runs of the tests, as it is between commands.
+    init() throws {
+        let cache = HostFacts.environment("XDG_CACHE_HOME") ?? (HostFacts.environment("HOME") ?? "/root") + "/.cache"
+        var settings = HostSettings(dataFolder: "/", runtimeFolder: "/", libexecFolder: libexecFolder)
+        settings.dataFolder = cache + "/swiftlet/test-host"
+        settings.runtimeFolder = "/tmp/swiftlet-host-life-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        settings.memoryMebibytes = 1024
+        try HostFolder.make(settings.dataFolder)
+        if HostKernel(folder: settings.kernelFolder) == nil {
+            // The kernel that the scripts use.
+            let output = try ChildProcess.output(of: ChildProcess.Settings([settings.setUpScript]))
+            let kernel = output.text.split(separator: "\n").last.map(String.init) ?? ""
+            unsafe symlink(kernel, settings.kernelFolder)
+        }
+        self.settings = settings
+    }
+
+    deinit {
+        _ = try? EmulatedHost(settings).stop(graceMilliseconds: 0)
+        HostFolder.remove(settings.runtimeFolder)
+    }
+
+    private func milliseconds(_ body: () throws -> Void) rethrows -> UInt64 {
+        let begin = Clock.monotonic.nanoseconds()
+        try body()
+        return (Clock.monotonic.nanoseconds() - begin) / 1_000_000
+    }
+
+    @Test func itIsRestoredFromItsTemplateAndReplacedWhenItWasKilled() throws {
+        let host = EmulatedHost(settings)
+        var lines: [String] = []
+        let firstStart = try milliseconds { _ = try host.start { lines.append($0) } }
+        // One more when the template had to be made.
+        #expect((1...2).contains(lines.count), "\(lines)")
+        let first = try #require(host.running())
+        let load = try first.load()
+        #expect(load.connections >= 1)
+        #expect(host.status().state == .running)
+
+        // Starting a host that runs is finding it.
+        lines = []
+        #expect(try host.start { lines.append($0) }.emulatorProcess == first.emulatorProcess)
+        #expect(lines == [])
+
+        #expect(host.status().commands == 0)
+
+        // What is secret can be read by nobody else.
+        var status = stat()
+        #expect(unsafe stat(settings.recordFile, &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o600)
+
+        // A host that was killed is replaced.
+        kill(first.emulatorProcess, SIGKILL)
+        waitWhile { host.running() != nil }
+        let restart = try milliseconds { _ = try host.start { lines.append($0) } }
+        #expect(lines.count == 1, "\(lines)")
+        let second = try #require(host.running())
+        #expect(second.emulatorProcess != first.emulatorProcess)
+        let ping = try milliseconds { _ = try second.load() }
+
+        // So is one whose record is gone: there are never two.
+        unsafe unlink(settings.recordFile)
+        #expect(host.running() == nil)
+        let third = try host.start { _ in }
+        #expect(kill(second.emulatorProcess, 0) != 0 || ProcessIdentity(running: second.emulatorProcess) == nil)
+
+        var wasRunning = false
+        let stop = try milliseconds { wasRunning = try host.stop() }
+        #expect(wasRunning)
+        #expect(host.running() == nil)
+        #expect(ProcessIdentity(running: third.emulatorProcess) == nil)
+        print("emulated host: first start \(firstStart) ms, restart \(restart) ms, ping \(ping) ms, stop \(stop) ms")
+    }
+
+    @Test func startedByManyAtOnceThereIsOne() async throws {
+        let host = EmulatedHost(settings)
+        let processes = await withTaskGroup(of: Int32?.self) { group in
+            for _ in 0..<4 { group.addTask { try? host.start { _ in }.emulatorProcess } }
+            var processes: Set<Int32?> = []
+            for await process in group { processes.insert(process) }
+            return processes
+        }
+        #expect(processes.count == 1)
+        #expect(!processes.contains(nil))
+    }
+
+    @Test func withoutTheSecretNothingIsAnswered() throws {
+        let host = try EmulatedHost(settings).start { _ in }
+        var record = host.record
+        record.secret = HostSecret.random()
+        #expect(throws: AgentClientError.self) { try RunningHost(record).load() }
+        let load = try host.load()
+        #expect(load.connections >= 1)
+    }
+}
