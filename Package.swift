@@ -65,7 +65,7 @@ let package = Package(
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("Archives"),
         tests("ChildProcesses", [linuxCalls]),
-        tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls]),
+        tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         tests("ErofsFormat", ["FileTrees", "HostFiles"]),
     ]
 )
