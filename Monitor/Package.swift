@@ -36,6 +36,7 @@ let package = Package(
         module("LinuxCalls", ["CLinux"]),
         tests("LinuxCalls"),
         module("WireFormats", []),
+        tests("WireFormats"),
         module("GuestMemory", ["CLinux", "LinuxCalls"]),
         tests("GuestMemory", ["LinuxCalls"]),
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
@@ -47,12 +48,14 @@ let package = Package(
         module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),
         tests("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioTestSupport"]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
+        tests("LegacyDevices", ["LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
         .target(
             name: "BootTestSupport", dependencies: ["LinuxCalls", "GuestMemory", "GuestBoot"],
             path: "Tests/TestSupport/BootTestSupport", swiftSettings: settings),
         tests("GuestBoot", ["LinuxCalls", "GuestMemory", "BootTestSupport", "VirtioTestSupport"]),
         module("MachineConfiguration", ["WireFormats"]),
+        tests("MachineConfiguration"),
         module(
             "Machine",
             [

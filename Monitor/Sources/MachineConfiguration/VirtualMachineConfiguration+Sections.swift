@@ -85,7 +85,9 @@ extension VirtualMachineConfiguration.NetworkInterface {
     private static func parseMAC(_ text: String) -> [UInt8]? {
         var bytes: [UInt8] = []
         for part in text.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false) {
-            guard part.count == 2, let byte = UInt8(Substring(part), radix: 16) else { return nil }
+            guard part.count == 2, part.first != UInt8(ascii: "+"), let byte = UInt8(Substring(part), radix: 16) else {
+                return nil
+            }
             bytes.append(byte)
         }
         guard bytes.count == 6, bytes[0] & 1 == 0 else { return nil }

@@ -51,6 +51,12 @@ public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     public let line: Int
     public let column: Int
 
+    public init(reason: Reason, line: Int, column: Int) {
+        self.reason = reason
+        self.line = line
+        self.column = column
+    }
+
     public var description: String {
         let place = "line \(line), column \(column)"
         return switch reason {

@@ -11,6 +11,12 @@ public struct IOInterruptController {
         public let pin: UInt32
         public let address: UInt64
         public let data: UInt32
+
+        public init(pin: UInt32, address: UInt64, data: UInt32) {
+            self.pin = pin
+            self.address = address
+            self.data = data
+        }
     }
 
     private var selected: UInt8 = 0

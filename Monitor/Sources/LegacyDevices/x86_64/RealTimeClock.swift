@@ -38,7 +38,7 @@ public struct RealTimeClock {
     }
 
     /// Two decimal digits, one in each half.
-    private func decimal(_ value: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: value / 10 << 4 | value % 10) }
+    private func decimal(_ value: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: (value / 10) << 4 | value % 10) }
 }
 
 /// A day in the Gregorian calendar.

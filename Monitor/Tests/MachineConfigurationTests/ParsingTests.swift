@@ -1,0 +1,108 @@
+import MachineConfiguration
+import Testing
+
+@Suite struct ParsingTests {
+    private func parse(_ text: String) throws(ConfigurationError) -> VirtualMachineConfiguration {
+        try VirtualMachineConfiguration.parse(Array(text.utf8))
+    }
+
+    private func message(_ text: String) -> String? {
+        do throws(ConfigurationError) {
+            _ = try parse(text)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    private func document(_ rest: String = "", processors: String = "1", memory: String = "128") -> String {
+        """
+        {"boot-source": {"kernel_image_path": "/k"},
+         "machine-config": {"vcpu_count": \(processors), "mem_size_mib": \(memory)}\(rest)}
+        """
+    }
+
+    @Test func `a configuration in Firecracker's shape is understood`() throws {
+        let configuration = try parse(
+            """
+            {"boot-source": {"kernel_image_path": "/k", "boot_args": "quiet", "initrd_path": "/i"},
+             "machine-config": {"vcpu_count": 2, "mem_size_mib": 256, "smt": false, "track_dirty_pages": false},
+             "drives": [{"drive_id": "root", "path_on_host": "/d", "is_root_device": true, "is_read_only": true,
+                         "cache_type": "Writeback", "io_engine": "Async", "partuuid": null}],
+             "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "tap0", "guest_mac": "06:00:AC:10:00:02",
+                                     "mtu": 1400}],
+             "vsock": {"guest_cid": 3, "uds_path": "/run/v"},
+             "balloon": {"amount_mib": 16, "deflate_on_oom": true, "stats_polling_interval_s": 1},
+             "entropy": {}}
+            """)
+        #expect(configuration.bootSource.initrdPaths == ["/i"])
+        #expect(configuration.virtualCPUCount == 2)
+        #expect(configuration.drives[0].isRootDevice && configuration.drives[0].isReadOnly)
+        #expect(configuration.drives[0].cacheType == .writeback && configuration.drives[0].ioEngine == .asynchronous)
+        #expect(configuration.networkInterfaces[0].guestMAC == [6, 0, 0xac, 0x10, 0, 2])
+        #expect(configuration.vsock?.guestCID == 3)
+        #expect(configuration.balloon?.amountMebibytes == 16)
+        #expect(configuration.hasEntropyDevice)
+    }
+
+    @Test(arguments: ["0", "33", "-1", "1.5", "\"2\""])
+    func `a processor count out of range says the range`(_ count: String) {
+        #expect(
+            message(document(processors: count))
+                == "machine-config.vcpu_count: found \(count); wanted a whole number from 1 to 32")
+    }
+
+    @Test func `too little memory says the range`() {
+        #expect(
+            message(document(memory: "8"))
+                == "machine-config.mem_size_mib: found 8; wanted a whole number from 16 to 524288")
+    }
+
+    @Test func `an unknown field is refused with the known ones`() {
+        #expect(
+            message(document(#", "vsock": {"guest_cid": 3, "uds_path": "/v", "cid": 4}"#))
+                == "vsock.cid: unknown field; known here: guest_cid, uds_path, vsock_id")
+    }
+
+    @Test func `what is missing is named`() {
+        #expect(
+            message("{}") == "boot-source: missing; wanted an object with kernel_image_path")
+        #expect(
+            message(document(#", "drives": [{"drive_id": "a"}]"#))
+                == "drives[0].path_on_host: missing; wanted the path of a file or block device")
+    }
+
+    @Test func `what this monitor does not serve is refused, not ignored`() {
+        #expect(message(document(#", "entropy": {"rate_limiter": {}}"#))?.hasPrefix("entropy.rate_limiter: ") == true)
+        #expect(
+            message(document(#", "drives": [{"drive_id": "a", "path_on_host": "/a", "socket": "/s"}]"#))?
+                .hasPrefix("drives[0].socket: ") == true)
+    }
+
+    @Test func `two drives of one name are refused`() {
+        let drive = #"{"drive_id": "a", "path_on_host": "/a"}"#
+        #expect(
+            message(document(", \"drives\": [\(drive), \(drive)]"))
+                == "drives[1].drive_id: found \"a\" a second time; wanted a name of its own for each drive")
+    }
+
+    @Test func `more devices than interrupts are refused`() {
+        let drives = (0..<20).map { "{\"drive_id\": \"d\($0)\", \"path_on_host\": \"/d\"}" }.joined(separator: ",")
+        #expect(message(document(", \"drives\": [\(drives)]"))?.contains("found 20 devices") == true)
+    }
+
+    @Test(arguments: [
+        "", "06:00:ac:10:00", "07:00:ac:10:00:02", "06-00-ac-10-00-02", "06:00:ac:10:00:0g", "+6:00:ac:10:00:02",
+    ])
+    func `an address that is none is refused`(_ address: String) {
+        let interface = "{\"iface_id\": \"a\", \"host_dev_name\": \"tap0\", \"guest_mac\": \"\(address)\"}"
+        #expect(message(document(", \"network-interfaces\": [\(interface)]"))?.contains("guest_mac") == true)
+    }
+
+    @Test func `no truncation traps`() {
+        let bytes = Array(document(#", "vsock": {"guest_cid": 3, "uds_path": "/v"}"#).utf8)
+        for length in 0..<bytes.count {
+            #expect(throws: ConfigurationError.self) { try VirtualMachineConfiguration.parse(Array(bytes[..<length])) }
+        }
+    }
+}
