@@ -54,12 +54,15 @@ let package = Package(
             ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats, guestMemory, kvmHost]),
         module(
             "Control", "Fleet",
-            ["AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", machineConfiguration, linuxCalls]),
+            [
+                "AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", "Archives", "HostFiles", agentProtocol,
+                machineConfiguration, linuxCalls,
+            ]),
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels", argumentParser,
-                linuxCalls,
+                "Fleet", "AgentClient", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels", "HostFiles",
+                argumentParser, agentProtocol, linuxCalls,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),

@@ -1,0 +1,45 @@
+import CLinux
+import Glibc
+import LinuxCalls
+
+/// Starts this product's other programs.
+enum ChildSpawning {
+    /// Starts a program with exactly these descriptors (`child` must count up from 0), no signal blocked, in a session
+    /// or process group of its own, so that the terminal's signals do not reach it.
+    static func start(
+        _ arguments: [String], descriptors: [Int32], isSession: Bool
+    ) throws(LinuxError) -> Int32 {
+        // What this process itself inherited is not passed on either. CLOSE_RANGE_CLOEXEC. SAFETY: no address is passed.
+        _ = unsafe try? systemCall(__NR_close_range, 3, Int(UInt32.max), 4)
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        var noSignals = sigset_t()
+        var process: pid_t = 0
+        // Away from the numbers that the child gets, so that none is overwritten before it is used.
+        var copies: [Int32] = []
+        defer { for copy in copies { _ = Glibc.close(copy) } }
+        for descriptor in descriptors {
+            copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, 64))
+        }
+        // SAFETY: each structure is initialised before and destroyed after its use; the texts live until after the call.
+        unsafe posix_spawn_file_actions_init(&actions)
+        for (number, copy) in copies.enumerated() {
+            unsafe posix_spawn_file_actions_adddup2(&actions, copy, Int32(number))
+        }
+        unsafe posix_spawnattr_init(&attributes)
+        unsafe sigemptyset(&noSignals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &noSignals)
+        unsafe posix_spawnattr_setpgroup(&attributes, 0)
+        let setSession: Int32 = 0x80  // POSIX_SPAWN_SETSID
+        let place = isSession ? setSession : Int32(POSIX_SPAWN_SETPGROUP)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK) | place))
+        var texts = unsafe arguments.map { unsafe strdup($0) }
+        unsafe texts.append(nil)
+        let result = unsafe posix_spawn(&process, arguments[0], &actions, &attributes, texts, Glibc.environ)
+        unsafe texts.forEach { unsafe free($0) }
+        unsafe posix_spawnattr_destroy(&attributes)
+        unsafe posix_spawn_file_actions_destroy(&actions)
+        guard result == 0 else { throw LinuxError(result) }
+        return process
+    }
+}

@@ -1,0 +1,91 @@
+import AgentClient
+import AgentProtocol
+import EmulatedHost
+import LinuxCalls
+import Synchronization
+
+/// Starts monitors inside the emulated host.
+final class EmulatedLauncher: MonitorLauncher {
+    private let host: RunningHost
+
+    init(_ host: RunningHost) { self.host = host }
+
+    var sockets: any SocketDomain { host.sockets }
+    var isEmulated: Bool { true }
+    var patienceSeconds: UInt64 { 240 }
+
+    /// The host has a `/run` of its own.
+    func socketPath(_ id: String) -> String { "/run/swiftlet-\(id)" }
+
+    func start(
+        _ executable: String, configurationPath: String, console: any OutputSink
+    ) throws(FleetError) -> any RunningMonitor {
+        do throws(AgentClientError) {
+            return try EmulatedMonitor(host, executable, configurationPath: configurationPath, console: console)
+        } catch {
+            throw FleetError(.monitorEnded, "the monitor cannot be started in the emulated host: \(error)")
+        }
+    }
+}
+
+/// A command of the emulated host's agent. Its standard input is a pipe of which this process holds the other end, so it
+/// ends with this process as it would on this machine.
+private final class EmulatedMonitor: RunningMonitor {
+    private static let processID: UInt32 = 1
+    private let control: AgentConnection
+    private let lifeline: FileDescriptor
+    private let ended: EventFile
+    private let status = Mutex<SessionEnd?>(nil)
+
+    init(
+        _ host: RunningHost, _ executable: String, configurationPath: String, console: any OutputSink
+    ) throws(AgentClientError) {
+        control = try host.connect()
+        let input: Int32
+        do throws(LinuxError) {
+            let pipe = try PipePair()
+            lifeline = try pipe.writing.duplicate()
+            input = try pipe.reading.duplicate().release()
+            ended = try EventFile()
+        } catch {
+            throw AgentClientError(.gone, "cannot make a pipe: \(error)")
+        }
+        let start = host.start(
+            [executable, "--config-file", configurationPath, "--no-api"], environment: [], workingDirectory: "/",
+            streams: .pipes(input: true, output: true, error: true))
+        do throws(LinuxError) {
+            try startThread(stackBytes: 512 << 10) { [self] in
+                let session = try? ProcessSession(start, id: Self.processID, over: control, output: console)
+                session?.endpoint = host
+                session?.input = input
+                let end: SessionEnd
+                do { end = try session?.run() ?? .machineEnded } catch {
+                    _ = console.write(Array("\(error)\n".utf8).span, from: .standardError)
+                    end = .machineEnded
+                }
+                status.withLock { $0 = end }
+                ended.signal()
+            }
+        } catch {
+            throw AgentClientError(.gone, "cannot start a thread: \(error)")
+        }
+    }
+
+    var exitDescriptor: Int32 { ended.descriptor.number }
+    var processIdentifier: Int32? { nil }
+
+    func kill() { try? control.send(.signal(Signal(9)), id: Self.processID) }
+
+    func waitUntilEnded(milliseconds: UInt64) -> Bool {
+        waitUntilReadable(exitDescriptor, until: Deadline(afterMilliseconds: milliseconds))
+    }
+
+    var ending: String {
+        switch status.withLock({ $0 }) {
+        case nil: "it runs"
+        case .exited(.exited(let status)): "exit status \(status)"
+        case .exited(.signalled(let signal)): "signal \(signal)"
+        default: "the emulated host ended"
+        }
+    }
+}

@@ -1,0 +1,121 @@
+public import AgentClient
+import CLinux
+import Glibc
+import HostFiles
+import LinuxCalls
+
+/// Makes machines and runs them, in this process or in the background.
+public struct MachineFleet: Sendable {
+    public let store: MachineStore
+
+    public init(_ paths: ProductPaths) { store = MachineStore(paths) }
+
+    /// Checks what can be checked, then writes the machine down.
+    public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
+        try specification.check()
+        for disk in specification.disks { try Self.check(disk) }
+        store.cleanLeftovers()
+        return try store.create(specification, name: name)
+    }
+
+    /// What runs a machine in this process.
+    public func owner(
+        of machine: OwnedMachine, signals: SignalWatcher?, output: any OutputSink, report: (String) -> Void
+    ) throws -> MachineOwner {
+        do {
+            if case .tap(let name) = machine.record.specification.network { try Self.checkTap(name) }
+            let launcher = try Launchers.choose(store.paths, report: report)
+            return MachineOwner(machine, launcher: launcher, signals: signals, output: output)
+        } catch {
+            machine.finish(exitStatus: nil, failure: "\(error)")
+            throw error
+        }
+    }
+
+    /// Hands a machine to a background process and waits until its program runs.
+    ///
+    /// The background process inherits the machine's lock and nothing else.
+    /// - Throws: what kept the program from running.
+    public func runInBackground(_ machine: OwnedMachine, executable: String) throws(FleetError) {
+        let message: [UInt8]
+        do throws(LinuxError) {
+            let ready = try PipePair()
+            let nothing = try open("/dev/null", .readWrite)
+            _ = try ChildSpawning.start(
+                [executable, "supervise", machine.record.id],
+                descriptors: [
+                    nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
+                ], isSession: true)
+            let reading = try ready.reading.duplicate()
+            // Only the child holds the other end from here on.
+            Self.drop(ready)
+            message = Self.readToEnd(reading.number)
+        } catch {
+            let error = FleetError(.missingPart, "\(executable) cannot be started in the background: \(error)")
+            machine.finish(exitStatus: nil, failure: error.message)
+            throw error
+        }
+        if message == Array("ok\n".utf8) { return }
+        let text = String(decoding: message, as: UTF8.self)
+        let parts = text.split(separator: "\t", maxSplits: 1)
+        throw FleetError(
+            parts.first.flatMap { FleetError.Code(rawValue: String($0)) } ?? .monitorEnded,
+            parts.count == 2 ? String(parts[1]) : "the background process ended without a word")
+    }
+
+    /// The background side of `runInBackground`: descriptor 3 is the lock, 4 takes the news.
+    public func supervise(_ id: String, signals: SignalWatcher) {
+        let ready = FileDescriptor(owning: 4)
+        let number = ready.number
+        do {
+            try fileControl(3, F_SETFD, 1)
+            try fileControl(4, F_SETFD, 1)
+            let machine = try OwnedMachine(store: store, id: id, inheritedLock: 3)
+            let owner = try owner(
+                of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)), report: { _ in })
+            owner.whenStarted = {
+                try? writeAll(number, "ok\n")
+                // The reader waits for the end of the pipe.
+                if let null = try? open("/dev/null", .writeOnly) {
+                    // SAFETY: no address is passed.
+                    _ = unsafe try? systemCall(__NR_dup3, Int(null.number), Int(number), Int(CLinux.O_CLOEXEC))
+                }
+            }
+            _ = try owner.run()
+        } catch let error as FleetError {
+            try? writeAll(number, "\(error.code.rawValue)\t\(error.message)")
+        } catch {
+            try? writeAll(number, "\(FleetError.Code.monitorEnded.rawValue)\t\(error)")
+        }
+        extendLifetime(ready)
+    }
+
+    private static func drop(_ pipe: consuming PipePair) {}
+
+    private static func readToEnd(_ descriptor: Int32) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while let count = try? read(descriptor, appendingTo: &bytes, maximumBytes: 4096), count > 0 {}
+        return bytes
+    }
+
+    private static func check(_ disk: MachineSpecification.Disk) throws(FleetError) {
+        let size: UInt64
+        do throws(LinuxError) {
+            size = try open(disk.path, disk.isReadOnly ? .readOnly : .readWrite).sizeBytes()
+        } catch {
+            throw FleetError(.unusableDisk, "the disk \(disk.path) cannot be opened: \(error)")
+        }
+        guard size > 0, size % 512 == 0 else {
+            throw FleetError(
+                .unusableDisk,
+                "\(disk.path) has \(size) bytes; a disk is a multiple of 512 (truncate -s 64M \(disk.path))")
+        }
+    }
+
+    private static func checkTap(_ name: String) throws(FleetError) {
+        guard HostPath("/sys/class/net/\(name)/tun_flags").exists else {
+            throw FleetError(
+                .unusableNetwork, "there is no TAP device \"\(name)\"; make one: ip tuntap add \(name) mode tap user $USER && ip link set \(name) up")
+        }
+    }
+}

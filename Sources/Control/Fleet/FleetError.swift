@@ -1,0 +1,45 @@
+/// Why a machine could not be made, found or ended, in words for a person and a code for a program.
+public struct FleetError: Error, Equatable, Sendable {
+    /// Stable across versions.
+    public enum Code: String, Sendable {
+        case unknownMachine = "machine.unknown"
+        case ambiguousReference = "machine.ambiguous"
+        case duplicateName = "machine.duplicate-name"
+        case invalidName = "machine.invalid-name"
+        /// The operation wants a machine that runs.
+        case notRunning = "machine.not-running"
+        /// The operation wants a machine that does not run.
+        case stillRunning = "machine.still-running"
+        /// A value of a machine's description that cannot be used.
+        case invalidSetting = "machine.invalid-setting"
+        /// A disk that is not there or may not be opened.
+        case unusableDisk = "machine.unusable-disk"
+        case unusableNetwork = "machine.unusable-network"
+        /// The image has no program and none was given.
+        case noCommand = "machine.no-command"
+        /// A part of the product is not where it should be.
+        case missingPart = "machine.missing-part"
+        /// The monitor did not start, or ended before the guest answered.
+        case monitorEnded = "machine.monitor-ended"
+        /// The guest's agent never came.
+        case agentSilent = "machine.agent-silent"
+        /// The command line was asked to end before the program ran.
+        case interrupted = "machine.interrupted"
+        /// A folder of the product's own cannot be used.
+        case unusableFolder = "machine.unusable-folder"
+        case diskFull = "machine.disk-full"
+    }
+
+    public let code: Code
+    /// What, which, why and what to do, in lower case.
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+extension FleetError: CustomStringConvertible {
+    public var description: String { message }
+}

@@ -1,0 +1,90 @@
+import AgentClient
+import AgentProtocol
+import CLinux
+import Glibc
+import LinuxCalls
+import Synchronization
+
+/// Starts monitors on this machine.
+final class LocalLauncher: MonitorLauncher {
+    private let runtime: String
+
+    init(runtime: String) { self.runtime = runtime }
+
+    let sockets: any SocketDomain = LocalSockets()
+    var isEmulated: Bool { false }
+    var patienceSeconds: UInt64 { 60 }
+
+    func socketPath(_ id: String) -> String { "\(runtime)/\(id)" }
+
+    func start(
+        _ executable: String, configurationPath: String, console: any OutputSink
+    ) throws(FleetError) -> any RunningMonitor {
+        try LocalMonitor(executable, configurationPath: configurationPath, console: console)
+    }
+}
+
+/// A child process. Its standard input is a pipe of which this process holds the other end: its lifeline.
+private final class LocalMonitor: RunningMonitor {
+    private let process: Int32
+    private let lifeline: FileDescriptor
+    private let exit: FileDescriptor
+    private let isConsoleDone = Atomic<Bool>(false)
+    /// As `waitpid` gave it; -1 before.
+    private let waitStatus = Atomic<Int32>(-1)
+
+    init(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError) {
+        do throws(LinuxError) {
+            let input = try PipePair()
+            let output = try PipePair()
+            process = try ChildSpawning.start(
+                [executable, "--config-file", configurationPath, "--no-api"],
+                descriptors: [input.reading.number, output.writing.number, output.writing.number], isSession: false)
+            // SAFETY: no address is passed.
+            exit = FileDescriptor(
+                owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_pidfd_open, Int(process), 0)))
+            lifeline = try input.writing.duplicate()
+            let reading = try output.reading.duplicate().release()
+            try startThread { [self] in
+                let descriptor = FileDescriptor(owning: reading)
+                var bytes: [UInt8] = []
+                while let count = try? read(descriptor.number, appendingTo: &bytes, maximumBytes: 16 << 10), count > 0 {
+                    _ = console.write(bytes.span, from: .standardOutput)
+                    bytes.removeAll(keepingCapacity: true)
+                }
+                isConsoleDone.store(true, ordering: .releasing)
+            }
+        } catch {
+            throw FleetError(
+                error.number == ENOENT ? .missingPart : .monitorEnded,
+                "the monitor \(executable) cannot be started: \(error)"
+                    + (error.number == ENOENT ? "; build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC" : ""))
+        }
+    }
+
+    var exitDescriptor: Int32 { exit.number }
+    var processIdentifier: Int32? { process }
+
+    func kill() { _ = Glibc.kill(process, SIGKILL) }
+
+    func waitUntilEnded(milliseconds: UInt64) -> Bool {
+        let deadline = Deadline(afterMilliseconds: milliseconds)
+        guard waitUntilReadable(exit.number, until: deadline) else { return false }
+        reap()
+        while !isConsoleDone.load(ordering: .acquiring), !deadline.isOver { LinuxCalls.sleep(nanoseconds: 200_000) }
+        return true
+    }
+
+    private func reap() {
+        guard waitStatus.load(ordering: .relaxed) < 0 else { return }
+        var status: Int32 = 0
+        // SAFETY: the kernel writes the status during the call.
+        if unsafe waitpid(process, &status, 0) == process { waitStatus.store(status, ordering: .relaxed) }
+    }
+
+    var ending: String {
+        let status = waitStatus.load(ordering: .relaxed)
+        if status < 0 { return "it runs" }
+        return status & 0x7f == 0 ? "exit status \(status >> 8 & 0xff)" : "signal \(status & 0x7f)"
+    }
+}

@@ -1,0 +1,91 @@
+import FoundationEssentials
+import HostFiles
+
+/// Where a machine is in its life.
+public enum MachineState: String, Codable, Sendable {
+    /// Written down; its monitor or its guest is not there yet.
+    case starting
+    /// The program runs.
+    case running
+    /// The program ended; `exitStatus` is there.
+    case exited
+    /// It ended without the program's exit status; `failure` says why.
+    case failed
+
+    public var isOver: Bool { self == .exited || self == .failed }
+}
+
+/// What is written down about one machine.
+public struct MachineRecord: Codable, Equatable, Sendable {
+    public var id: String
+    public var name: String
+    public var state = MachineState.starting
+    public var specification: MachineSpecification
+    public var createdSeconds: Int64
+    public var startedSeconds: Int64?
+    public var endedSeconds: Int64?
+    /// The process that holds the machine's lock.
+    public var ownerProcess: Int32
+    /// Of the monitor on this machine; nil inside the emulated host.
+    public var monitorProcess: Int32?
+    public var isEmulated = false
+    /// The monitor's `uds_path`; inside the emulated host where `isEmulated`.
+    public var socketPath: String
+    public var exitStatus: Int32?
+    public var failure: String?
+
+    init(
+        id: String, name: String, specification: MachineSpecification, createdSeconds: Int64, ownerProcess: Int32,
+        socketPath: String
+    ) {
+        self.id = id
+        self.name = name
+        self.specification = specification
+        self.createdSeconds = createdSeconds
+        self.ownerProcess = ownerProcess
+        self.socketPath = socketPath
+    }
+
+    static let fileName = "record.json"
+    private static let maximumBytes = 4 << 20
+
+    func write(to folder: HostPath) throws(FleetError) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        guard let data = try? encoder.encode(self) else {
+            throw FleetError(.unusableFolder, "the record of \(name) cannot be written as JSON")
+        }
+        try files { () throws(HostFileError) in
+            try folder.appending(Self.fileName).replaceQuickly([UInt8](data))
+        }
+    }
+
+    /// Nil for what is not such a record.
+    static func read(from folder: HostPath) -> MachineRecord? {
+        guard let bytes = try? folder.appending(fileName).readWhole(limit: maximumBytes) else { return nil }
+        return try? JSONDecoder().decode(MachineRecord.self, from: Data(bytes))
+    }
+}
+
+extension HostPath {
+    /// As `replaceWhole`, without waiting for the disk: a record need not survive a power loss, its machine does not.
+    func replaceQuickly(_ content: [UInt8], mode: UInt32 = 0o600) throws(HostFileError) {
+        let temporary = HostPath("\(self).new-\(processID())")
+        do throws(HostFileError) {
+            try HostFile(temporary, [.writeOnly, .create, .truncate], mode: mode).write(content)
+            try temporary.rename(to: self)
+        } catch {
+            try? temporary.removeFile()
+            throw error
+        }
+    }
+}
+
+/// Translates what the file system said.
+func files<Result: ~Copyable>(_ body: () throws(HostFileError) -> Result) throws(FleetError) -> Result {
+    do throws(HostFileError) { return try body() } catch {
+        throw FleetError(
+            error.isDiskFull ? .diskFull : .unusableFolder,
+            error.isDiskFull ? "\(error); make room and try again" : "\(error)")
+    }
+}

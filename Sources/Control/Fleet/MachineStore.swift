@@ -1,0 +1,246 @@
+import CLinux
+import Glibc
+import HostFiles
+import LinuxCalls
+
+/// Every machine of one user: a folder each, with a record and a lock that its owner holds.
+///
+/// Several processes use it at once. A machine whose owner is gone is put right by whoever looks next.
+public struct MachineStore: Sendable {
+    public let paths: ProductPaths
+
+    public init(_ paths: ProductPaths) { self.paths = paths }
+
+    private var root: HostPath { HostPath(paths.machines) }
+    private var names: HostPath { root.appending(".names") }
+    func folder(_ id: String) -> HostPath { root.appending(id) }
+
+    /// Writes a new machine down; the caller owns it from then on.
+    ///
+    /// The folder appears under its id when it is whole and locked, so that nobody takes it for a leftover.
+    public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
+        if let name { try MachineNames.check(name) }
+        try files { () throws(HostFileError) in try names.makeFolders(mode: 0o700) }
+        try files { () throws(HostFileError) in try HostPath(paths.runtime).makeFolders(mode: 0o700) }
+        var generator = SystemRandomNumberGenerator()
+        let id = MachineNames.identifier(using: &generator)
+        let draft = root.appending(".new-\(id)")
+        try files { () throws(HostFileError) in try draft.makeFolders(mode: 0o700) }
+        let lock: MachineLock
+        do throws(LinuxError) {
+            guard let taken = try MachineLock.take(in: draft) else {
+                throw LinuxError(EBUSY)
+            }
+            lock = taken
+        } catch {
+            Self.removeTree(draft)
+            throw FleetError(error.number == ENOSPC ? .diskFull : .unusableFolder, "cannot make \(draft): \(error)")
+        }
+        do throws(FleetError) {
+            let chosen = try claimName(name, for: id, using: &generator)
+            let record = MachineRecord(
+                id: id, name: chosen, specification: specification,
+                createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), ownerProcess: getpid(),
+                socketPath: "\(paths.runtime)/\(id)")
+            do throws(FleetError) {
+                try record.write(to: draft)
+                try files { () throws(HostFileError) in try draft.rename(to: folder(id)) }
+            } catch {
+                try? names.appending(chosen).removeFile()
+                throw error
+            }
+            return OwnedMachine(store: self, record: record, lock: lock)
+        } catch {
+            Self.removeTree(draft)
+            throw error
+        }
+    }
+
+    /// A name is a symbolic link to an id: making one either succeeds for exactly one process or shows whose it is.
+    private func claimName(
+        _ wanted: String?, for id: String, using generator: inout SystemRandomNumberGenerator
+    ) throws(FleetError) -> String {
+        for attempt in 0..<200 {
+            var name = wanted ?? MachineNames.generate(using: &generator)
+            if wanted == nil, attempt > 20 { name += "-\(Int.random(in: 2...9999, using: &generator))" }
+            let link = names.appending(name)
+            // SAFETY: both texts are valid during the call.
+            if unsafe symlink(id, link.description) == 0 { return name }
+            guard errno == EEXIST else {
+                throw FleetError(.unusableFolder, "cannot write the name \(link): \(LinuxError(errno))")
+            }
+            let holder = (try? link.linkTarget()).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            if !folder(holder).exists, !root.appending(".new-\(holder)").exists {
+                try? link.removeFile()
+            } else if let wanted {
+                throw FleetError(
+                    .duplicateName,
+                    "a machine is called \"\(wanted)\" already (\(holder)); choose another name, or remove it: swiftlet rm \(wanted)")
+            }
+        }
+        throw FleetError(.duplicateName, "no free name was found; give one with --name")
+    }
+
+    /// Every machine, the newest first.
+    public func list() -> [MachineRecord] {
+        identifiers().compactMap { record($0) }.sorted { ($0.createdSeconds, $0.id) > ($1.createdSeconds, $1.id) }
+    }
+
+    private func identifiers() -> [String] {
+        ((try? root.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }.filter { !$0.hasPrefix(".") }
+    }
+
+    /// As it is now: what says that it runs and is owned by nobody is put right first.
+    private func record(_ id: String) -> MachineRecord? {
+        guard let record = MachineRecord.read(from: folder(id)) else { return nil }
+        if record.state.isOver { return record }
+        guard let lock = try? MachineLock.take(in: folder(id)) else { return record }
+        // Read again: the owner may have finished between the two.
+        guard var record = MachineRecord.read(from: folder(id)) else { return nil }
+        defer { extendLifetime(lock) }
+        if record.state.isOver { return record }
+        record.state = .failed
+        record.failure = "its owner ended without a word (was it killed?)"
+        record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
+        removeRuntimeFiles(record)
+        if record.specification.removesItself {
+            removeFolder(record)
+            return nil
+        }
+        try? record.write(to: folder(id))
+        return record
+    }
+
+    /// The machine that a name, an id or the first digits of one mean.
+    public func find(_ reference: String) throws(FleetError) -> MachineRecord {
+        if let target = try? names.appending(reference).linkTarget(),
+            let record = record(String(decoding: target, as: UTF8.self)), record.name == reference
+        {
+            return record
+        }
+        let isHexadecimal = reference.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        let matches = isHexadecimal && reference.utf8.count >= 3 ? identifiers().filter { $0.hasPrefix(reference) } : []
+        if matches.count > 1 {
+            throw FleetError(.ambiguousReference, "\"\(reference)\" could be any of \(matches.joined(separator: ", "))")
+        }
+        guard let match = matches.first, let record = record(match) else {
+            throw FleetError(
+                .unknownMachine, "no machine is called \"\(reference)\"; `swiftlet ps --all` shows what there is")
+        }
+        return record
+    }
+
+    /// As `find`, and it runs.
+    public func findRunning(_ reference: String) throws(FleetError) -> MachineRecord {
+        let record = try find(reference)
+        guard !record.state.isOver else {
+            throw FleetError(.notRunning, "the machine \"\(record.name)\" does not run (it is \(record.state.rawValue))")
+        }
+        return record
+    }
+
+    /// Puts right what killed command lines left: records, sockets, half-made folders.
+    public func cleanLeftovers() {
+        for name in ((try? root.folderNames()) ?? []).map({ String(decoding: $0, as: UTF8.self) }) {
+            if name.hasPrefix(".new-") {
+                let draft = root.appending(name)
+                if !MachineLock.isHeld(in: draft) { Self.removeTree(draft) }
+            } else if !name.hasPrefix(".") {
+                _ = record(name)
+            }
+        }
+    }
+
+    /// Takes a machine that has ended off the list, with its logs.
+    public func remove(_ record: MachineRecord) throws(FleetError) {
+        guard let lock = try? MachineLock.take(in: folder(record.id)) else {
+            throw FleetError(
+                .stillRunning,
+                "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`")
+        }
+        removeRuntimeFiles(record)
+        removeFolder(record)
+        extendLifetime(lock)
+    }
+
+    func removeRuntimeFiles(_ record: MachineRecord) {
+        guard !record.isEmulated else { return }
+        try? HostPath(record.socketPath).removeFile()
+        for port in [VsockPorts.agent] { try? HostPath("\(record.socketPath)_\(port)").removeFile() }
+    }
+
+    func removeFolder(_ record: MachineRecord) {
+        try? names.appending(record.name).removeFile()
+        Self.removeTree(folder(record.id))
+    }
+
+    /// The files of a folder without folders in it, and the folder.
+    private static func removeTree(_ folder: HostPath) {
+        for name in (try? folder.folderNames()) ?? [] { try? folder.appending(name).removeFile() }
+        // SAFETY: the text is valid during the call.
+        unsafe rmdir(folder.description)
+    }
+
+    /// Waits until the owner has let go of the machine.
+    public func waitUntilOver(_ record: MachineRecord, milliseconds: UInt64) -> Bool {
+        let end = Clock.monotonic.nanoseconds() + milliseconds * 1_000_000
+        while MachineLock.isHeld(in: folder(record.id)), folder(record.id).exists {
+            if Clock.monotonic.nanoseconds() > end { return false }
+            LinuxCalls.sleep(nanoseconds: 5_000_000)
+        }
+        return true
+    }
+
+    public func outputLog(_ record: MachineRecord) -> String { folder(record.id).appending("output.log").description }
+    public func consoleLog(_ record: MachineRecord) -> String { folder(record.id).appending("console.log").description }
+}
+
+enum VsockPorts {
+    static let agent: UInt32 = 1024
+}
+
+/// A machine that this process owns.
+public final class OwnedMachine: @unchecked Sendable {
+    public let store: MachineStore
+    public private(set) var record: MachineRecord
+    let lock: MachineLock
+
+    init(store: MachineStore, record: MachineRecord, lock: consuming MachineLock) {
+        self.store = store
+        self.record = record
+        self.lock = lock
+    }
+
+    /// Takes over a machine whose lock was inherited as a descriptor.
+    public init(store: MachineStore, id: String, inheritedLock: Int32) throws(FleetError) {
+        let lock = MachineLock(descriptor: FileDescriptor(owning: inheritedLock))
+        guard var record = MachineRecord.read(from: store.folder(id)) else {
+            throw FleetError(.unknownMachine, "the record of machine \(id) cannot be read")
+        }
+        record.ownerProcess = getpid()
+        self.store = store
+        self.record = record
+        self.lock = lock
+        try save()
+    }
+
+    public var lockDescriptor: Int32 { lock.descriptor.number }
+    var folder: HostPath { store.folder(record.id) }
+
+    func update(_ change: (inout MachineRecord) -> Void) throws(FleetError) {
+        change(&record)
+        try save()
+    }
+
+    func save() throws(FleetError) { try record.write(to: folder) }
+
+    /// Records the end. A machine that removes itself is gone afterwards.
+    func finish(exitStatus: Int32?, failure: String?) {
+        record.state = exitStatus == nil ? .failed : .exited
+        record.exitStatus = exitStatus
+        record.failure = failure
+        record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
+        store.removeRuntimeFiles(record)
+        if record.specification.removesItself { store.removeFolder(record) } else { try? save() }
+    }
+}

@@ -1,0 +1,28 @@
+import AgentClient
+import AgentProtocol
+
+/// Starts monitors: on this machine, or inside the emulated host. Everything else about a machine is the same.
+protocol MonitorLauncher: AnyObject, Sendable {
+    var isEmulated: Bool { get }
+    /// Where the monitors' sockets are.
+    var sockets: any SocketDomain { get }
+    /// How long a guest may take until its agent answers.
+    var patienceSeconds: UInt64 { get }
+    /// The monitor's `uds_path` for the machine with that id.
+    func socketPath(_ id: String) -> String
+    /// Starts `swiftlet-vmm` with that configuration; its console and its messages go to `console`.
+    func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError) -> any RunningMonitor
+}
+
+/// A monitor that has been started. When its owner ends, however it does, the monitor ends too.
+protocol RunningMonitor: AnyObject, Sendable {
+    /// Readable when it has ended.
+    var exitDescriptor: Int32 { get }
+    /// On this machine; nil inside the emulated host.
+    var processIdentifier: Int32? { get }
+    func kill()
+    /// Waits until it has ended and its console is written.
+    func waitUntilEnded(milliseconds: UInt64) -> Bool
+    /// In words, once it has ended.
+    var ending: String { get }
+}

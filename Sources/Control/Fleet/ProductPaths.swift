@@ -1,0 +1,56 @@
+import AgentClient
+import Glibc
+import HostFiles
+
+/// Where the product keeps things, and where its other programs are.
+public struct ProductPaths: Sendable {
+    /// What outlives a restart: `images`, `kernels`, `machines`, `host`, `cache`.
+    public let data: String
+    /// Sockets and what else does not; short, because socket paths are.
+    public let runtime: String
+    /// The programs that people do not call themselves.
+    public let libexec: String
+
+    public init(data: String, runtime: String, libexec: String) {
+        self.data = data
+        self.runtime = runtime
+        self.libexec = libexec
+    }
+
+    /// From the environment, the user and the place of the executable.
+    public static func standard() -> ProductPaths {
+        let isRoot = geteuid() == 0
+        let home = variable("HOME") ?? "/"
+        let data =
+            variable("SWIFTLET_HOME")
+            ?? (isRoot ? "/var/lib/swiftlet" : (variable("XDG_DATA_HOME") ?? home + "/.local/share") + "/swiftlet")
+        let runtime =
+            variable("SWIFTLET_RUNTIME")
+            ?? (isRoot
+                ? "/run/swiftlet" : variable("XDG_RUNTIME_DIR").map { $0 + "/swiftlet" } ?? "/tmp/swiftlet-\(getuid())")
+        return ProductPaths(data: data, runtime: runtime, libexec: variable("SWIFTLET_LIBEXEC") ?? besideExecutable())
+    }
+
+    public var images: String { data + "/images" }
+    public var kernels: String { data + "/kernels" }
+    public var machines: String { data + "/machines" }
+    public var cache: String { data + "/cache" }
+    public var monitor: String { libexec + "/swiftlet-vmm" }
+    public var agent: String { libexec + "/swiftlet-agent" }
+
+    /// The longest path that `swiftlet-vmm` takes for its socket. Source: unix(7), less `_` and a port.
+    static let maximumSocketPathBytes = 96
+
+    private static func besideExecutable() -> String {
+        let executable = (try? HostPath("/proc/self/exe").linkTarget()).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let folder = executable.split(separator: "/").dropLast(2).joined(separator: "/")
+        return "/" + folder + "/libexec/swiftlet"
+    }
+
+    static func variable(_ name: String) -> String? {
+        // SAFETY: the text is copied before anybody could change the environment; this program never does.
+        guard let value = unsafe getenv(name) else { return nil }
+        let text = unsafe String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+}
