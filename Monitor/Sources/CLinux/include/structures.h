@@ -10,6 +10,17 @@ struct linux_io_vector {
     uintptr_t length;
 };
 
+/// `struct msghdr`: what one sendmsg or recvmsg moves.
+struct linux_message_header {
+    void *address;
+    uint32_t address_length;
+    struct linux_io_vector *vectors;
+    uintptr_t vector_count;
+    void *control;
+    uintptr_t control_length;
+    int32_t flags;
+};
+
 /// `struct sockaddr_vm`: an address of the vsock family (40).
 struct linux_vsock_address {
     uint16_t family;

@@ -1,0 +1,182 @@
+import GuestMemory
+public import LinuxCalls
+public import VirtioQueues
+
+/// The vsock device: stream connections between programs in the guest and Unix sockets of the host, without help of the
+/// host's kernel.
+///
+/// All work happens on the loop's thread, without blocking. Data goes by vectored calls between the sockets and the
+/// guest's own buffers; only when a host program does not keep up are its bytes kept here, in a buffer whose size is the
+/// credit that the guest was given, so a program that stalls holds up nothing but its own connection.
+/// Source: virtio 1.3 §5.10.
+public final class VsockDevice: VirtioDevice, EventHandler {
+    /// The host's context. Source: virtio 1.3 §5.10.4.
+    static let hostCID: UInt64 = 2
+    static let queueSizes: [UInt16] = [128, 128, 16]
+
+    enum Token {
+        static let listener: UInt32 = 0xffff_0000
+        static let timer: UInt32 = 0xffff_0001
+        static let receiveDoorbell: UInt32 = 0xffff_0002
+        static let transmitDoorbell: UInt32 = 0xffff_0003
+        static let eventDoorbell: UInt32 = 0xffff_0004
+    }
+
+    public let kind = VirtioDeviceKind.vsock
+    public let loop: EventLoop
+    public let guestCID: UInt32
+    public let metrics = VsockMetrics()
+    let backend: VsockBackend
+    let timer: TimerFile
+
+    /// What exists only between activation and reset.
+    struct Service: ~Copyable {
+        let memory: GuestMemory
+        let interrupt: InterruptLine
+        let receiveDoorbell: Doorbell
+        let transmitDoorbell: Doorbell
+        var receiveQueue: SplitQueue
+        var transmitQueue: SplitQueue
+        var eventQueue: SplitQueue?
+        var registrations: [(EventRegistration, Int32)] = []
+    }
+
+    var service: Service?
+    /// The driver broke a queue; nothing is served until it resets the device.
+    var isBroken = false
+    var connections: VsockConnectionTable
+    var resets = VsockResetQueue()
+    /// The payload of the packet at hand, and room for those to come.
+    var vectors = IOVectorList(capacity: 256)
+    var batch = VsockReceiveBatch()
+
+    var nextHostPort: UInt32 = 1 << 30
+    /// Connections that have a deadline.
+    var timedCount = 0
+    var isTimerArmed = false
+    var listenerRegistration: EventRegistration?
+    var timerRegistration: EventRegistration?
+    var isAnnouncementDue = false
+
+    /// How long a host program may take for its first line, the guest for its answer, and the guest for its last reset.
+    var handshakeNanoseconds: UInt64 = 10_000_000_000
+    var requestNanoseconds: UInt64 = 5_000_000_000
+    var closingNanoseconds: UInt64 = 10_000_000_000
+
+    /// - Parameter guestCID: 3 or more, chosen by our configuration; the guest's own context.
+    public init(guestCID: UInt32, backend: consuming VsockBackend, loop: EventLoop) throws(LinuxError) {
+        self.guestCID = guestCID
+        self.backend = backend
+        self.loop = loop
+        timer = try TimerFile()
+        connections = VsockConnectionTable(seed: UInt32(truncatingIfNeeded: Clock.monotonic.nanoseconds()))
+    }
+
+    public var maximumQueueSizes: [UInt16] { Self.queueSizes }
+    public var offeredFeatures: UInt64 { QueueFeatures.all }
+
+    /// The configuration space is the guest's context, eight bytes. Source: virtio 1.3 §5.10.4.
+    public func readConfiguration(offset: UInt32, width: UInt32) -> UInt32 {
+        var answer = ConfigurationAnswer(offset: offset, width: width)
+        answer.place(UInt64(guestCID), at: 0, width: 8)
+        return answer.value
+    }
+
+    public func writeConfiguration(offset: UInt32, width: UInt32, value: UInt32) {}
+
+    public func activate(_ activation: DeviceActivation) throws(QueueError) {
+        reset()
+        guard activation.queues.count == 3, let receive = activation.queues[0], let transmit = activation.queues[1]
+        else { throw .queueNotReady }
+        func queue(_ queue: QueueActivation, _ index: Int) throws(QueueError) -> SplitQueue {
+            try SplitQueue(
+                validating: queue.layout, memory: activation.memory, maximumSize: Self.queueSizes[index],
+                acceptedFeatures: activation.acceptedFeatures)
+        }
+        let eventQueue: SplitQueue?
+        if let events = activation.queues[2] { eventQueue = try queue(events, 2) } else { eventQueue = nil }
+        service = Service(
+            memory: activation.memory, interrupt: activation.interrupt, receiveDoorbell: receive.doorbell,
+            transmitDoorbell: transmit.doorbell,
+            receiveQueue: try queue(receive, 0), transmitQueue: try queue(transmit, 1), eventQueue: eventQueue)
+        isBroken = false
+        watch(receive.doorbell.event.descriptor.number, Token.receiveDoorbell)
+        watch(transmit.doorbell.event.descriptor.number, Token.transmitDoorbell)
+        if let events = activation.queues[2] { watch(events.doorbell.event.descriptor.number, Token.eventDoorbell) }
+        startAccepting()
+        // The driver may have used its queues before it was watched.
+        takeFromGuest()
+        if isAnnouncementDue { announceTransportReset() }
+    }
+
+    private func watch(_ descriptor: Int32, _ token: UInt32) {
+        if let registration = try? loop.add(descriptor, [.readable, .edgeTriggered], handler: self, token: token) {
+            service?.registrations.append((registration, descriptor))
+        }
+    }
+
+    public func reset() {
+        stopAccepting()
+        for index in 0..<connections.endIndex where connections.contains(index) { close(index) }
+        resets.removeAll()
+        guard let service = service.take() else { return }
+        for (registration, descriptor) in service.registrations { loop.remove(registration, descriptor) }
+    }
+
+    /// The orderly end: everything closed, and the listening socket's name removed. On the loop's thread, or when it has
+    /// ended.
+    public func shutDown() {
+        reset()
+        if let registration = timerRegistration.take() { loop.remove(registration, timer.descriptor.number) }
+        backend.removePath()
+    }
+
+    public func handleEvent(token: UInt32, readiness: Readiness) {
+        switch token {
+        case Token.transmitDoorbell:
+            takeFromGuest()
+        case Token.receiveDoorbell:
+            deliver()
+        case Token.eventDoorbell:
+            if isAnnouncementDue { announceTransportReset() }
+        case Token.listener:
+            acceptHostPrograms()
+        case Token.timer:
+            timer.drain()
+            giveUpExpired()
+            deliver()
+        default:
+            let index = Int(token)
+            guard connections.contains(index) else { return }
+            handleSocket(index, readiness)
+            deliver()
+        }
+    }
+
+    /// The driver broke a queue: nothing is served until it resets the device.
+    func fail(_ error: QueueError) {
+        metrics.queueFaults.add()
+        isBroken = true
+        service?.interrupt.signalNeedsReset()
+    }
+
+    /// Tells the guest that all its connections are gone, as after a restore: it is to close them and to ask for its
+    /// context again. Source: virtio 1.3 §5.10.6.7.
+    public func announceTransportReset() {
+        isAnnouncementDue = true
+        guard !isBroken, let memory = service?.memory else { return }
+        do throws(QueueError) {
+            guard let chain = try service?.eventQueue?.nextChain() else { return }
+            vectors.removeAll()
+            try chain.gather(in: memory, appendingWritable: &vectors)
+            var event: UInt32 = 0
+            let written = unsafe withUnsafeBytes(of: &event) { bytes in
+                // SAFETY: the bytes are copied during the call.
+                unsafe vectors.copyIn(bytes)
+            }
+            isAnnouncementDue = false
+            service?.eventQueue?.addUsed(head: chain.head, writtenBytes: UInt32(written))
+            if service?.eventQueue?.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+        } catch { fail(error) }
+    }
+}
