@@ -1,42 +1,107 @@
+import Archives
+import HostFiles
+
 /// The images of one user on this machine, by name and by digest.
 ///
 /// Several processes may use one store at once. Nothing in it changes after it is written, except which names point where.
-/// A process that dies at any moment leaves the store as it was before or after the operation.
+/// A process that dies at any moment leaves the store as it was before or after the operation; what it left half-done is
+/// removed by the next operation that changes something.
 public struct ImageStore: Sendable {
     /// The store's own folder; made when something is first written.
     public let root: String
 
-    public init(root: String) { self.root = root }
+    let folders: StoreFolders
 
-    /// Makes an image of a folder, a tar (plain, gzip or zstd; `-` is standard input) or an OCI layout (a folder or a tar
-    /// of one), and points `name` at it.
-    ///
-    /// An older image of that name loses it and is removed unless another name points to it.
-    /// `progress` is called at most about ten times a second, on the calling thread.
-    /// - Throws: with nothing left behind and the store as it was.
-    @discardableResult
-    public func importImage(
-        from source: String, as name: String, settings: ImportSettings = ImportSettings(),
-        progress: (ImportProgress) -> Void = { _ in }
-    ) throws(ImageError) -> StoredImage {
-        throw ImageError(.damagedStore, "importing is not there yet")
+    public init(root: String) {
+        self.root = root
+        folders = StoreFolders(root: HostPath(root))
     }
 
     /// The image that a name means, or a digest (`sha256:…`), or the first four or more digits of one.
     public func resolve(_ reference: String) throws(ImageError) -> StoredImage {
-        throw ImageError(
-            .unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
+        try image(try digest(of: reference, in: try index()), try index())
     }
 
-    /// Every image, those with names first, by name.
-    public func list() throws(ImageError) -> [StoredImage] { [] }
+    /// Every image, in the order of their names.
+    public func list() throws(ImageError) -> [StoredImage] {
+        let index = try index()
+        var images: [StoredImage] = []
+        for text in Set(index.names.values) {
+            guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
+            images.append(try image(digest, index))
+        }
+        return images.sorted { ($0.names.first ?? "", $0.digest) < ($1.names.first ?? "", $1.digest) }
+    }
 
     /// Takes a name away, and the image with it when no other name points there; a digest takes the image and all its
     /// names away. Running machines keep the disk that they have open.
     /// - Returns: the image as it was.
     @discardableResult
     public func remove(_ reference: String) throws(ImageError) -> StoredImage {
-        throw ImageError(
-            .unknownImage, "no image is called \"\(reference)\"; `swiftlet image list` shows what there is")
+        // An unknown image must not make the store.
+        _ = try resolve(reference)
+        return try whileLocked { () throws(ImageError) in
+            var index = try index()
+            let digest = try digest(of: reference, in: index)
+            let removed = try image(digest, index)
+            if index.names.removeValue(forKey: reference) == nil {
+                index.names = index.names.filter { $0.value != digest.description }
+            }
+            try write(index)
+            collectLeftovers(keeping: index)
+            return removed
+        }
+    }
+
+    // MARK: - Reading
+
+    func index() throws(ImageError) -> StoreDocuments.Index {
+        guard folders.index.exists else { return StoreDocuments.Index() }
+        let index: StoreDocuments.Index = try StoreDocuments.decode(folders.index)
+        guard index.version == 1 else {
+            throw ImageError(.damagedStore, "\(folders.index) was written by a newer version of this program")
+        }
+        return index
+    }
+
+    private func digest(of reference: String, in index: StoreDocuments.Index) throws(ImageError) -> SHA256Digest {
+        if let text = index.names[reference] {
+            guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
+            return digest
+        }
+        guard let prefix = ImageNames.digestPrefix(reference) else { throw unknown(reference) }
+        let matches = Set(index.names.values).filter { $0.dropFirst(7).hasPrefix(prefix) }
+        guard let first = matches.first else { throw unknown(reference) }
+        guard matches.count == 1 else {
+            throw ImageError(
+                .ambiguousReference,
+                "the digests of \(matches.count) images begin with \"\(prefix)\"; give more digits")
+        }
+        guard let digest = SHA256Digest(description: first) else { throw damaged(first) }
+        return digest
+    }
+
+    func image(_ digest: SHA256Digest, _ index: StoreDocuments.Index) throws(ImageError) -> StoredImage {
+        let record: StoreDocuments.Record = try StoreDocuments.decode(folders.record(digest))
+        guard try record.identity.digest() == digest, let disk = SHA256Digest(description: record.identity.disk)
+        else { throw damaged(digest.description) }
+        let path = folders.disk(disk)
+        guard (try? path.status())?.sizeBytes == record.diskBytes else {
+            throw ImageError(
+                .damagedStore, "the disk \(path) of an image is missing or cut off; import the image again")
+        }
+        return StoredImage(
+            names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
+            diskPath: path.description, diskDigest: disk.description, sizeBytes: record.diskBytes,
+            importedSeconds: record.importedSeconds, configuration: record.identity.configuration)
+    }
+
+    private func unknown(_ reference: String) -> ImageError {
+        ImageError(
+            .unknownImage, "no image is called \"\(reference.prefix(255))\"; `swiftlet image list` shows what there is")
+    }
+
+    private func damaged(_ digest: String) -> ImageError {
+        ImageError(.damagedStore, "the record of the image \(digest) in \(root) is damaged; import the image again")
     }
 }

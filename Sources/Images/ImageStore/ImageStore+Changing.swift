@@ -1,0 +1,90 @@
+import Archives
+import HostFiles
+
+extension ImageStore {
+    /// Runs `body` while no other process changes the index. Long work is done before.
+    func whileLocked<R: ~Copyable>(_ body: () throws(ImageError) -> R) throws(ImageError) -> R {
+        let lock = try takeLock()
+        defer { _ = lock.descriptorNumber }
+        return try body()
+    }
+
+    private func takeLock() throws(ImageError) -> HostFile {
+        do throws(HostFileError) {
+            try folders.make()
+            let lock = try HostFile(folders.lock, [.readWrite, .create], mode: 0o600)
+            try lock.lock(isExclusive: true)
+            return lock
+        } catch {
+            throw ImageError(error, in: .damagedStore)
+        }
+    }
+
+    func write(_ index: StoreDocuments.Index) throws(ImageError) {
+        let bytes = try StoreDocuments.encode(index)
+        do { try folders.index.replaceWhole(bytes) } catch { throw ImageError(error, in: .damagedStore) }
+    }
+
+    /// Puts a finished disk into the store and points a name at it.
+    ///
+    /// The order is what makes it safe against death at any moment: disk, then record, then name; what no name leads to is a
+    /// leftover.
+    func commit(
+        _ temporary: HostPath, disk: SHA256Digest, sizeBytes: UInt64, _ configuration: ImageConfiguration, name: String,
+        importedSeconds: Int64
+    ) throws(ImageError) -> StoredImage {
+        let identity = StoreDocuments.Identity(disk: disk.description, configuration: configuration)
+        let digest = try identity.digest()
+        let record = try StoreDocuments.encode(
+            StoreDocuments.Record(identity: identity, diskBytes: sizeBytes, importedSeconds: importedSeconds))
+        return try whileLocked { () throws(ImageError) in
+            var index = try index()
+            do throws(HostFileError) {
+                // The same bytes may be there already: then they stay, for a machine may have them open.
+                let place = folders.disk(disk)
+                if (try? place.status())?.sizeBytes != sizeBytes {
+                    try temporary.rename(to: place)
+                    try folders.disks.synchronizeFolder()
+                }
+                try folders.record(digest).replaceWhole(record)
+            } catch {
+                throw ImageError(error, in: .damagedStore)
+            }
+            index.names[name] = digest.description
+            try write(index)
+            collectLeftovers(keeping: index)
+            return try image(digest, index)
+        }
+    }
+
+    /// Removes records that no name leads to, disks that no record leads to, and what dead writers left.
+    ///
+    /// Called while locked. What cannot be removed now is tried again the next time.
+    func collectLeftovers(keeping index: StoreDocuments.Index) {
+        let records = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
+        var disks: Set<String> = []
+        for digest in records {
+            guard let digest = SHA256Digest(hex: digest),
+                let record: StoreDocuments.Record = try? StoreDocuments.decode(folders.record(digest)),
+                let disk = SHA256Digest(description: record.identity.disk)
+            else { return }  // with a damaged record, nobody knows what is used
+            disks.insert(disk.hex)
+        }
+        remove(in: folders.records) { !records.contains(String($0.split(separator: ".").first ?? "")) }
+        remove(in: folders.disks) { !disks.contains(String($0.split(separator: ".").first ?? "")) }
+        remove(in: folders.temporary) { isAbandoned(folders.temporary.appending($0)) }
+    }
+
+    private func remove(in folder: HostPath, where isLeftover: (String) -> Bool) {
+        for bytes in (try? folder.folderNames()) ?? [] {
+            guard isLeftover(String(decoding: bytes, as: UTF8.self)) else { continue }
+            try? folder.appending(bytes).removeFile()
+        }
+    }
+
+    /// A writer holds the lock of its file for as long as it lives.
+    private func isAbandoned(_ path: HostPath) -> Bool {
+        guard let file = try? HostFile(path) else { return false }
+        return file.tryLock()
+    }
+}

@@ -1,0 +1,51 @@
+import Archives
+import FoundationEssentials
+import HostFiles
+
+/// What the store writes down, as JSON with sorted keys.
+enum StoreDocuments {
+    static let maximumBytes = 16 << 20
+
+    /// Which name means which image.
+    struct Index: Codable {
+        var version = 1
+        /// Name to the image's digest.
+        var names: [String: String] = [:]
+    }
+
+    /// What makes an image that image and no other; its digest is the image's.
+    struct Identity: Codable {
+        let disk: String
+        let configuration: ImageConfiguration
+
+        func digest() throws(ImageError) -> SHA256Digest { SHA256.digest(of: try StoreDocuments.encode(self)) }
+    }
+
+    /// One image.
+    struct Record: Codable {
+        var version = 1
+        let identity: Identity
+        let diskBytes: UInt64
+        let importedSeconds: Int64
+    }
+
+    static func encode(_ value: some Encodable) throws(ImageError) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(value))
+        } catch {
+            throw ImageError(.damagedStore, "a document of the store cannot be written: \(error)")
+        }
+    }
+
+    static func decode<T: Decodable>(_ path: HostPath) throws(ImageError) -> T {
+        let bytes: [UInt8]
+        do { bytes = try path.readWhole(limit: maximumBytes) } catch { throw ImageError(error, in: .damagedStore) }
+        do {
+            return try JSONDecoder().decode(T.self, from: Data(bytes))
+        } catch {
+            throw ImageError(.damagedStore, "\(path) is damaged; remove it and import its images again")
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import Archives
+
+/// The JSON documents of an image, with the fields that are used here. Every value is foreign until it is checked.
+///
+/// Source: OCI image-spec, descriptor.md, image-index.md, manifest.md, config.md.
+enum OCIDocuments {
+    /// The most bytes that an index, a manifest or a configuration may have; registries stop at 4 MiB.
+    static let maximumBytes: UInt64 = 4 << 20
+
+    struct Descriptor: Decodable {
+        struct Platform: Decodable {
+            let architecture: String?
+            let os: String?
+            let variant: String?
+
+            var text: String { [os, architecture, variant].compactMap(\.self).joined(separator: "/") }
+        }
+
+        let mediaType: String?
+        let digest: String
+        let size: Int64
+        let platform: Platform?
+        let annotations: [String: String]?
+
+        /// What a person calls the image, as `skopeo copy … oci:folder:name` writes it.
+        var referenceName: String? { annotations?["org.opencontainers.image.ref.name"] }
+
+        var isIndex: Bool {
+            mediaType == "application/vnd.oci.image.index.v1+json"
+                || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+        }
+    }
+
+    struct Index: Decodable {
+        let manifests: [Descriptor]
+    }
+
+    struct Manifest: Decodable {
+        let config: Descriptor
+        let layers: [Descriptor]
+    }
+
+    /// An object whose keys alone mean something: `{"80/tcp": {}}`.
+    struct KeySet: Decodable {
+        private struct Nothing: Decodable {}
+        let keys: [String]
+
+        init(from decoder: any Decoder) throws {
+            keys = try decoder.singleValueContainer().decode([String: Nothing].self).keys.sorted()
+        }
+    }
+
+    struct Configuration: Decodable {
+        struct Program: Decodable {
+            let user: String?
+            let environment: [String]?
+            let entrypoint: [String]?
+            let command: [String]?
+            let workingDirectory: String?
+            let labels: [String: String]?
+            let exposedPorts: KeySet?
+            let volumes: KeySet?
+            let stopSignal: String?
+
+            enum CodingKeys: String, CodingKey {
+                case user = "User"
+                case environment = "Env"
+                case entrypoint = "Entrypoint"
+                case command = "Cmd"
+                case workingDirectory = "WorkingDir"
+                case labels = "Labels"
+                case exposedPorts = "ExposedPorts"
+                case volumes = "Volumes"
+                case stopSignal = "StopSignal"
+            }
+        }
+
+        struct RootFileSystem: Decodable {
+            /// Digests of the layers' plain tars.
+            let layerDigests: [String]
+
+            enum CodingKeys: String, CodingKey {
+                case layerDigests = "diff_ids"
+            }
+        }
+
+        let architecture: String?
+        let os: String?
+        let program: Program?
+        let rootFileSystem: RootFileSystem?
+
+        enum CodingKeys: String, CodingKey {
+            case architecture, os
+            case program = "config"
+            case rootFileSystem = "rootfs"
+        }
+    }
+}
