@@ -36,10 +36,12 @@ kernel: build ## Have both guest kernels: the project's own and the distribution
 	@Scripts/setup-kernels
 
 image: build ## Have the busybox image
-	@$(SWIFTLET) image inspect busybox >/dev/null 2>&1 || Scripts/make-busybox-image
+	@$(SWIFTLET) image inspect busybox >/dev/null 2>&1 \
+	    || $(SWIFTLET) image import busybox "$$(Scripts/make-busybox-image)"
 
 image-python: kernel ## Have a Debian image with python3
-	@$(SWIFTLET) image inspect python >/dev/null 2>&1 || Scripts/make-debian-python-image
+	@$(SWIFTLET) image inspect python >/dev/null 2>&1 \
+	    || $(SWIFTLET) image import python "$$(Scripts/make-debian-python-image)"
 
 clean: ## Remove what was built, images and kernels included
 	rm -rf build .build .build-* Monitor/.build Guest/.build

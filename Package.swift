@@ -19,6 +19,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 }
 
 let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
+let cLinux = Target.Dependency.product(name: "CLinux", package: "Monitor")
 let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
 let wireFormats = Target.Dependency.product(name: "WireFormats", package: "Monitor")
 let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monitor")
@@ -36,13 +37,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CHashing", path: "Sources/Images/CHashing"),
-        module("Images", "HostFiles", [linuxCalls]),
+        module("Images", "HostFiles", [cLinux, linuxCalls]),
         module("Images", "Archives", ["CHashing", "CCompression", "HostFiles"]),
         .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
         module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
-        module("Images", "ImageStore", ["Archives", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles"]),
+        module("Images", "ImageStore", ["Archives", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", linuxCalls], path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
@@ -66,9 +67,15 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
-        tests("Archives"),
+        tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
-        tests("ErofsFormat", ["FileTrees", "HostFiles"]),
+        .target(
+            name: "ImageFixtures", dependencies: ["Archives", "ErofsFormat", "FileTrees", "HostFiles", "OCIImages"],
+            path: "Tests/ImageFixtures", swiftSettings: settings),
+        tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
+        tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
+        tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
+        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures"]),
     ]
 )

@@ -22,6 +22,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "Monitor",
     products: [
+        .library(name: "CLinux", targets: ["CLinux"]),
         .library(name: "LinuxCalls", targets: ["LinuxCalls"]),
         .library(name: "WireFormats", targets: ["WireFormats"]),
         .library(name: "GuestMemory", targets: ["GuestMemory"]),
