@@ -45,7 +45,8 @@ let package = Package(
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module("Images", "ImageStore", ["Archives", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
         .target(
-            name: "GuestKernels", dependencies: ["Archives", linuxCalls], path: "Sources/Images/GuestKernels",
+            name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "HostFiles", linuxCalls],
+            path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
         module("Control", "AgentClient", [agentProtocol, linuxCalls]),
         .target(name: "CSpawning", path: "Sources/Control/CSpawning"),
@@ -68,6 +69,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
+        tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         .target(

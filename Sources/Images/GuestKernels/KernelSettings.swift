@@ -14,9 +14,9 @@ public struct KernelInstallationSettings: Sendable {
     /// Debian's kernel for virtual machines, for this machine's processor.
     public static var cloudPackage: String {
         #if arch(arm64)
-        "linux-image-cloud-arm64"
+            "linux-image-cloud-arm64"
         #else
-        "linux-image-cloud-amd64"
+            "linux-image-cloud-amd64"
         #endif
     }
 }

@@ -21,6 +21,8 @@ public struct StoredKernel: Equatable, Sendable {
     public let discovery: KernelDiscovery
     /// Words that this kernel wants on its command line, beside those that the machine needs; often empty.
     public let arguments: String
+    /// Modules that were asked for beside those that every guest needs, sorted.
+    public let additionalModules: [String]
     /// When it was put in the store, in seconds since 1970.
     public let installedSeconds: Int64
     /// Whether `resolve()` gives this one when nothing is asked for.
