@@ -12,6 +12,7 @@ let package = Package(
     name: "Guest",
     products: [
         .library(name: "AgentProtocol", targets: ["AgentProtocol"]),
+        .library(name: "FileTransfer", targets: ["FileTransfer"]),
         .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
     ],
     dependencies: [.package(path: "../Monitor")],
@@ -19,9 +20,18 @@ let package = Package(
         .target(
             name: "AgentProtocol", dependencies: [.product(name: "WireFormats", package: "Monitor")],
             swiftSettings: settings),
+        .target(
+            name: "FileTransfer", dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
+            swiftSettings: settings),
+        .target(
+            name: "Agent",
+            dependencies: [
+                "AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor"),
+                .product(name: "WireFormats", package: "Monitor"),
+            ],
+            swiftSettings: settings),
         .executableTarget(
-            name: "swiftlet-agent",
-            dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
+            name: "swiftlet-agent", dependencies: ["Agent", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .testTarget(
             name: "AgentProtocolTests",

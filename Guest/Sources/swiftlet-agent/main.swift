@@ -1,2 +1,3 @@
-import AgentProtocol
-import LinuxCalls
+import Agent
+
+AgentMain.run()

@@ -1,0 +1,108 @@
+import AgentProtocol
+import LinuxCalls
+
+extension AgentServer {
+    /// Serves one control connection until it ends; its commands then end too, unless they were to outlive it.
+    func serveControl(_ handle: Handle) {
+        let connection = ControlConnection(self, handle)
+        connection.onFrame = { frame in self.answer(frame, connection) }
+        connection.onMalformed = { error in
+            connection.send(.failure(Failure(.malformedMessage, text: ByteString(Self.describe(error)))))
+        }
+        connection.onClose = { self.controlEnded(connection) }
+        var capabilities: Hello.Capabilities = []
+        if case .awaited = configuration { capabilities.insert(.awaitsConfiguration) }
+        if case .host = role { capabilities.insert(.isHost) }
+        connection.send(
+            .hello(
+                Hello(
+                    agentVersion: Self.version, kernelRelease: ByteString(SystemControl.kernelRelease()),
+                    capabilities: capabilities, uptimeNanoseconds: Clock.bootTime.nanoseconds())))
+        connection.begin()
+    }
+
+    private func answer(_ frame: Frame<HostMessage>, _ connection: ControlConnection) {
+        do throws(Failure) {
+            switch frame.message {
+            case .configure(let wanted):
+                guard case .awaited = configuration else {
+                    throw Failure(.unexpectedMessage, text: "this guest is configured already")
+                }
+                configuration = .failed
+                try system.apply(wanted)
+                configuration = .done
+                idleSeconds = wanted.idleSeconds
+                connection.send(.configured, id: frame.id)
+            case .start(let start):
+                if case .failed = configuration {
+                    throw Failure(.unexpectedMessage, text: "the configuration did not succeed")
+                }
+                let identifier = try self.start(start, number: frame.id, connection)
+                connection.send(.started(processIdentifier: UInt32(bitPattern: identifier)), id: frame.id)
+            case .signal(let signal):
+                let process = try process(frame.id, of: connection)
+                let target = signal.reachesGroup ? -process.processIdentifier : process.processIdentifier
+                try? Children.signal(target, Int32(signal.number))
+            case .resize(let size):
+                guard let terminal = try process(frame.id, of: connection).terminal else {
+                    throw Failure(.notATerminal, text: "the process has no terminal")
+                }
+                try? WindowSize(size).apply(to: terminal)
+            case .status(let path): connection.send(.fileStatus(try system.status(path)), id: frame.id)
+            case .powerOff(let request): begin(request)
+            case .ping:
+                connection.send(
+                    .pong(
+                        Load(
+                            processes: UInt32(processes.count), connections: UInt32(connectionCount),
+                            uptimeNanoseconds: Clock.bootTime.nanoseconds())), id: frame.id)
+            case .clock(let time): system.correctClock(time)
+            case .relay:
+                throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
+            }
+        } catch {
+            connection.send(.failure(error), id: frame.id)
+        }
+    }
+
+    private func process(_ number: UInt32, of connection: ControlConnection) throws(Failure) -> GuestProcess {
+        guard
+            let process = processes.first(where: { $0.connection === connection && $0.number == number && !$0.hasEnded }
+            )
+        else { throw Failure(.unknownProcess, text: ByteString("no process has the number \(number)")) }
+        return process
+    }
+
+    /// Whoever asked for these commands is gone.
+    private func controlEnded(_ connection: ControlConnection) {
+        for process in processes where process.connection === connection {
+            process.connection = nil
+            guard !process.outlivesConnection, !process.hasEnded else { continue }
+            let group = -process.processIdentifier
+            try? Children.signal(group, SignalNumber.hangUp)
+            try? Children.signal(group, 18)  // SIGCONT, for one that is stopped
+            deadlines.after(milliseconds: 2000) {
+                if !process.hasEnded { try? Children.signal(group, SignalNumber.kill) }
+            }
+        }
+    }
+
+    static func describe(_ error: ProtocolError) -> String {
+        switch error {
+        case .truncated: "a message ends early"
+        case .trailingBytes: "a message is followed by bytes that are not its own"
+        case .notThisProtocol: "this is not the agent's protocol"
+        case .version(let version): "version \(version) of the protocol is not known here"
+        case .frameTooLong(let length): "a frame of \(length) bytes is too long"
+        case .unknownMessage(let number): "message \(number) is not known"
+        case .outOfBounds(let field): "the field \"" + field.rawValue + "\" is outside its bounds"
+        }
+    }
+}
+
+extension WindowSize {
+    init(_ size: TerminalSize) {
+        self.init(
+            rows: size.rows, columns: size.columns, widthPixels: size.widthPixels, heightPixels: size.heightPixels)
+    }
+}

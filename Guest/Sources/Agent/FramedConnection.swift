@@ -1,0 +1,135 @@
+import AgentProtocol
+import LinuxCalls
+
+/// A connection of frames: reads those of one direction, writes those of the other.
+///
+/// Not read from while more than `outboxBytes` wait to be taken, so that one who asks without listening cannot make the
+/// agent grow.
+final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: EventHandler, ConnectionOwner {
+    private let server: AgentServer
+    private let handle: Handle
+    private var watch = Watch()
+    private var assembler = FrameAssembler<Incoming>()
+    private var outbox: [UInt8] = []
+    private var taken = 0
+    private var isClosed = false
+    private var closesWhenSent = false
+
+    /// Called for each frame.
+    var onFrame: ((Frame<Incoming>) -> Void)?
+    /// Called when bytes are not a frame; the connection ends after what this sends.
+    var onMalformed: ((ProtocolError) -> Void)?
+    /// Called once, when the connection has ended, whoever ended it.
+    var onClose: (() -> Void)?
+    /// Called when the outbox is empty: the place of one who has more to send.
+    var onDrained: (() -> Void)?
+
+    init(_ server: AgentServer, _ handle: Handle) {
+        self.server = server
+        self.handle = handle
+        server.add(self)
+    }
+
+    /// To be called when the callbacks are set.
+    func begin() { update() }
+
+    var isOpen: Bool { !isClosed }
+
+    func send(_ message: Outgoing, id: UInt32 = 0) {
+        guard !isClosed else { return }
+        outbox += Frame(message, id: id).encoded()
+        flush()
+        update()
+    }
+
+    /// Ends the connection after what is in the outbox.
+    func finish() {
+        closesWhenSent = true
+        flush()
+        update()
+    }
+
+    /// Gives the connection away with what was read too far.
+    func detach() -> (Handle, [UInt8]) {
+        flush()
+        leave()
+        return (handle, assembler.takeRest())
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        leave()
+        handle.close()
+    }
+
+    func handleEvent(token: UInt32, readiness: Readiness) {
+        guard !isClosed else { return }
+        if taken < outbox.count { flush() }
+        if isClosed { return }
+        if taken == outbox.count, let onDrained { onDrained() }
+        if isClosed { return }
+        if canRead { receive() }
+        if !isClosed { update() }
+    }
+
+    private var canRead: Bool { outbox.count - taken < 64 << 10 && !closesWhenSent }
+
+    private func receive() {
+        do throws(LinuxError) {
+            let count = try LinuxCalls.read(handle.number, over: &server.scratch.bytes)
+            if count == 0 { return close() }
+            assembler.append(server.scratch.bytes[..<count])
+        } catch {
+            if error != .tryAgain { close() }
+            return
+        }
+        do throws(ProtocolError) {
+            while !isClosed, !closesWhenSent, let frame = try assembler.next() { onFrame?(frame) }
+        } catch {
+            onMalformed?(error)
+            finish()
+        }
+    }
+
+    private func flush() {
+        guard !isClosed else { return }
+        do throws(LinuxError) {
+            while taken < outbox.count { taken += try LinuxCalls.write(handle.number, outbox[taken...]) }
+            outbox = []
+            taken = 0
+        } catch {
+            if error != .tryAgain { return close() }
+            if taken > 256 << 10 {
+                outbox.removeSubrange(..<taken)
+                taken = 0
+            }
+        }
+    }
+
+    private func update() {
+        guard !isClosed else { return }
+        if closesWhenSent, taken == outbox.count {
+            // The other side closes when it has read the last frame.
+            shutDownSocket(handle.number, 1)
+            return close()
+        }
+        var wanted: Readiness = canRead ? .readable : []
+        if taken < outbox.count || onDrained != nil { wanted.insert(.writable) }
+        watch.want(wanted, handle.number, server.loop, self)
+    }
+
+    private func leave() {
+        isClosed = true
+        watch.want([], handle.number, server.loop, self)
+        server.remove(self)
+        let ending = onClose
+        onClose = nil
+        onFrame = nil
+        onMalformed = nil
+        onDrained = nil
+        ending?()
+    }
+}
+
+typealias ControlConnection = FramedConnection<HostMessage, AgentMessage>
+typealias FilesConnection = FramedConnection<TransferMessage, TransferMessage>

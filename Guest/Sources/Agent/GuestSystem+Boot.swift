@@ -1,0 +1,101 @@
+import AgentProtocol
+import LinuxCalls
+
+extension GuestSystem {
+    /// What the first process does before it can speak to anybody: its own file systems, and the kernel's modules.
+    static func mountOwnFileSystems() {
+        SystemControl.setFileCreationMask(0o022)
+        mount("proc", "/proc", "proc", [.noSetUserID, .noDevices, .noExecution])
+        mount("devtmpfs", "/dev", "devtmpfs", [.noSetUserID], "mode=0755")
+    }
+
+    /// The words of the kernel's command line.
+    static func kernelArguments() -> [ByteString] {
+        guard let file = try? FileTree.open(ByteString("/proc/cmdline").bytes, .readOnly),
+            let text = try? FileTree.contents(file.number, maximumBytes: 64 << 10)
+        else { return [] }
+        return text.split { $0 == 0x20 || $0 == 0x0a }.map { ByteString($0) }
+    }
+
+    /// Loads the modules that `/modules/order` names, in its order, and frees their memory. One that does not load is
+    /// reported and passed over: the kernel may have it built in, or the machine may lack the device.
+    static func loadModules() {
+        let folder: ByteString = "/modules/"
+        guard let order = try? FileTree.open((folder + "order").bytes, .readOnly),
+            let text = try? FileTree.contents(order.number, maximumBytes: 64 << 10)
+        else { return }
+        for line in text.split(separator: 0x0a) {
+            let name = ByteString(line)
+            guard name.isFileName else { continue }
+            do throws(LinuxError) {
+                let module = try FileTree.open((folder + name).bytes, .readOnly)
+                try SystemControl.loadModule(module.number)
+            } catch {
+                report("module " + name.description + ": " + error.description)
+            }
+            try? FileTree.remove((folder + name).bytes)
+        }
+        try? FileTree.remove((folder + "order").bytes)
+        try? FileTree.remove(ByteString("/modules").bytes, isDirectory: true)
+    }
+
+    /// The rest of what the emulated host needs, and its fixed address in QEMU's user network.
+    static func bootHost() {
+        mount("sysfs", "/sys", "sysfs", [.noSetUserID, .noDevices, .noExecution])
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", [.noSetUserID, .noDevices, .noExecution])
+        mount("devpts", "/dev/pts", "devpts", [.noSetUserID, .noExecution], "mode=0620,gid=5,ptmxmode=0666")
+        mount("tmpfs", "/dev/shm", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
+        mount("tmpfs", "/run", "tmpfs", [.noSetUserID, .noDevices], "mode=0755")
+        mount("tmpfs", "/tmp", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
+        let gateway = IPAddress(v4: 10, 0, 2, 2)
+        let any = IPAddress(v4: 0, 0, 0, 0)
+        do throws(Failure) {
+            try NetworkSetup.apply([
+                Interface(
+                    name: "eth0", addresses: [.init(IPAddress(v4: 10, 0, 2, 15), prefixLength: 24)],
+                    routes: [.init(to: any, prefixLength: 0, via: gateway)])
+            ])
+        } catch {
+            report(error.text.description)
+        }
+    }
+
+    /// Tells whoever started the emulated host that it can be reached.
+    static func announceHost() { writeToStandardError("swiftlet-host: ready\n") }
+
+    /// To the console: the host sees it when nothing else works.
+    static func report(_ text: String) { writeToStandardError("swiftlet-agent: " + text + "\n") }
+
+    static func mount(
+        _ source: ByteString, _ target: ByteString, _ type: ByteString, _ flags: MountFlags,
+        _ options: ByteString = ""
+    ) {
+        do throws(LinuxError) {
+            try mountMakingTarget(source, target, type, flags, options)
+        } catch {
+            // A kernel without this file system can still run most programs. One mounted already is as good.
+            if error != .busy { report("mount " + target.description + ": " + error.description) }
+        }
+    }
+
+    static func mountMakingTarget(
+        _ source: ByteString, _ target: ByteString, _ type: ByteString, _ flags: MountFlags, _ options: ByteString
+    ) throws(LinuxError) {
+        do throws(LinuxError) {
+            try MountTable.mount(source.bytes, at: target.bytes, type: type.bytes, flags, options: options.bytes)
+        } catch {
+            guard error == .noEntry else { throw error }
+            makePath(target)
+            try MountTable.mount(source.bytes, at: target.bytes, type: type.bytes, flags, options: options.bytes)
+        }
+    }
+
+    /// Makes a folder and those above it. What goes wrong shows at the next use.
+    static func makePath(_ path: ByteString) {
+        var folder: ByteString = ""
+        for part in path.split(UInt8(ascii: "/")) where !part.isEmpty {
+            folder += "/" + part
+            try? FileTree.makeDirectory(folder.bytes, mode: 0o755)
+        }
+    }
+}

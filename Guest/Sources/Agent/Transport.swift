@@ -1,0 +1,30 @@
+import LinuxCalls
+
+/// How the agent and its host reach each other.
+public enum Transport: Sendable {
+    /// Between a guest and its host; the agent listens and dials on the same port.
+    case vsock(port: UInt32)
+    /// In the emulated host: the agent listens, and nobody can be dialled.
+    case tcp(port: UInt16)
+    /// For tests and tools on one machine.
+    case unix(listen: String, dial: String)
+
+    func listen() throws(LinuxError) -> FileDescriptor {
+        switch self {
+        case .vsock(let port): return try VsockSocket.listen(port: port)
+        case .tcp(let port): return try TCPSocket.listen(port: port)
+        case .unix(let path, _): return try UnixSocket.listen(path)
+        }
+    }
+
+    func dial() throws(LinuxError) -> FileDescriptor {
+        switch self {
+        case .vsock(let port): return try VsockSocket.connect(to: VsockSocket.host, port: port)
+        case .tcp: throw LinuxError.connectionRefused
+        case .unix(_, let path): return try UnixSocket.connect(path)
+        }
+    }
+
+    /// Whether anybody on the machine can connect, so that a secret must be shown.
+    var needsSecret: Bool { if case .tcp = self { true } else { false } }
+}

@@ -1,0 +1,164 @@
+public import AgentProtocol
+import LinuxCalls
+
+/// Writes what transfer messages describe below one destination, and nothing anywhere else.
+///
+/// Trust: the messages are somebody else's. Every name is made in a directory that this receiver opened itself, without
+/// following a link; an entry whose directory was not the last one announced is refused. What lies in the way of a file or a
+/// link is replaced, a directory is kept and filled.
+public final class FileReceiver {
+    /// How much has arrived.
+    public struct Counts: Equatable, Sendable {
+        public var entries: UInt64 = 0
+        public var bytes: UInt64 = 0
+    }
+
+    private final class Folder {
+        let file: FileDescriptor
+        let entry: TransferEntry
+
+        init(_ file: consuming FileDescriptor, _ entry: TransferEntry) {
+            self.file = file
+            self.entry = entry
+        }
+    }
+
+    private let base: FileDescriptor
+    private let baseName: ByteString
+    private let keepsOwner: Bool
+    private let permissionMask: UInt16
+    private var folders: [Folder] = []
+    private var current: FileDescriptor?
+    private var currentEntry: TransferEntry?
+    public private(set) var counts = Counts()
+
+    /// - Parameters:
+    ///   - root: an open directory that the destination does not leave, whatever links say.
+    ///   - permissionMask: the permission bits that are taken over; those outside are never set.
+    public init(_ request: CopyIn, root: Int32, permissionMask: UInt16 = 0o7777) throws(Failure) {
+        keepsOwner = request.keepsOwner
+        self.permissionMask = request.keepsOwner ? permissionMask : permissionMask & 0o1777
+        do throws(LinuxError) {
+            if !request.name.isEmpty,
+                let folder = try? FileTree.open(request.destination.bytes, asRoot: root, [.readOnly, .directory])
+            {
+                base = folder
+                baseName = request.name
+            } else {
+                var bytes = request.destination.bytes
+                while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+                guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { throw LinuxError.invalidArgument }
+                let name = ByteString(bytes[(slash + 1)...])
+                base = try FileTree.open([UInt8](bytes[...slash]), asRoot: root, [.readOnly, .directory])
+                baseName = name.isEmpty ? "." : name
+                guard name.isEmpty || name.isFileName else { throw LinuxError.invalidArgument }
+            }
+        } catch {
+            throw Failure(
+                error == .noEntry ? .noSuchFile : .fileSystem, systemError: UInt32(truncatingIfNeeded: error.number),
+                text: "destination \"" + request.destination + "\": " + ByteString(error.description))
+        }
+    }
+
+    /// Takes the next message. Returns what has arrived when it was the last one.
+    public func take(_ message: TransferMessage) throws(Failure) -> Counts? {
+        var path: ByteString = currentEntry?.path ?? ""
+        do throws(LinuxError) {
+            switch message {
+            case .entry(let entry):
+                path = entry.path
+                try finishFile()
+                try begin(entry)
+                counts.entries += 1
+            case .data(let bytes):
+                guard let number = current?.number else { throw LinuxError(Self.outOfOrder) }
+                try writeAll(number, bytes)
+                counts.bytes += UInt64(bytes.count)
+            case .end:
+                try finishFile()
+                while let folder = folders.popLast() { try finish(folder) }
+                return counts
+            case .failure(let failure): throw LinuxError(Int32(truncatingIfNeeded: max(failure.systemError, 1)))
+            default: throw LinuxError.protocolError
+            }
+            return nil
+        } catch {
+            let isUnsafe = error.number == Self.outOfOrder
+            throw Failure(
+                isUnsafe ? .unsafePath : .fileSystem,
+                systemError: isUnsafe ? 0 : UInt32(truncatingIfNeeded: error.number),
+                text: "\"" + path + "\": "
+                    + (isUnsafe ? "its file or directory was not announced" : ByteString(error.description)))
+        }
+    }
+
+    /// Stands for an entry outside the directories that were announced; no number of the kernel's.
+    private static let outOfOrder: Int32 = 4095
+
+    private func begin(_ entry: TransferEntry) throws(LinuxError) {
+        guard !entry.path.isEmpty else {
+            guard counts.entries == 0 else { throw LinuxError(Self.outOfOrder) }
+            return try make(entry, baseName.bytes, in: base.number)
+        }
+        var parent: ByteString = ""
+        var name = entry.path
+        if let slash = entry.path.bytes.lastIndex(of: UInt8(ascii: "/")) {
+            parent = ByteString(entry.path.bytes[..<slash])
+            name = ByteString(entry.path.bytes[(slash + 1)...])
+        }
+        while let folder = folders.last, folder.entry.path != parent {
+            folders.removeLast()
+            try finish(folder)
+        }
+        guard let folder = folders.last, name.isFileName else { throw LinuxError(Self.outOfOrder) }
+        try make(entry, name.bytes, in: folder.file.number)
+    }
+
+    private func make(_ entry: TransferEntry, _ name: [UInt8], in folder: Int32) throws(LinuxError) {
+        switch entry.kind {
+        case .directory:
+            guard folders.count < FileSender.maximumDepth else { throw LinuxError.tooManyLevels }
+            do throws(LinuxError) {
+                try FileTree.makeDirectory(name, in: folder, mode: 0o700)
+            } catch {
+                if error != .exists { throw error }
+            }
+            folders.append(
+                Folder(try FileTree.open(name, in: folder, [.readOnly, .directory, .noFollow]), entry))
+        case .regular:
+            try removeOld(name, in: folder)
+            current = try FileTree.open(
+                name, in: folder, [.writeOnly, .create, .exclusive, .noFollow, .noControllingTerminal], mode: 0o600)
+            currentEntry = entry
+        case .symbolicLink(let target):
+            try removeOld(name, in: folder)
+            try FileTree.makeSymbolicLink(name, in: folder, to: target.bytes)
+            if keepsOwner { try FileTree.setOwner(name, in: folder, user: entry.userID, group: entry.groupID) }
+            try? FileTree.setModified(name, in: folder, nanoseconds: Int64(bitPattern: entry.modifiedNanoseconds))
+        }
+    }
+
+    private func removeOld(_ name: [UInt8], in folder: Int32) throws(LinuxError) {
+        do throws(LinuxError) {
+            try FileTree.remove(name, in: folder)
+        } catch {
+            if error != .noEntry { throw error }
+        }
+    }
+
+    private func finishFile() throws(LinuxError) {
+        guard let entry = currentEntry, let number = current?.number else { return }
+        try setFacts(number, entry)
+        currentEntry = nil
+        current = nil
+    }
+
+    private func finish(_ folder: Folder) throws(LinuxError) { try setFacts(folder.file.number, folder.entry) }
+
+    /// Owner first: changing it takes the set-user-ID bit away.
+    private func setFacts(_ file: Int32, _ entry: TransferEntry) throws(LinuxError) {
+        if keepsOwner { try FileTree.setOwner(in: file, user: entry.userID, group: entry.groupID) }
+        try FileTree.setPermissions(file, UInt32(entry.permissions & permissionMask))
+        try? FileTree.setModified(file, nanoseconds: Int64(bitPattern: entry.modifiedNanoseconds))
+    }
+}
