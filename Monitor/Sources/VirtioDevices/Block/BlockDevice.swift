@@ -67,7 +67,8 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
             validating: driverQueue.layout, memory: activation.memory, maximumSize: Self.queueSize,
             acceptedFeatures: activation.acceptedFeatures)
         worker = BlockWorker(
-            activation, queue: queue, backend: backend, engine: engine, ring: makeRing(), serial: serial, metrics: metrics)
+            activation, queue: queue, backend: backend, engine: engine, ring: makeRing(), serial: serial,
+            metrics: metrics)
         interrupt = activation.interrupt
         doorbell = driverQueue.doorbell
         do throws(LinuxError) {

@@ -29,6 +29,10 @@ extension MockDriver {
         try? memory.storeRelease(index, at: GuestAddress(layout.availableRing.value + 2))
     }
 
+    public var publishedAvailableIndex: UInt16 {
+        (try? memory.load(UInt16.self, at: GuestAddress(layout.availableRing.value + 2))) ?? 0
+    }
+
     public func setAvailableFlags(_ flags: UInt16) { try? memory.store(flags, at: layout.availableRing) }
 
     /// The used index at which the driver wants an interrupt, with the event index negotiated.
