@@ -1,1 +1,3 @@
 import Commands
+
+SwiftletCommand.run(arguments: Array(CommandLine.arguments.dropFirst()))

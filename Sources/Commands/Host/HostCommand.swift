@@ -1,0 +1,135 @@
+import AgentClient
+import AgentProtocol
+import ArgumentParser
+import EmulatedHost
+import Fleet
+
+struct HostCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "host", abstract: "The emulated host, where this computer's own KVM cannot run machines.",
+        discussion: """
+            It is started by itself when it is needed, stays for the next command, and powers off when nobody has used it
+            for long.
+            """,
+        subcommands: [
+            HostStartCommand.self, HostStopCommand.self, HostStatusCommand.self, HostShellCommand.self,
+            HostExecCommand.self,
+        ])
+
+    static var host: EmulatedHost { EmulatedHost(Launchers.hostSettings(Product.paths)) }
+
+    static func started() throws(HostError) -> RunningHost {
+        try host.start { Output.error("swiftlet: \($0)") }
+    }
+
+    /// Runs a command in the host as if it ran here.
+    static func run(_ arguments: [String], hasTerminal: Bool) throws -> Never {
+        let signals = try SignalWatcher()
+        let host = try started()
+        let start = host.start(
+            arguments, environment: CommandLine.environmentList, workingDirectory: FilePaths.workingDirectory,
+            streams: hasTerminal
+                ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
+                : .pipes(input: true, output: true, error: true))
+        let session = try ProcessSession(start, over: try host.connect(), output: StandardOutputs())
+        session.endpoint = host
+        session.input = 0
+        session.signals = signals
+        session.terminalSize = Terminal.size
+        let raw = hasTerminal ? RawMode(0) : nil
+        let end: SessionEnd
+        do { end = try session.run() } catch {
+            raw?.restore()
+            throw error
+        }
+        raw?.restore()
+        switch end {
+        case .exited(let status): throw ExitStatusError(status: Int32(status.shellStatus))
+        case .ended(let signal): throw ExitStatusError(status: 128 + signal)
+        case .timedOut: throw ExitStatusError(status: 124)
+        case .machineEnded: throw CommandFailure("host.ended", "the emulated host ended before the command did")
+        }
+    }
+}
+
+struct HostStartCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start", abstract: "Start it, unless it runs.", discussion: "Example:\n  swiftlet host start")
+
+    func run() throws { _ = try HostCommand.started() }
+}
+
+struct HostStopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop", abstract: "End it, with the machines in it.", discussion: "Example:\n  swiftlet host stop")
+
+    func run() throws {
+        if try !HostCommand.host.stop() { Output.error("swiftlet: the emulated host did not run") }
+    }
+}
+
+struct HostStatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Tell whether it runs, and what it uses.",
+        discussion: "Example:\n  swiftlet host status --json")
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let status = HostCommand.host.status()
+        if format.isJSON { return Output.json(HostDocument(status)) }
+        var table = Table("STATE", "SINCE", "PROCESS", "PROCESSORS", "MEMORY", "USED", "COMMANDS")
+        table.add(
+            status.state.rawValue, Units.since(status.startedSeconds), status.emulatorProcess.map(String.init) ?? "-",
+            "\(status.processors)", Units.size(UInt64(max(0, status.memoryMebibytes)) << 20),
+            status.residentMebibytes.map { Units.size(UInt64(max(0, $0)) << 20) } ?? "-",
+            status.commands.map(String.init) ?? "-")
+        Output.line(table.text)
+    }
+}
+
+struct HostShellCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shell", abstract: "A shell in it; this computer's files are there at the same paths.",
+        discussion: "Example:\n  swiftlet host shell")
+
+    func run() throws { try HostCommand.run(["/bin/sh"], hasTerminal: Terminal.isTerminal(0)) }
+}
+
+struct HostExecCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec", abstract: "Run a command in it.", usage: "swiftlet host exec <program> [<argument> ...]",
+        discussion: "Example:\n  swiftlet host exec dmesg")
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var program: [String]
+
+    func run() throws {
+        let program = program.first == "--" ? Array(program.dropFirst()) : program
+        try HostCommand.run(program, hasTerminal: false)
+    }
+}
+
+/// The emulated host, for programs: names that stay.
+struct HostDocument: Encodable {
+    var state: String
+    var emulatorProcess: Int32?
+    var started: String?
+    var processors: Int
+    var memoryMebibytes: Int
+    var residentMebibytes: Int?
+    var commands: Int?
+    var connections: Int?
+    var idleSeconds: UInt32
+    var hasTemplate: Bool
+
+    init(_ status: HostStatus) {
+        state = status.state.rawValue
+        emulatorProcess = status.emulatorProcess
+        started = status.startedSeconds.map(Timestamp.text(seconds:))
+        processors = status.processors
+        memoryMebibytes = status.memoryMebibytes
+        residentMebibytes = status.residentMebibytes
+        commands = status.commands
+        connections = status.connections
+        idleSeconds = status.idleSeconds
+        hasTemplate = status.hasTemplate
+    }
+}

@@ -1,0 +1,49 @@
+import AgentClient
+import ArgumentParser
+import Fleet
+
+struct CopyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cp", abstract: "Copy files into or out of a running machine.",
+        discussion: """
+            One side is MACHINE:PATH with an absolute path. Folders are copied with all that lies in them.
+
+            Examples:
+              swiftlet cp app.py web:/srv/
+              swiftlet cp web:/var/log ./logs
+            """)
+    @Argument(help: "From where.") var source: String
+    @Argument(help: "To where.") var destination: String
+
+    func run() throws {
+        let from = Place(source)
+        let to = Place(destination)
+        let store = Product.fleet.store
+        let bar = ProgressBar()
+        let show: (CopyProgress) -> Void = { bar.show("copying", detail: "\(Units.size($0.bytes)), \($0.entries) files") }
+        switch (from, to) {
+        case (.here(let path), .machine(let name, let target)):
+            let remote = MachineRemote(try store.findRunning(name), store: store)
+            try FileCopy.into(try remote.endpoint(), from: path, to: target, progress: show)
+        case (.machine(let name, let path), .here(let target)):
+            let remote = MachineRemote(try store.findRunning(name), store: store)
+            try FileCopy.outOf(try remote.endpoint(), from: path, to: target, progress: show)
+        default:
+            throw CommandFailure("usage.cp", "exactly one side must be MACHINE:PATH, as in `swiftlet cp file web:/tmp/`")
+        }
+    }
+
+    enum Place: Equatable {
+        case here(String)
+        case machine(String, path: String)
+
+        /// A colon before the first slash separates a machine from a path.
+        init(_ text: String) {
+            if let colon = text.firstIndex(of: ":"), !text[..<colon].contains("/"), colon != text.startIndex {
+                self = .machine(String(text[..<colon]), path: String(text[text.index(after: colon)...]))
+            } else {
+                self = .here(text)
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import AgentClient
+import AgentProtocol
+import ArgumentParser
+import Fleet
+
+struct ExecCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec", abstract: "Run a further program in a running machine.",
+        usage: "swiftlet exec [options] <machine> <program> [<argument> ...]",
+        discussion: """
+            Examples:
+              swiftlet exec web ps
+              swiftlet exec -it web sh
+              tar c files | swiftlet exec -i web tar x -C /srv
+            """)
+
+    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value")) var env: [String] = []
+    @Option(help: ArgumentHelp("Variables from a file. May be repeated.", valueName: "file")) var envFile: [String] = []
+    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path")) var workdir: String?
+    @Option(name: [.short, .long], help: ArgumentHelp("Run as this user.", valueName: "user")) var user: String?
+    @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
+    @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
+    @Argument(help: "A machine's name or id.") var machine: String
+    @Argument(help: "The program and its arguments.") var program: [String]
+
+    func run() throws {
+        let signals = try SignalWatcher()
+        if tty, interactive, !Terminal.isTerminal(0) {
+            throw CommandFailure("usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
+        }
+        let store = Product.fleet.store
+        let record = try store.findRunning(machine)
+        let remote = MachineRemote(record, store: store)
+        let specification = record.specification
+        var generator = SystemRandomNumberGenerator()
+        let environment = try EnvironmentList.merged(
+            specification.environment, files: envFile, settings: env, hasTerminal: tty)
+        let start = Start(
+            arguments: program.map { ByteString($0) }, environment: environment.map { ByteString($0) },
+            user: ByteString(user ?? specification.user),
+            workingDirectory: ByteString(workdir ?? specification.workingDirectory),
+            streams: tty
+                ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
+                : .pipes(input: interactive, output: true, error: true),
+            streamOrigin: .host, token: Token(first: generator.next(), second: generator.next()))
+        let session = try ProcessSession(start, over: try remote.connect(), output: StandardOutputs())
+        session.endpoint = try remote.endpoint()
+        session.input = interactive ? 0 : nil
+        session.signals = signals
+        session.terminalSize = Terminal.size
+        var raw: RawMode?
+        if tty, interactive { session.whenStarted = { raw = RawMode(0) } }
+        defer { raw?.restore() }
+        let end = try session.run()
+        raw?.restore()
+        switch end {
+        case .exited(let status): throw ExitStatusError(status: Int32(status.shellStatus))
+        case .ended(let signal): throw ExitStatusError(status: 128 + signal)
+        case .timedOut: throw ExitStatusError(status: 124)
+        case .machineEnded:
+            throw CommandFailure("machine.ended", "the machine \"\(record.name)\" ended before the program did")
+        }
+    }
+}

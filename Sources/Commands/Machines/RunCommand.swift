@@ -1,0 +1,134 @@
+import AgentClient
+import ArgumentParser
+import Fleet
+import GuestKernels
+import HostFiles
+import ImageStore
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run a program in a new machine.",
+        usage: "swiftlet run [options] <image> [<program> [<argument> ...]]",
+        discussion: """
+            The machine boots, runs the program with the image as its root, and ends with it. What the program writes to
+            its root is kept in memory and gone afterwards. Options stand before the image; what follows it is the
+            program's.
+
+            Examples:
+              swiftlet run --rm busybox uname -a
+              swiftlet run --rm -it busybox sh
+              echo 1+1 | swiftlet run --rm -i busybox bc
+              swiftlet run -d --name web --cpus 2 --memory 512M python3 python3 -m http.server
+              swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
+              swiftlet run --rm --timeout 10s busybox sleep 60        (exit status 124)
+            """)
+
+    @Option(help: "Processors, 1 to 32.") var cpus = 1
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("Memory: 512M, 2G; without a unit MiB.", valueName: "size"))
+    var memory = "256M"
+    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable; without a value this side's is taken. May be repeated.", valueName: "name=value"))
+    var env: [String] = []
+    @Option(help: ArgumentHelp("Variables from a file: NAME=VALUE a line, # begins a comment. May be repeated.", valueName: "file"))
+    var envFile: [String] = []
+    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path")) var workdir: String?
+    @Option(name: [.short, .long], help: ArgumentHelp("Run as this user: a name or number, with :group if need be.", valueName: "user")) var user: String?
+    @Option(help: ArgumentHelp("The machine's own name for itself.", valueName: "name")) var hostname: String?
+    @Option(help: ArgumentHelp("What the machine is called; a name is made up if none is given.", valueName: "name")) var name: String?
+    @Flag(name: .customLong("rm"), help: "Forget the machine when it ends; otherwise `ps --all` shows it, with its logs.")
+    var removesItself = false
+    @Flag(name: [.short, .long], help: "Run in the background; the machine's id is printed when the program runs.")
+    var detach = false
+    @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
+    @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
+    @Option(help: ArgumentHelp("End the program after that long: 10s, 2m, 1h; then the exit status is 124.", valueName: "time"))
+    var timeout: String?
+    @Option(help: ArgumentHelp("The kernel to boot, as `kernel list` names it.", valueName: "kernel")) var kernel: String?
+    @Option(help: ArgumentHelp("A raw disk (a file or block device), with :ro read-only; the guest's /dev/vdb and on. May be repeated.", valueName: "path[:ro]"))
+    var disk: [String] = []
+    @Option(help: ArgumentHelp("none (the default), or tap:NAME for a TAP device that exists and may be opened.", valueName: "network"))
+    var network = "none"
+    @Flag(help: "Show the kernel's console on standard error.") var console = false
+    @Argument(help: ArgumentHelp("An image, as `image list` names it.", valueName: "image")) var image: String
+    @Argument(help: ArgumentHelp("The program and its arguments; the image's own without.", valueName: "program"))
+    var command: [String] = []
+
+    func run() throws {
+        // Before any thread is started.
+        let signals = try SignalWatcher()
+        if tty, interactive, !detach, !Terminal.isTerminal(0) {
+            throw CommandFailure("usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
+        }
+        let specification = try specification()
+        let fleet = Product.fleet
+        let machine = try fleet.create(specification, name: name)
+        if detach {
+            try fleet.runInBackground(machine, executable: Product.executable)
+            Output.line(machine.record.id)
+            return
+        }
+        let streams: any OutputSink =
+            removesItself
+            ? StandardOutputs()
+            : ForkedOutput(StandardOutputs(), OutputLog(path: fleet.store.outputLog(machine.record)))
+        let owner = try fleet.owner(of: machine, signals: signals, output: streams) { Output.error("swiftlet: \($0)") }
+        owner.input = interactive ? 0 : nil
+        owner.terminalSize = Terminal.size
+        var raw: RawMode?
+        if tty, interactive { owner.whenStarted = { raw = RawMode(0) } }
+        defer { raw?.restore() }
+        let outcome = try owner.run()
+        raw?.restore()
+        if let note = outcome.note { Output.error("swiftlet: \(note)") }
+        throw ExitStatusError(status: outcome.exitStatus)
+    }
+
+    /// What is asked for, with everything looked up.
+    func specification() throws -> MachineSpecification {
+        var specification = MachineSpecification()
+        specification.processors = cpus
+        guard let mebibytes = Units.mebibytes(memory) else {
+            throw CommandFailure("usage.memory", "\"\(memory)\" is no size; write it as 512M or 2G")
+        }
+        specification.memoryMebibytes = mebibytes
+        if let timeout {
+            guard let seconds = Units.seconds(timeout), seconds > 0 else {
+                throw CommandFailure("usage.timeout", "\"\(timeout)\" is no time; write it as 10s, 2m or 1h")
+            }
+            specification.timeLimitSeconds = seconds
+        }
+        specification.disks = disk.map { text in
+            let isReadOnly = text.hasSuffix(":ro")
+            let path = isReadOnly ? String(text.dropLast(3)) : text
+            return .init(path: FilePaths.absolute(path), isReadOnly: isReadOnly)
+        }
+        switch network {
+        case "none": break
+        case _ where network.hasPrefix("tap:") && network.utf8.count > 4:
+            specification.network = .tap(name: String(network.dropFirst(4)))
+        default:
+            throw CommandFailure("usage.network", "\"\(network)\" is no network; use none, or tap:NAME")
+        }
+        let image = try ImageStore(root: Product.paths.images).resolve(image)
+        specification.image = self.image
+        specification.imageDigest = image.digest
+        specification.imageDiskPath = image.diskPath
+        specification.command = image.configuration.arguments(overridingCommand: command)
+        specification.environment = try EnvironmentList.merged(
+            image.configuration.environment, files: envFile, settings: env, hasTerminal: tty)
+        specification.user = user ?? image.configuration.user
+        specification.workingDirectory = workdir ?? image.configuration.workingDirectory
+        let kernel = try KernelStore(root: Product.paths.kernels).resolve(kernel)
+        specification.kernel = "\(kernel.name) \(kernel.version)"
+        specification.kernelPath = kernel.path
+        specification.kernelArguments = kernel.arguments
+        specification.modulesPath = kernel.modulesPath
+        specification.hostName = hostname
+        specification.hasTerminal = tty
+        specification.isInteractive = interactive && !detach
+        specification.isDetached = detach
+        specification.removesItself = removesItself
+        specification.showsConsole = console && !detach
+        return specification
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Fleet
+
+struct StopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop", abstract: "Let machines power off.",
+        discussion: """
+            Programs get SIGTERM, and SIGKILL when they have not ended in time.
+
+            Examples:
+              swiftlet stop web
+              swiftlet stop --time 30s web database
+            """)
+
+    @Option(name: [.short, .long], help: ArgumentHelp("How long programs have.", valueName: "time")) var time = "10s"
+    @Argument(help: "Names or ids of machines.") var machines: [String]
+
+    func run() throws {
+        guard let seconds = Units.seconds(time) else {
+            throw CommandFailure("usage.time", "\"\(time)\" is no time; write it as 10s or 1m")
+        }
+        let store = Product.fleet.store
+        try forEach(machines) { reference in
+            let record = try store.findRunning(reference)
+            try MachineRemote(record, store: store).stop(graceSeconds: UInt32(min(seconds.rounded(.up), 3600)))
+            Output.line(reference)
+        }
+    }
+}
+
+struct KillCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kill", abstract: "End machines at once.",
+        discussion: """
+            Nothing in the machine is asked; what it has not written to its disks is lost.
+
+            Example:
+              swiftlet kill web
+            """)
+
+    @Argument(help: "Names or ids of machines.") var machines: [String]
+
+    func run() throws {
+        let store = Product.fleet.store
+        try forEach(machines) { reference in
+            try MachineRemote(try store.findRunning(reference), store: store).kill()
+            Output.line(reference)
+        }
+    }
+}
+
+struct RemoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm", abstract: "Forget machines that have ended, with their logs.",
+        discussion: """
+            Examples:
+              swiftlet rm web
+              swiftlet rm --force web          ends it first
+              swiftlet rm $(swiftlet ps --all --quiet)
+            """)
+
+    @Flag(name: [.short, .long], help: "End the machine first if it runs.") var force = false
+    @Argument(help: "Names or ids of machines.") var machines: [String]
+
+    func run() throws {
+        let store = Product.fleet.store
+        try forEach(machines) { reference in
+            let record = try store.find(reference)
+            if force, !record.state.isOver {
+                try MachineRemote(record, store: store).kill()
+                // One that removes itself is gone.
+                guard let rest = try? store.find(record.id) else { return Output.line(reference) }
+                try store.remove(rest)
+            } else {
+                try store.remove(record)
+            }
+            Output.line(reference)
+        }
+    }
+}
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Print all that is known about machines, as JSON.",
+        discussion: """
+            Example:
+              swiftlet inspect web
+            """)
+
+    @Argument(help: "Names or ids of machines.") var machines: [String]
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let store = Product.fleet.store
+        var documents: [MachineDocument] = []
+        for reference in machines { documents.append(MachineDocument(try store.find(reference))) }
+        Output.json(documents)
+    }
+}
+
+/// Does it for each; what goes wrong with one is said and does not keep the others from being done.
+func forEach(_ references: [String], _ body: (String) throws -> Void) throws {
+    var last: CommandFailure?
+    for reference in references {
+        do { try body(reference) } catch {
+            last.map { $0.report(asJSON: false) }
+            last = CommandFailure(error)
+        }
+    }
+    if let last { throw last }
+}

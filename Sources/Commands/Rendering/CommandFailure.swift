@@ -1,0 +1,55 @@
+import AgentClient
+import AgentProtocol
+import EmulatedHost
+import Fleet
+import GuestKernels
+import ImageStore
+
+/// Every error as a person and a program see it: one line (and what belongs to it), a stable code, an exit status.
+struct CommandFailure: Error, Equatable {
+    /// Of our own errors before a program ran, as other runners of containers have it.
+    static let exitStatus: Int32 = 125
+
+    var code: String
+    var message: String
+    var status = CommandFailure.exitStatus
+
+    init(_ code: String, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    init(_ error: any Error) {
+        switch error {
+        case let error as CommandFailure: self = error
+        case let error as FleetError:
+            self.init(error.code.rawValue, error.message)
+            if error.code == .interrupted { status = 130 }
+        case let error as ImageError: self.init(error.code.rawValue, error.message)
+        case let error as KernelError: self.init(error.code.rawValue, error.message)
+        case let error as HostError: self.init(error.code.rawValue, error.message)
+        case let error as AgentClientError:
+            self.init(error.code.rawValue, error.message)
+            if let failure = error.failure { status = Int32(failure.shellStatus) }
+        default: self.init("internal", "\(error)")
+        }
+    }
+
+    func report(asJSON: Bool) {
+        if asJSON {
+            Output.error(JSONText.encode(ErrorDocument(error: .init(code: code, message: message, status: status))))
+        } else {
+            Output.error("swiftlet: \(message)")
+        }
+    }
+}
+
+/// An error for programs.
+struct ErrorDocument: Encodable {
+    struct Content: Encodable {
+        var code: String
+        var message: String
+        var status: Int32
+    }
+    var error: Content
+}

@@ -1,0 +1,53 @@
+import FoundationEssentials
+import LinuxCalls
+
+/// The one place that writes for people and programs.
+enum Output {
+    static func line(_ text: String) { write(text + "\n", to: 1) }
+    static func error(_ text: String) { write(text + "\n", to: 2) }
+
+    /// A reader that has gone away ends the command without a word, as it would a filter.
+    private static func write(_ text: String, to descriptor: Int32) {
+        do throws(LinuxError) { try writeAll(descriptor, text) } catch {
+            if descriptor == 1 { exitProcess(error.number == 32 ? 141 : CommandFailure.exitStatus) }
+        }
+    }
+
+    /// A value for programs.
+    static func json(_ value: some Encodable) { line(JSONText.encode(value)) }
+}
+
+enum JSONText {
+    static func encode(_ value: some Encodable) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(value) else { return "null" }
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+/// Columns as wide as what stands in them, two spaces between, nothing after the last.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ titles: String...) { rows = [titles] }
+
+    mutating func add(_ cells: String...) { rows.append(cells.map(Self.printable)) }
+
+    var text: String {
+        let widths = (0..<(rows.first?.count ?? 0)).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                line += cell
+                if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
+            }
+            return line
+        }.joined(separator: "\n")
+    }
+
+    /// Control characters from a guest's or an image's texts must not reach a terminal.
+    static func printable(_ text: String) -> String {
+        String(text.unicodeScalars.map { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) ? "?" : Character($0) })
+    }
+}
