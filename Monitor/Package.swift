@@ -63,6 +63,7 @@ let package = Package(
                 "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices", "LegacyDevices",
                 "GuestBoot", "MachineConfiguration",
             ]),
+        tests("Machine", ["LinuxCalls", "MachineConfiguration", "BootTestSupport"]),
         .executableTarget(name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine", "MachineConfiguration", "WireFormats"], swiftSettings: settings),
     ]
 )

@@ -1,0 +1,72 @@
+/// A guest of a few instructions, assembled by hand: 64-bit code that runs at 1 MiB in ring 0 without a stack.
+///
+/// A thousand instructions are plenty everywhere, also where KVM emulates each of them.
+/// Source: Intel SDM volume 2 for every encoding here.
+public struct BareGuest: Sendable {
+    public private(set) var code: [UInt8] = []
+
+    public init() {}
+
+    /// As a kernel image.
+    public var image: [UInt8] { ElfKernelBuilder(code: code).bytes }
+
+    /// Writes a byte to a port.
+    public func output(_ value: UInt8, port: UInt16) -> BareGuest {
+        // mov dx, port; mov al, value; out dx, al
+        adding([0x66, 0xba], port, [0xb0, value, 0xee])
+    }
+
+    /// Reads and writes a port with each width.
+    public func useAllWidths(port: UInt16) -> BareGuest {
+        // mov dx, port; in al, dx; in ax, dx; in eax, dx; out dx, al; out dx, ax; out dx, eax
+        adding([0x66, 0xba], port, [0xec, 0x66, 0xed, 0xed, 0xee, 0x66, 0xef, 0xef])
+    }
+
+    /// Prints text on the serial port.
+    public func print(_ text: String) -> BareGuest {
+        // mov dx, 0x3f8; then mov al, character; out dx, al for each
+        var guest = adding([0x66, 0xba], 0x3f8 as UInt16, [])
+        for character in text.utf8 { guest.code += [0xb0, character, 0xee] }
+        return guest
+    }
+
+    /// Writes a value to each 32-bit register of a range and reads it back.
+    public func fillRegisters(from start: UInt32, count: UInt32, value: UInt32) -> BareGuest {
+        // mov edi, start; mov ecx, count; mov eax, value
+        adding([0xbf], start, [0xb9]).adding([], count, [0xb8]).adding(
+            [], value,
+            // mov [rdi], eax; mov edx, [rdi]; add edi, 4; dec ecx; jnz to the first of these
+            [0x89, 0x07, 0x8b, 0x17, 0x83, 0xc7, 0x04, 0xff, 0xc9, 0x75, 0xf5])
+    }
+
+    /// Asks the keyboard controller for a reset.
+    public var resetByKeyboardController: BareGuest { output(0xfe, port: 0x64).haltForever }
+
+    /// Asks for a reset by ACPI's reset register.
+    public var resetByACPI: BareGuest { output(1, port: 0x602).haltForever }
+
+    /// Enters sleep state 5 by ACPI's sleep control register.
+    public var powerOff: BareGuest { output(0x34, port: 0x600).haltForever }
+
+    /// cli; hlt; jmp to the hlt
+    public var haltForever: BareGuest { adding([0xfa, 0xf4, 0xeb, 0xfd], 0 as UInt8, []) }
+
+    /// jmp to itself
+    public var loopForever: BareGuest { adding([0xeb, 0xfe], 0 as UInt8, []) }
+
+    /// ud2, without an interrupt table.
+    public var tripleFault: BareGuest { adding([0x0f, 0x0b], 0 as UInt8, []) }
+
+    /// Goes on where no memory is: mov eax, address; jmp rax
+    public func jump(to address: UInt32) -> BareGuest { adding([0xb8], address, [0xff, 0xe0]) }
+
+    private func adding<T: FixedWidthInteger & UnsignedInteger>(
+        _ before: [UInt8], _ value: T, _ after: [UInt8]
+    ) -> BareGuest {
+        var guest = self
+        guest.code += before
+        guest.code.append(little: value)
+        guest.code += after
+        return guest
+    }
+}
