@@ -37,6 +37,10 @@ public struct SignalSet: Sendable {
 @discardableResult
 public func blockSignals(_ set: SignalSet) throws(LinuxError) -> SignalSet { try changeSignalMask(0, set) }
 
+/// Lets the signals through in this thread and those it starts; returns what was blocked before.
+@discardableResult
+public func unblockSignals(_ set: SignalSet) throws(LinuxError) -> SignalSet { try changeSignalMask(1, set) }
+
 /// Replaces the set of blocked signals of this thread; returns what was blocked before.
 @discardableResult
 public func setBlockedSignals(_ set: SignalSet) throws(LinuxError) -> SignalSet { try changeSignalMask(2, set) }

@@ -15,6 +15,8 @@ final class SignalWatch: EventHandler {
     static func prepare() throws(LinuxError) {
         try blockSignals(handled)
         try letSignalInterrupt(SignalNumber.user1)
+        // Whoever started this process may have had it blocked, and then no processor could be called out of its guest.
+        try unblockSignals(SignalSet(SignalNumber.user1))
         try ignoreSignal(SignalNumber.pipe)
     }
 
