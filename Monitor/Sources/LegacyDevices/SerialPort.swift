@@ -23,6 +23,7 @@ public final class SerialPort: EventHandler, @unchecked Sendable {
     private let output: Int32
     private let transmitReady: EventFile
 
+    // Guarded by the lock.
     private let lock = FutexLock()
     private var interruptEnable: UInt8 = 0
     private var lineControl: UInt8 = 0

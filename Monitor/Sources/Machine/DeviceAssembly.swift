@@ -13,6 +13,7 @@ struct DeviceAssembly {
         var devices: [PlatformDevice] = []
         for drive in configuration.drives where drive.isRootDevice { devices.append(try block(drive)) }
         for drive in configuration.drives where !drive.isRootDevice { devices.append(try block(drive)) }
+        if let vsock = configuration.vsock { devices.append(try self.vsock(vsock)) }
         if configuration.hasEntropyDevice { devices.append(try entropy()) }
         return devices
     }
@@ -30,6 +31,21 @@ struct DeviceAssembly {
             return PlatformDevice(transport, ownLoop: loop)
         } catch {
             throw .file(purpose: "drive \"\(drive.id)\"", path: drive.pathOnHost, error)
+        }
+    }
+
+    private func vsock(_ vsock: VirtualMachineConfiguration.Vsock) throws(MachineError) -> PlatformDevice {
+        let backend: VsockBackend
+        do throws(VsockError) {
+            backend = try VsockBackend(path: vsock.udsPath)
+        } catch {
+            throw .device(error.description)
+        }
+        do throws(LinuxError) {
+            let device = try VsockDevice(guestCID: vsock.guestCID, backend: backend, loop: loop)
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+        } catch {
+            throw .system(doing: "prepare the vsock device", error)
         }
     }
 

@@ -9,7 +9,8 @@ public enum MachineError: Error, Sendable {
     case memory(mebibytes: UInt64, LinuxError)
     case file(purpose: String, path: String, LinuxError)
     case boot(BootError, kernelPath: String)
-    case device(name: String, reason: String)
+    /// The text names the device's field.
+    case device(String)
     case system(doing: String, LinuxError)
 }
 
@@ -22,7 +23,7 @@ extension MachineError: CustomStringConvertible {
         case .memory(let mebibytes, let error): "cannot get \(mebibytes) MiB of guest memory: \(error)"
         case .file(let purpose, let path, let error): "\(purpose) \"\(path)\": \(error)"
         case .boot(let error, let path): "kernel \"\(path)\": \(error)"
-        case .device(let name, let reason): "\(name): \(reason)"
+        case .device(let text): text
         case .system(let doing, let error): "\(doing): \(error)"
         }
     }

@@ -11,8 +11,10 @@ final class PlatformBus: @unchecked Sendable {
     /// What an access asks of the machine.
     enum Action: Sendable { case none, powerOff, reset }
 
-    private let transports: [VirtioMMIOTransport]
-    let serialPort: SerialPort?
+    private let transports: [BorrowedReference<VirtioMMIOTransport>]
+    let serialPort: BorrowedReference<SerialPort>?
+    /// What the references are borrowed from.
+    private let kept: (SerialPort?, [VirtioMMIOTransport])
     private let virtualMachine: KVMVirtualMachine
 
     /// Guards what follows: rarely used, and by whichever processor happens to.
@@ -24,8 +26,9 @@ final class PlatformBus: @unchecked Sendable {
 
     init(virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]) {
         self.virtualMachine = virtualMachine
-        self.serialPort = serialPort
-        self.transports = transports
+        kept = (serialPort, transports)
+        self.serialPort = serialPort.map { BorrowedReference($0) }
+        self.transports = transports.map { BorrowedReference($0) }
     }
 
     // MARK: Memory
@@ -36,7 +39,9 @@ final class PlatformBus: @unchecked Sendable {
         let offset = address &- PlatformLayout.firstDeviceWindow
         let index = offset / PlatformLayout.deviceWindowBytes
         if index < UInt64(transports.count) {
-            return transports[Int(index)].read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
+            return transports[Int(index)].use {
+                $0.read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
+            }
         }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 {
@@ -53,9 +58,9 @@ final class PlatformBus: @unchecked Sendable {
         let offset = address &- PlatformLayout.firstDeviceWindow
         let index = offset / PlatformLayout.deviceWindowBytes
         if index < UInt64(transports.count) {
-            transports[Int(index)].write(
-                offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
-            return
+            return transports[Int(index)].use {
+                $0.write(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
+            }
         }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 { writeInterruptController(controllerOffset, UInt32(truncatingIfNeeded: value)) }

@@ -87,11 +87,14 @@ final class ProcessorThread: @unchecked Sendable {
             } catch {
                 switch error {
                 case .interrupted, .tryAgain: if !answerRequest() { return nil }
-                default: return .hostFault("KVM_RUN: \(error)")
+                default: return cannotRun(error)
                 }
             }
         }
     }
+
+    @inline(never)
+    private func cannotRun(_ error: LinuxError) -> MachineEnd { .hostFault("KVM_RUN: \(error)") }
 
     /// Returns false when the thread is to end.
     private func answerRequest() -> Bool {
@@ -148,6 +151,7 @@ final class ProcessorThread: @unchecked Sendable {
         return nil
     }
 
+    @inline(never)
     private func end(_ reason: KVMExitReason) -> MachineEnd {
         switch reason {
         case .shutDown: return .tripleFault(report)

@@ -18,7 +18,7 @@ extension PlatformBus {
     @inline(__always)
     func readPort(_ port: UInt16, widthBytes: UInt8) -> UInt32 {
         if port &- Port.serial < 8, let serialPort {
-            return 0xffff_ff00 | UInt32(serialPort.read(port &- Port.serial))
+            return 0xffff_ff00 | UInt32(serialPort.use { $0.read(port &- Port.serial) })
         }
         return 0xffff_ff00 | UInt32(readRarePort(port))
     }
@@ -28,7 +28,7 @@ extension PlatformBus {
     func writePort(_ port: UInt16, _ value: UInt32) -> Action {
         let byte = UInt8(truncatingIfNeeded: value)
         if port &- Port.serial < 8, let serialPort {
-            serialPort.write(port &- Port.serial, byte)
+            serialPort.use { $0.write(port &- Port.serial, byte) }
             return .none
         }
         return writeRarePort(port, byte)
