@@ -11,9 +11,15 @@ let settings: [SwiftSetting] = [
 /// gives an executable a main of its own.
 let package = Package(
     name: "Fuzz",
-    products: [.library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"])],
+    products: [
+        .library(name: "FuzzBoot", type: .static, targets: ["FuzzBoot"]),
+        .library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"]),
+    ],
     dependencies: [.package(path: "../Monitor")],
     targets: [
+        .target(
+            name: "FuzzBoot", dependencies: [.product(name: "BootTestSupport", package: "Monitor")],
+            swiftSettings: settings),
         .target(
             name: "FuzzVirtio", dependencies: [.product(name: "VirtioTestSupport", package: "Monitor")],
             swiftSettings: settings)
