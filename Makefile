@@ -12,7 +12,7 @@ help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: kernel image ## Set everything up and run a program in a microVM
-	$(SWIFTLET) run --rm busybox echo "Hello from a microVM"
+	@$(SWIFTLET) run --rm busybox echo "Hello from a microVM"
 
 test: kernel image ## Set everything up and run every test
 	Scripts/test
