@@ -29,7 +29,11 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 
 let package = Package(
     name: "swiftlet",
-    products: [.executable(name: "swiftlet", targets: ["swiftlet"])],
+    products: [
+        .executable(name: "swiftlet", targets: ["swiftlet"]),
+        // For the fuzzers, which are a package of their own.
+        .library(name: "ImageFixtures", targets: ["ImageFixtures"]),
+    ],
     dependencies: [
         .package(path: "Monitor"),
         .package(path: "Guest"),

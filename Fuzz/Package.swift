@@ -14,14 +14,18 @@ let package = Package(
     products: [
         .library(name: "FuzzBoot", type: .static, targets: ["FuzzBoot"]),
         .library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"]),
+        .library(name: "FuzzImages", type: .static, targets: ["FuzzImages"]),
     ],
-    dependencies: [.package(path: "../Monitor")],
+    dependencies: [.package(path: "../Monitor"), .package(name: "swiftlet", path: "..")],
     targets: [
         .target(
             name: "FuzzBoot", dependencies: [.product(name: "BootTestSupport", package: "Monitor")],
             swiftSettings: settings),
         .target(
             name: "FuzzVirtio", dependencies: [.product(name: "VirtioTestSupport", package: "Monitor")],
-            swiftSettings: settings)
+            swiftSettings: settings),
+        .target(
+            name: "FuzzImages", dependencies: [.product(name: "ImageFixtures", package: "swiftlet")],
+            swiftSettings: settings),
     ]
 )
