@@ -67,7 +67,7 @@ final class Channel: EventHandler, ConnectionOwner {
         step()
     }
 
-    func handleEvent(token: UInt32, readiness: Readiness) { if !isClosed { step() } }
+    func handleEvent(token: UInt32, readiness: Readiness) { if !isClosed { step(nearIsReady: token == 0) } }
 
     func close() {
         guard !isClosed else { return }
@@ -80,12 +80,12 @@ final class Channel: EventHandler, ConnectionOwner {
         server.remove(self)
     }
 
-    private func step() {
-        if !move(&inbound, from: near, to: far, isOutbound: false)
-            || !move(&outbound, from: far, to: near, isOutbound: true)
-        {
-            return close()
+    /// - Parameter nearIsReady: false where the connection was not heard of, so that it need not be asked.
+    private func step(nearIsReady: Bool = true) {
+        if nearIsReady || inbound.isBlocked {
+            if !move(&inbound, from: near, to: far, isOutbound: false) { return close() }
         }
+        if !move(&outbound, from: far, to: near, isOutbound: true) { return close() }
         if inbound.sourceEnded, !inbound.isBlocked, !inbound.isFinished {
             inbound.isFinished = true
             if !inbound.discards {
@@ -108,9 +108,14 @@ final class Channel: EventHandler, ConnectionOwner {
         watch()
     }
 
-    /// The other side closes when it has read everything; closing first could take bytes away from it.
+    /// Over TCP, closing while the other side still sends would make it lose what it has not read yet; so it is given
+    /// the time to close first.
     private func linger() {
-        guard lingering == nil, farKind != .socket else { return }
+        guard case .tcp = server.transport, farKind == .terminal else {
+            if farKind != .socket { inbound.isFinished = true }
+            return
+        }
+        guard lingering == nil else { return }
         lingering = server.deadlines.after(milliseconds: 10_000) { self.close() }
     }
 

@@ -14,6 +14,8 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
     private var taken = 0
     private var isClosed = false
     private var closesWhenSent = false
+    /// The deadline of one that has sent its last frame.
+    private var lingering: UInt32?
 
     /// Called for each frame.
     var onFrame: ((Frame<Incoming>) -> Void)?
@@ -66,9 +68,9 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
         guard !isClosed else { return }
         if taken < outbox.count { flush() }
         if isClosed { return }
-        if taken == outbox.count, let onDrained { onDrained() }
+        if taken == outbox.count, !closesWhenSent, let onDrained { onDrained() }
         if isClosed { return }
-        if canRead { receive() }
+        if lingering != nil { discard() } else if canRead { receive() }
         if !isClosed { update() }
     }
 
@@ -91,6 +93,14 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
         }
     }
 
+    private func discard() {
+        do throws(LinuxError) {
+            if try LinuxCalls.read(handle.number, over: &server.scratch.bytes) == 0 { close() }
+        } catch {
+            if error != .tryAgain { close() }
+        }
+    }
+
     private func flush() {
         guard !isClosed else { return }
         do throws(LinuxError) {
@@ -108,18 +118,19 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
 
     private func update() {
         guard !isClosed else { return }
-        if closesWhenSent, taken == outbox.count {
-            // The other side closes when it has read the last frame.
+        if closesWhenSent, taken == outbox.count, lingering == nil {
+            // The other side closes when it has read the last frame; what it still sends is thrown away.
             shutDownSocket(handle.number, 1)
-            return close()
+            lingering = server.deadlines.after(milliseconds: 10_000) { self.close() }
         }
-        var wanted: Readiness = canRead ? .readable : []
-        if taken < outbox.count || onDrained != nil { wanted.insert(.writable) }
+        var wanted: Readiness = canRead || lingering != nil ? .readable : []
+        if taken < outbox.count || (onDrained != nil && !closesWhenSent) { wanted.insert(.writable) }
         watch.want(wanted, handle.number, server.loop, self)
     }
 
     private func leave() {
         isClosed = true
+        if let lingering { server.deadlines.cancel(lingering) }
         watch.want([], handle.number, server.loop, self)
         server.remove(self)
         let ending = onClose
