@@ -118,3 +118,88 @@ final class HostLifeTests {
         #expect(load.connections >= 1)
     }
 }
+
+/// Commands in one host, which all tests here share.
+@Suite(
+    .tags(.guest), .serialized,
+    .enabled(if: hasParts, "no swiftlet-agent in \(libexecFolder): `make` builds it, SWIFTLET_LIBEXEC points at it"))
+final class HostCommandTests {
+    let settings: HostSettings
+    let host: RunningHost
+
+    init() throws {
+        settings = try HostLifeTests().settings
+        host = try EmulatedHost(settings).start { _ in }
+    }
+
+    deinit {
+        _ = try? EmulatedHost(settings).stop(graceMilliseconds: 0)
+        HostFolder.remove(settings.runtimeFolder)
+    }
+
+    /// Runs a shell's script in the host, in this machine's `/tmp`.
+    private func run(
+        _ script: String, environment: [String] = [], folder: String = "/tmp"
+    ) throws -> (output: String, error: String, end: SessionEnd) {
+        let start = host.start(
+            ["/bin/sh", "-c", script], environment: environment, workingDirectory: folder,
+            streams: .pipes(input: false, output: true, error: true))
+        let output = CollectedOutput()
+        let session = try ProcessSession(start, over: try host.connect(), output: output)
+        session.endpoint = host
+        let end = try session.run()
+        return (output.text(of: .standardOutput), output.text(of: .standardError), end)
+    }
+
+    @Test func outputStatusEnvironmentAndFolderAreWhatTheyWouldBeHere() throws {
+        let result = try run(
+            "echo out; echo err >&2; echo $SWIFTLET_TEST; pwd; exit 7", environment: ["SWIFTLET_TEST=inside"],
+            folder: "/usr")
+        #expect(result.output == "out\ninside\n/usr\n")
+        #expect(result.error == "err\n")
+        #expect(result.end == .exited(.exited(7)))
+        #expect(try run("kill -9 $$").end == .exited(.signalled(9)))
+    }
+
+    @Test func kvmThereRunsKernelModeAtFullSpeedAndTunnelsCanBeMade() throws {
+        #expect(try run("test -c /dev/kvm && test -c /dev/net/tun && echo both").output == "both\n")
+        #expect(try run("grep -c -w svm /proc/cpuinfo").output == "\(settings.processors)\n")
+    }
+
+    @Test func filesAreTheSameOnBothSides() throws {
+        try ScratchFolder.with { folder in
+            try HostFolder.write(Array("one\n".utf8), to: folder + "/file")
+            #expect(try run("cat file; echo two > file; mkdir inside", folder: folder).output == "one\n")
+            #expect(TextFile.read(folder + "/file") == "two\n")
+            #expect(HostFolder.names(folder).sorted() == ["file", "inside"])
+            // What changes out here is seen in there at once, though it was read before.
+            try HostFolder.write(Array("three\n".utf8), to: folder + "/file")
+            #expect(try run("cat file", folder: folder).output == "three\n")
+        }
+    }
+
+    @Test func theClockIsRight() throws {
+        let before = Int(Clock.realTime.nanoseconds() / 1_000_000_000)
+        let inside = Int(try run("printf %s $(date +%s)").output) ?? 0
+        let after = Int(Clock.realTime.nanoseconds() / 1_000_000_000)
+        #expect((before - 1...after + 1).contains(inside), "\(inside) in there, \(after) here")
+    }
+
+    @Test func modulesThatNobodyLoadedAreLoadedWhenTheyAreNeeded() throws {
+        let result = try run(
+            "mount -t overlay none -o lowerdir=/usr:/etc /mnt && umount /mnt && echo mounted")
+        #expect(result.output == "mounted\n", "\(result.error)")
+    }
+
+    @Test func aShortCommandTakesAFractionOfASecond() throws {
+        _ = try run("true")
+        var best = UInt64.max
+        for _ in 0..<5 {
+            let begin = Clock.monotonic.nanoseconds()
+            _ = try run("true")
+            best = min(best, (Clock.monotonic.nanoseconds() - begin) / 1_000_000)
+        }
+        print("emulated host: a short command takes \(best) ms")
+        #expect(best < 3000)
+    }
+}

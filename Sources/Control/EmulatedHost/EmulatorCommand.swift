@@ -1,7 +1,7 @@
 /// The emulator's command line. Everything that decides what the machine looks like is the same for making a template and
 /// for restoring it; that is a condition for the latter.
 struct EmulatorCommand {
-    /// The word that makes the agent the first process of a host, listening on that TCP port.
+    /// The TCP port on which the agent of a host listens.
     static let agentPort = 1024
     /// The 9p share of the outer machine's file system.
     static let shareTag = "outer"
@@ -37,7 +37,7 @@ struct EmulatorCommand {
         // What the host does is emulated anyway: nothing is gained by guarding against a processor's faults.
         "mitigations=off", "nokaslr", "audit=0", "nowatchdog", "cryptomgr.notests", "rcupdate.rcu_expedited=1",
         "random.trust_cpu=on", "no_timer_check", "tsc=reliable",
-        "swiftlet.host=\(agentPort)",
+        "swiftlet.role=host",
     ]
 
     /// Boots, with the memory in the file `memory`, to be kept.

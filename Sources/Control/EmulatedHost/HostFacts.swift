@@ -31,6 +31,14 @@ enum HostFacts {
         return nil
     }
 
+    /// The path without symbolic links; as it is where there is no such file.
+    static func resolved(_ path: String) -> String {
+        guard let resolved = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(resolved) }
+        // SAFETY: the C library's text ends with a zero byte.
+        return unsafe String(cString: resolved)
+    }
+
     static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
         // SAFETY: the C library's text ends with a zero byte; nothing here changes the environment.

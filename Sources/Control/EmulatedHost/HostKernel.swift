@@ -64,9 +64,9 @@ struct HostKernel: Equatable, Sendable {
         for module in bootModules {
             let name = String(module.split(separator: "/").last ?? "")
             archive.addFile("modules/" + name, content: try Self.content("\(folder)/lib/modules/\(release)/\(module)"))
-            names += "/modules/\(name)\n"
+            names += name + "\n"
         }
-        archive.addFile("boot-modules", content: Array(names.utf8))
+        archive.addFile("modules/order", content: Array(names.utf8))
         archive.finish()
         return archive.bytes
     }

@@ -12,7 +12,7 @@ struct HostTemplate: Equatable, Sendable {
     /// How long a boot may take: 4 s on an idle machine, much more on a loaded one.
     private static let bootMilliseconds: UInt64 = 180_000
     /// What the agent says on the console when it listens.
-    private static let readyMark = "swiftlet-agent: ready"
+    private static let readyMark = "swiftlet-host: ready"
 
     /// The template for these settings, made first where it is missing.
     static func prepare(

@@ -57,7 +57,8 @@ public final class RunningHost: AgentEndpoint, Sendable {
         configuration.links = [
             SymbolicLink(
                 path: ByteString("/lib/modules/\(kernel.release)"),
-                target: ByteString("\(Self.commandRoot)\(kernel.folder)/lib/modules/\(kernel.release)"))
+                target: ByteString(
+                    "\(Self.commandRoot)\(HostFacts.resolved(kernel.folder))/lib/modules/\(kernel.release)"))
         ]
         do throws(AgentClientError) {
             let deadline = Deadline(afterMilliseconds: Self.patienceMilliseconds)
@@ -70,7 +71,7 @@ public final class RunningHost: AgentEndpoint, Sendable {
     }
 
     /// Where the agent mounts the root that commands have.
-    private static let commandRoot = "/root"
+    private static let commandRoot = "/outer"
 
     /// What runs in the host.
     public func load() throws(AgentClientError) -> Load {
