@@ -13,8 +13,10 @@ struct DeviceAssembly {
         var devices: [PlatformDevice] = []
         for drive in configuration.drives where drive.isRootDevice { devices.append(try block(drive)) }
         for drive in configuration.drives where !drive.isRootDevice { devices.append(try block(drive)) }
+        for interface in configuration.networkInterfaces { devices.append(try network(interface)) }
         if let vsock = configuration.vsock { devices.append(try self.vsock(vsock)) }
         if configuration.hasEntropyDevice { devices.append(try entropy()) }
+        if let balloon = configuration.balloon { devices.append(try self.balloon(balloon)) }
         return devices
     }
 
@@ -34,6 +36,40 @@ struct DeviceAssembly {
         }
     }
 
+    private func network(
+        _ interface: VirtualMachineConfiguration.NetworkInterface
+    ) throws(MachineError) -> PlatformDevice {
+        let name = "network interface \"\(interface.id)\""
+        let tap: TapInterface
+        do throws(NetError) { tap = try TapInterface(name: interface.hostDeviceName) } catch {
+            throw .device("\(name): \(error.description)")
+        }
+        var mac: MACAddress?
+        if let bytes = interface.guestMAC {
+            mac = MACAddress(bytes)
+            if mac == nil { throw .device("\(name): guest_mac is a group's address; use a station's") }
+        }
+        let device = NetDevice(tap, mac: mac, mtu: interface.mtu, loop: loop)
+        do throws(LinuxError) {
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+        } catch {
+            throw .system(doing: "prepare \(name)", error)
+        }
+    }
+
+    private func balloon(_ balloon: VirtualMachineConfiguration.Balloon) throws(MachineError) -> PlatformDevice {
+        do throws(LinuxError) {
+            let device = try BalloonDevice(
+                targetMebibytes: balloon.amountMebibytes,
+                isDeflatingOnOutOfMemory: balloon.isDeflatingOnOutOfMemory,
+                statisticsIntervalSeconds: balloon.statisticsIntervalSeconds,
+                isReportingFreePages: balloon.isReportingFreePages, loop: loop)
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+        } catch {
+            throw .system(doing: "prepare the balloon device", error)
+        }
+    }
+
     private func vsock(_ vsock: VirtualMachineConfiguration.Vsock) throws(MachineError) -> PlatformDevice {
         let backend: VsockBackend
         do throws(VsockError) {
@@ -43,7 +79,7 @@ struct DeviceAssembly {
         }
         do throws(LinuxError) {
             let device = try VsockDevice(guestCID: vsock.guestCID, backend: backend, loop: loop)
-            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory)) { device.shutDown() }
         } catch {
             throw .system(doing: "prepare the vsock device", error)
         }

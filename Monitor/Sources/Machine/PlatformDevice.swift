@@ -5,17 +5,24 @@ import VirtioDevices
 final class PlatformDevice {
     let transport: VirtioMMIOTransport
     private let ownLoop: EventLoop?
+    private let atEnd: (() -> Void)?
 
-    /// - Parameter ownLoop: the device's loop when it is not the machine's; its thread is ended by `end`.
-    init(_ transport: VirtioMMIOTransport, ownLoop: EventLoop? = nil) {
+    /// - Parameters:
+    ///   - ownLoop: the device's loop when it is not the machine's; its thread is ended by `end`.
+    ///   - atEnd: what else the device has to do at its end, on its loop's thread.
+    init(_ transport: VirtioMMIOTransport, ownLoop: EventLoop? = nil, atEnd: (() -> Void)? = nil) {
         self.transport = transport
         self.ownLoop = ownLoop
+        self.atEnd = atEnd
     }
 
     /// Stops serving for good: what was accepted is finished, nothing of the guest is touched any more.
     func end() {
         let device = transport.device
-        device.loop.perform { device.reset() }
+        device.loop.perform {
+            device.reset()
+            atEnd?()
+        }
         ownLoop?.stop()
     }
 }

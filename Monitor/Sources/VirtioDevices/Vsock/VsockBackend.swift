@@ -31,7 +31,7 @@ public struct VsockBackend: ~Copyable {
 
     public let path: String
     let listener: FileDescriptor
-    private let ownsPath: Bool
+    private var ownsPath: Bool
 
     /// Listens at `path`, which must not exist.
     public init(path: String) throws(VsockError) {
@@ -58,9 +58,12 @@ public struct VsockBackend: ~Copyable {
         ownsPath = false
     }
 
-    /// Removes the name, if it was made here.
-    func removePath() {
+    deinit { if ownsPath { try? removeFile(path) } }
+
+    /// Removes the name, if it was made here; otherwise the end of this value does.
+    mutating func removePath() {
         if ownsPath { try? removeFile(path) }
+        ownsPath = false
     }
 
     /// Connects to whoever listens for the guest's connections to `port`.

@@ -26,7 +26,7 @@ public final class VsockDevice: VirtioDevice, EventHandler {
     public let loop: EventLoop
     public let guestCID: UInt32
     public let metrics = VsockMetrics()
-    let backend: VsockBackend
+    var backend: VsockBackend
     let timer: TimerFile
 
     /// What exists only between activation and reset.

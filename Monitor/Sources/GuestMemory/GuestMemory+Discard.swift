@@ -1,0 +1,25 @@
+import CLinux
+import LinuxCalls
+
+/// Giving memory back to the host.
+extension GuestMemory {
+    /// Gives a range's pages back to the host; the guest finds zeros there (or what the file says that was mapped over
+    /// the range) when it touches them again. Parts of pages at either end are left as they are.
+    ///
+    /// - Returns: how many bytes were given back; zero when the kernel could not.
+    /// - Throws: `outOfRange` when not the whole range is memory of one region; nothing is changed then.
+    public func discard(_ address: GuestAddress, lengthBytes: UInt64) throws(GuestMemoryError) -> UInt64 {
+        // SAFETY: the range is checked, and so lies in the mapping of one region.
+        let start = unsafe try Int(bitPattern: checkedHost(address, lengthBytes))
+        let first = (start + 4095) & ~4095
+        let end = (start + Int(truncatingIfNeeded: lengthBytes)) & ~4095
+        guard first < end else { return 0 }
+        // Punches a hole in the file behind the memory, which takes the pages out of every mapping of it too.
+        var result = linux_system_call(Int(__NR_madvise), first, end - first, Int(MADV_REMOVE), 0, 0, 0)
+        if result < 0 {
+            // A private mapping of a file has no hole to punch; its own copies of pages are dropped.
+            result = linux_system_call(Int(__NR_madvise), first, end - first, Int(MADV_DONTNEED), 0, 0, 0)
+        }
+        return result < 0 ? 0 : UInt64(end - first)
+    }
+}

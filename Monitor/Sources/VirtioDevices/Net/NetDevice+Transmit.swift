@@ -1,0 +1,56 @@
+import CLinux
+import GuestMemory
+import LinuxCalls
+import VirtioQueues
+
+/// From the guest to the interface.
+extension NetDevice {
+    private static let maximumFrames = 64
+
+    /// Writes the guest's frames to the interface.
+    func send() {
+        guard !isBroken, !isInterfaceFull, let memory = service?.memory else { return }
+        var framesLeft = Self.maximumFrames
+        let descriptor = interface.descriptor.number
+        do throws(QueueError) {
+            service?.transmitQueue.disableAvailableBufferNotifications()
+            while true {
+                guard framesLeft > 0 else {
+                    service?.transmitDoorbell.event.signal()
+                    break
+                }
+                guard let chain = try service?.transmitQueue.nextChain() else {
+                    if try service?.transmitQueue.enableAvailableBufferNotifications() == true { continue }
+                    break
+                }
+                try chain.gather(in: memory, readable: &outgoing)
+                framesLeft &-= 1
+                guard outgoing.totalBytes > UInt64(TapInterface.headerBytes) else {
+                    metrics.malformedFrames.add()
+                    service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
+                    continue
+                }
+                do throws(LinuxError) {
+                    // SAFETY: the vectors are checked ranges of guest memory.
+                    let count = unsafe try outgoing.withVectors { pieces throws(LinuxError) in
+                        unsafe try VectoredIO.write(descriptor, pieces)
+                    }
+                    metrics.sentFrames.add()
+                    metrics.sentBytes.add(UInt64(count &- TapInterface.headerBytes))
+                } catch {
+                    if error.number == EAGAIN {
+                        service?.transmitQueue.putBack()
+                        metrics.interfaceFull.add()
+                        watchForRoom(true)
+                        break
+                    }
+                    // A header that makes no sense, or an interface that is down or gone: the frame is lost, as on a wire.
+                    metrics.droppedFrames.add()
+                    if error.number == EBADFD || error.number == EBADF { loseLink() }
+                }
+                service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
+            }
+        } catch { fail(error) }
+        if service?.transmitQueue.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+    }
+}
