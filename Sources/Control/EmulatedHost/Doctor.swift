@@ -25,7 +25,7 @@ public struct Doctor: Sendable {
         MachineCheck(
             "kvm", verdict.isUsable ? .good : .limited, verdict.finding,
             meaning: verdict.isUsable
-                ? nil : "guests run in the emulated host instead, 10 to 30 times slower", advice: verdict.advice)
+                ? nil : "guests run in the emulated host instead, and much slower", advice: verdict.advice)
     }
 
     private func emulatedHostChecks(isNeeded: Bool) -> [MachineCheck] {

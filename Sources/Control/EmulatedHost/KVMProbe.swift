@@ -14,7 +14,7 @@ public enum KVMProbe {
     /// The slowest software KVM seen needs 12 ms; a loaded machine some times that.
     static let patienceNanoseconds: UInt64 = 1_000_000_000
 
-    /// Costs below 2 ms on hardware and about 12 ms on a software KVM. Never hangs: a guest that does not end is left
+    /// Costs about 10 ms on a software KVM, and little more than making a virtual machine on hardware. Never hangs: a guest that does not end is left
     /// to its thread, out of the guest.
     public static func verdict() -> KVMVerdict {
         switch unsafe access("/dev/kvm", F_OK) == 0 ? access("/dev/kvm", R_OK | W_OK) : -2 {
