@@ -207,6 +207,11 @@ import Testing
         let text = String(decoding: try readFile(scratch.appending(record)), as: UTF8.self)
         try scratch.write(record, Array(text.replacingOccurrences(of: "\"user\":\"\"", with: "\"user\":\"x\"").utf8))
         #expect(code { () throws(ImageError) in _ = try store.resolve("a") } == .damagedStore)
+        // It can still be seen and removed.
+        #expect(try store.list().map(\.names) == [["a"]])
+        #expect(try store.list().first?.diskPath == "")
+        try store.remove("a")
+        #expect(try files().isEmpty)
     }
 
     @Test("a full disk is told as such and nothing is left on it", .enabled(if: canMount, "only root mounts"))

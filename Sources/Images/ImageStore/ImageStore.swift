@@ -19,16 +19,17 @@ public struct ImageStore: Sendable {
 
     /// The image that a name means, or a digest (`sha256:…`), or the first four or more digits of one.
     public func resolve(_ reference: String) throws(ImageError) -> StoredImage {
-        try image(try digest(of: reference, in: try index()), try index())
+        let index = try index()
+        return try image(try digest(of: reference, in: index), index)
     }
 
-    /// Every image, in the order of their names.
+    /// Every image, in the order of their names. One that is damaged is listed too, with an empty `diskPath`.
     public func list() throws(ImageError) -> [StoredImage] {
         let index = try index()
         var images: [StoredImage] = []
         for text in Set(index.names.values) {
             guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
-            images.append(try image(digest, index))
+            images.append(imageEvenIfDamaged(digest, index))
         }
         return images.sorted { ($0.names.first ?? "", $0.digest) < ($1.names.first ?? "", $1.digest) }
     }
@@ -39,11 +40,11 @@ public struct ImageStore: Sendable {
     @discardableResult
     public func remove(_ reference: String) throws(ImageError) -> StoredImage {
         // An unknown image must not make the store.
-        _ = try resolve(reference)
+        _ = try digest(of: reference, in: try index())
         return try whileLocked { () throws(ImageError) in
             var index = try index()
             let digest = try digest(of: reference, in: index)
-            let removed = try image(digest, index)
+            let removed = imageEvenIfDamaged(digest, index)
             if index.names.removeValue(forKey: reference) == nil {
                 index.names = index.names.filter { $0.value != digest.description }
             }
@@ -94,6 +95,13 @@ public struct ImageStore: Sendable {
             names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
             diskPath: path.description, diskDigest: disk.description, sizeBytes: record.diskBytes,
             importedSeconds: record.importedSeconds, configuration: record.identity.configuration)
+    }
+
+    private func imageEvenIfDamaged(_ digest: SHA256Digest, _ index: StoreDocuments.Index) -> StoredImage {
+        if let image = try? image(digest, index) { return image }
+        return StoredImage(
+            names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
+            diskPath: "", diskDigest: "", sizeBytes: 0, importedSeconds: 0, configuration: ImageConfiguration())
     }
 
     private func unknown(_ reference: String) -> ImageError {
