@@ -74,6 +74,8 @@ struct BlockWorker: ~Copyable {
             submit()
             takeCompletions(backend)
             publish(interrupt)
+            // What the kernel could not take is offered again at once: nothing else would bring us back here.
+            if hasUnsubmitted { return true }
             // With all slots taken the next completion brings us back here.
             if freeSlots == 0 { return false }
             if hasStartedAny { continue }
@@ -87,6 +89,13 @@ struct BlockWorker: ~Copyable {
         if queue.publishUsed() {
             metrics.interrupts.add()
             interrupt.signalUsedBuffers()
+        }
+    }
+
+    private var hasUnsubmitted: Bool {
+        switch ring {
+        case .some(let ring): ring.unsubmitted > 0
+        case .none: false
         }
     }
 
