@@ -20,6 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
 let cLinux = Target.Dependency.product(name: "CLinux", package: "Monitor")
+let fileTransfer = Target.Dependency.product(name: "FileTransfer", package: "Guest")
 let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
 let wireFormats = Target.Dependency.product(name: "WireFormats", package: "Monitor")
 let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monitor")
@@ -52,7 +53,7 @@ let package = Package(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
-        module("Control", "AgentClient", [agentProtocol, linuxCalls]),
+        module("Control", "AgentClient", [agentProtocol, fileTransfer, linuxCalls]),
         .target(name: "CSpawning", path: "Sources/Control/CSpawning"),
         module("Control", "ChildProcesses", ["CSpawning", linuxCalls]),
         module(
@@ -72,6 +73,9 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
+        tests("AgentClient", [agentProtocol, linuxCalls]),
+        tests("Commands", ["AgentClient", "Fleet", agentProtocol, argumentParser]),
+        tests("Fleet", [machineConfiguration]),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),

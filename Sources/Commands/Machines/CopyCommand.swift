@@ -24,10 +24,10 @@ struct CopyCommand: ParsableCommand {
         switch (from, to) {
         case (.here(let path), .machine(let name, let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
-            try FileCopy.into(try remote.endpoint(), from: path, to: target, progress: show)
+            try FileCopy.into(try remote.endpoint(), from: FilePaths.absolute(path), to: target, progress: show)
         case (.machine(let name, let path), .here(let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
-            try FileCopy.outOf(try remote.endpoint(), from: path, to: target, progress: show)
+            try FileCopy.outOf(try remote.endpoint(), from: path, to: FilePaths.absolute(target), progress: show)
         default:
             throw CommandFailure("usage.cp", "exactly one side must be MACHINE:PATH, as in `swiftlet cp file web:/tmp/`")
         }

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Testing
+
+@testable import Commands
+
+@Suite struct ParsingTests {
+    private func parse(_ words: String...) throws -> RunCommand {
+        let command = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words))
+        return try #require(command as? RunCommand)
+    }
+
+    @Test func `options after the image belong to the program`() throws {
+        let run = try parse("run", "--rm", "-m", "64M", "busybox", "ls", "--rm", "-l", "--", "-x")
+        #expect(run.removesItself && run.memory == "64M" && run.image == "busybox")
+        #expect(run.command == ["ls", "--rm", "-l", "--", "-x"])
+    }
+
+    @Test func `short flags may be joined`() throws {
+        let run = try parse("run", "-it", "busybox")
+        #expect(run.tty && run.interactive && run.command.isEmpty)
+    }
+
+    @Test func `options with a value in the same word take no further one`() throws {
+        let run = try parse("run", "--cpus=4", "--name=web", "busybox", "true")
+        #expect(run.cpus == 4 && run.name == "web" && run.command == ["true"])
+    }
+
+    @Test func `every option of run and exec that takes a value is known to the separation`() {
+        for help in [RunCommand.helpMessage(columns: 400), ExecCommand.helpMessage(columns: 400)] {
+            for line in help.split(separator: "\n") where line.hasPrefix("  -") {
+                let words = line.split(separator: " ").prefix { $0.hasPrefix("-") || $0.hasPrefix("<") }
+                let takesValue = words.contains { $0.hasPrefix("<") }
+                for word in words where word.hasPrefix("-") {
+                    let name = String(word.prefix { $0 != "," })
+                    #expect(ProgramArguments.optionsWithValues.contains(name) == takesValue, "\(name)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [["run"], ["run", "--cpus", "x", "busybox"], ["frobnicate"], ["cp", "a"], ["kernel", "use"]])
+    func `wrong usage is refused`(words: [String]) {
+        #expect(throws: (any Error).self) { _ = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words)) }
+    }
+
+    @Test(arguments: [CompletionShell.bash, .zsh, .fish])
+    func `completions are made for each shell`(shell: CompletionShell) {
+        let script = SwiftletCommand.completionScript(for: shell)
+        #expect(script.contains("swiftlet") && script.contains("timeout"))
+    }
+
+    @Test func `a place with a colon before any slash is in a machine`() {
+        #expect(CopyCommand.Place("web:/tmp") == .machine("web", path: "/tmp"))
+        #expect(CopyCommand.Place("./web:/tmp") == .here("./web:/tmp"))
+        #expect(CopyCommand.Place("/a:b") == .here("/a:b"))
+        #expect(CopyCommand.Place(":x") == .here(":x"))
+    }
+
+    @Test func `later variables stand above earlier ones`() throws {
+        let list = try EnvironmentList.merged(
+            ["A=1", "B=2"], files: [], settings: ["A=3", "AB=4", "SURELY_NOT_SET_ANYWHERE"], hasTerminal: false)
+        #expect(list == ["B=2", "A=3", "AB=4"])
+        #expect(throws: CommandFailure.self) {
+            try EnvironmentList.merged([], files: [], settings: ["=x"], hasTerminal: false)
+        }
+    }
+}

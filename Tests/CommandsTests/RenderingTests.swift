@@ -1,0 +1,40 @@
+import AgentClient
+import AgentProtocol
+import Fleet
+import Testing
+
+@testable import Commands
+
+@Suite struct RenderingTests {
+    @Test func `columns are as wide as what stands in them`() {
+        var table = Table("A", "LONG", "C")
+        table.add("first", "x", "end")
+        #expect(table.text == "A      LONG  C\nfirst  x     end")
+    }
+
+    @Test func `control characters of others do not reach the terminal`() {
+        #expect(Table.printable("a\u{1b}[2Jb\nc") == "a?[2Jb?c")
+    }
+
+    @Test func `an error for programs has its code, message and status`() {
+        let failure = CommandFailure(FleetError(.duplicateName, "taken"))
+        let text = JSONText.encode(
+            ErrorDocument(error: .init(code: failure.code, message: failure.message, status: failure.status)))
+        #expect(text.contains("\"machine.duplicate-name\"") && text.contains("\"taken\"") && text.contains("125"))
+    }
+
+    @Test(arguments: [
+        (Failure.Code.commandNotFound, 127), (.commandNotExecutable, 126), (.rootFileSystem, 125),
+    ] as [(Failure.Code, Int32)])
+    func `a program that cannot be started ends as in a shell`(code: Failure.Code, status: Int32) {
+        let error = AgentClientError(.refused, "no", failure: Failure(code, text: "no"))
+        #expect(CommandFailure(error).status == status)
+    }
+
+    @Test func `entries of a log become what was written`() {
+        var reader = LogReader(isRaw: false, showsTimes: false)
+        #expect(reader.decode(Array("T stdout F hello world".utf8)[...]) == (1, Array("hello world\n".utf8)))
+        #expect(reader.decode(Array("T stderr P part".utf8)[...]) == (2, Array("part".utf8)))
+        #expect(reader.decode(Array("nonsense".utf8)[...]) == (1, []))
+    }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+@testable import Fleet
+
+/// A store in a folder of its own, removed afterwards.
+private final class Scratch {
+    let folder: String
+    let store: MachineStore
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "fleet-\(UInt64.random(in: 0...UInt64.max))"
+        store = MachineStore(ProductPaths(data: folder + "/data", runtime: folder + "/run", libexec: folder))
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    var specification: MachineSpecification {
+        var specification = MachineSpecification()
+        specification.image = "busybox"
+        specification.command = ["true"]
+        return specification
+    }
+}
+
+@Suite struct MachineStoreTests {
+    @Test func `a machine is found by its name, its id and the first digits of it`() throws {
+        let scratch = try Scratch()
+        let machine = try scratch.store.create(scratch.specification, name: "web")
+        for reference in ["web", machine.record.id, String(machine.record.id.prefix(5))] {
+            #expect(try scratch.store.find(reference).id == machine.record.id)
+        }
+        #expect(throws: FleetError.self) { try scratch.store.find("we") }
+        #expect(throws: FleetError.self) { try scratch.store.find("../data") }
+    }
+
+    @Test func `a name is given once, and is free again when its machine is removed`() throws {
+        let scratch = try Scratch()
+        do {
+            let machine = try scratch.store.create(scratch.specification, name: "web")
+            let error = #expect(throws: FleetError.self) {
+                _ = try scratch.store.create(scratch.specification, name: "web")
+            }
+            #expect(error?.code == .duplicateName)
+            machine.finish(exitStatus: 0, failure: nil)
+        }
+        try scratch.store.remove(try scratch.store.find("web"))
+        _ = try scratch.store.create(scratch.specification, name: "web")
+    }
+
+    @Test func `machines made at the same time get names of their own`() throws {
+        let scratch = try Scratch()
+        let machines = try (0..<60).map { _ in try scratch.store.create(scratch.specification, name: nil) }
+        #expect(Set(machines.map(\.record.name)).count == 60)
+        #expect(scratch.store.list().count == 60)
+    }
+
+    @Test func `a machine whose owner is gone has failed`() throws {
+        let scratch = try Scratch()
+        do { _ = try scratch.store.create(scratch.specification, name: "lost") }
+        let record = try scratch.store.find("lost")
+        #expect(record.state == .failed && record.failure != nil)
+    }
+
+    @Test func `a leftover that was to remove itself is gone`() throws {
+        let scratch = try Scratch()
+        var specification = scratch.specification
+        specification.removesItself = true
+        do { _ = try scratch.store.create(specification, name: "lost") }
+        scratch.store.cleanLeftovers()
+        #expect(scratch.store.list().isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder + "/data/machines") == [".names"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder + "/data/machines/.names") == [])
+    }
+
+    @Test func `a machine that is owned is not removed`() throws {
+        let scratch = try Scratch()
+        let machine = try scratch.store.create(scratch.specification, name: "web")
+        let error = #expect(throws: FleetError.self) { try scratch.store.remove(machine.record) }
+        #expect(error?.code == .stillRunning)
+    }
+
+    @Test(arguments: ["", "-a", ".a", "a/b", "a b", "ä", String(repeating: "a", count: 64)])
+    func `names that would be trouble are refused`(name: String) {
+        #expect(throws: FleetError.self) { try MachineNames.check(name) }
+    }
+
+    @Test(arguments: [(0, 256), (33, 256), (-1, 256), (1, 8), (1, 0), (1, 1 << 30)])
+    func `machines that cannot be are refused before anything is made`(processors: Int, mebibytes: Int) throws {
+        let scratch = try Scratch()
+        var specification = scratch.specification
+        specification.processors = processors
+        specification.memoryMebibytes = mebibytes
+        let error = #expect(throws: FleetError.self) {
+            _ = try MachineFleet(scratch.store.paths).create(specification, name: nil)
+        }
+        #expect(error?.code == .invalidSetting)
+        #expect(scratch.store.list().isEmpty)
+    }
+
+    @Test func `a disk that is not there or has no whole sectors is refused`() throws {
+        let scratch = try Scratch()
+        try FileManager.default.createDirectory(atPath: scratch.folder, withIntermediateDirectories: true)
+        let odd = scratch.folder + "/odd"
+        #expect(FileManager.default.createFile(atPath: odd, contents: Data(count: 1000)))
+        for path in [scratch.folder + "/none", odd] {
+            var specification = scratch.specification
+            specification.disks = [.init(path: path, isReadOnly: true)]
+            let error = #expect(throws: FleetError.self) {
+                _ = try MachineFleet(scratch.store.paths).create(specification, name: nil)
+            }
+            #expect(error?.code == .unusableDisk)
+        }
+    }
+}
