@@ -50,6 +50,9 @@ private final class HostListener: SocketListener, @unchecked Sendable {
     func accept() throws(AgentClientError) -> FileDescriptor? {
         let waiting = lock.withLock { unsafe relays }
         for relay in waiting where waitUntilReadable(relay.number, until: Deadline(afterMilliseconds: 0)) {
+            // A relay that has just begun to listen says so, which is not yet a connection.
+            try relay.waitUntilListening(until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
+            guard waitUntilReadable(relay.number, until: Deadline(afterMilliseconds: 0)) else { continue }
             lock.withLock { unsafe relays.removeAll { $0 === relay } }
             try relay.waitForPeer(until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
             let next = try? makeRelay()
