@@ -4,6 +4,7 @@ import VirtioTestSupport
 private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("queue", VirtioFuzzTargets.queue), ("transport", VirtioFuzzTargets.transport),
     ("entropy", VirtioFuzzTargets.entropy), ("block", VirtioFuzzTargets.block),
+    ("vsock", VirtioFuzzTargets.vsock), ("net", VirtioFuzzTargets.net), ("balloon", VirtioFuzzTargets.balloon),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {

@@ -6,9 +6,10 @@ import VirtioTestSupport
 @Suite struct BadDriverTests {
     static let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
         ("queue", VirtioFuzzTargets.queue), ("entropy", VirtioFuzzTargets.entropy), ("block", VirtioFuzzTargets.block),
+        ("vsock", VirtioFuzzTargets.vsock), ("net", VirtioFuzzTargets.net), ("balloon", VirtioFuzzTargets.balloon),
     ]
 
-    @Test(arguments: 0..<3) func `a driver gone mad does no harm`(target: Int) {
+    @Test(arguments: 0..<6) func `a driver gone mad does no harm`(target: Int) {
         let (name, run) = Self.targets[target]
         let seed = UInt64.random(in: 0 ... .max)
         print("\(name): seed \(seed)")
@@ -20,7 +21,7 @@ import VirtioTestSupport
     }
 
     /// What the fuzzers found worth keeping: Fuzz/Corpus beside the packages.
-    @Test(arguments: 0..<3) func `every input of the corpus is served`(target: Int) throws {
+    @Test(arguments: 0..<6) func `every input of the corpus is served`(target: Int) throws {
         let (name, run) = Self.targets[target]
         let folder = URL(filePath: #filePath).appending(path: "../../../../Fuzz/Corpus/\(name)").standardized
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)

@@ -56,7 +56,7 @@ public struct TapInterface: ~Copyable {
     }
 
     /// Takes anything that keeps frames apart, header included: for tests.
-    init(packetSocket: consuming FileDescriptor) {
+    package init(packetSocket: consuming FileDescriptor) {
         descriptor = packetSocket
         hasUDPSegmentation = false
     }
