@@ -46,10 +46,20 @@ private let environment = ProcessInfo.processInfo.environment
         #expect(kernel.version.hasSuffix("-swiftlet"))
         #expect(kernel.discovery == .commandLine)
         #expect(try temporary.store.build(settings) == kernel)
+    }
+
+    @Test(
+        .enabled(
+            if: environment["SWIFTLET_TEST_PACKAGES"] != nil, "fetches 150 MB; set SWIFTLET_TEST_PACKAGES to run it"))
+    func `A symbol that the distribution's source does not know ends the build before anything is compiled`() throws {
+        let temporary = try TemporaryStore()
+        var settings = KernelBuildSettings()
         let configuration = KernelConfiguration.ownText + "CONFIG_NO_SUCH_THING=y\n"
         settings.configurationFile = try temporary.file(Array(configuration.utf8), named: "bad.config")
         let error = #expect(throws: KernelError.self) { try temporary.store.build(settings) }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.message.contains("CONFIG_NO_SUCH_THING") == true)
+        #expect(error?.message.hasPrefix("1 symbols") == true)
+        #expect(temporary.names == [".lock"])
     }
 }
