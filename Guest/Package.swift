@@ -37,5 +37,11 @@ let package = Package(
             name: "AgentProtocolTests",
             dependencies: ["AgentProtocol", .product(name: "WireFormats", package: "Monitor")],
             swiftSettings: settings),
+        .testTarget(
+            name: "AgentTests",
+            dependencies: [
+                "Agent", "AgentProtocol", "swiftlet-agent", .product(name: "LinuxCalls", package: "Monitor"),
+            ],
+            swiftSettings: settings),
     ]
 )

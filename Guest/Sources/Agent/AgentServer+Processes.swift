@@ -11,7 +11,13 @@ extension AgentServer {
             throw Failure(.duplicateProcess, text: ByteString("a process with the number \(number) runs already"))
         }
         let process = GuestProcess(start, number: number, connection: connection)
-        var command = try system.command(for: start)
+        var command: ChildCommand
+        do throws(Failure) {
+            command = try system.command(for: start)
+        } catch {
+            dropWaitingStreams(number, start.token)
+            throw error
+        }
         let childEnds: [Handle]
         do throws(LinuxError) {
             childEnds = try prepareStreams(start, process, &command)
@@ -27,6 +33,7 @@ extension AgentServer {
             process.processIdentifier = try Children.start(command)
         } catch {
             forget(process)
+            dropWaitingStreams(number, start.token)
             throw Self.failure(error, start)
         }
         for handle in childEnds { handle.close() }

@@ -157,6 +157,20 @@ public final class AgentServer: EventHandler {
         }
     }
 
+    /// The command that these connections came for does not run.
+    func dropWaitingStreams(_ number: UInt32, _ token: Token) {
+        let waiting = waitingStreams
+        waitingStreams = []
+        for each in waiting {
+            if case .stream(_, number, let its) = each.opening.kind, its.matches(token) {
+                deadlines.cancel(each.deadline)
+                each.handle.close()
+            } else {
+                waitingStreams.append(each)
+            }
+        }
+    }
+
     /// Puts a connection and a process's stream together. False when there is no such stream (yet).
     @discardableResult
     func attach(_ connection: Handle, _ opening: Opening) -> Bool {
