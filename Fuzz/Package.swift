@@ -14,15 +14,21 @@ let package = Package(
     products: [
         .library(name: "FuzzBoot", type: .static, targets: ["FuzzBoot"]),
         .library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"]),
+        .library(name: "FuzzAgent", type: .static, targets: ["FuzzAgent"]),
         .library(name: "FuzzImages", type: .static, targets: ["FuzzImages"]),
     ],
-    dependencies: [.package(path: "../Monitor"), .package(name: "swiftlet", path: "..")],
+    dependencies: [
+        .package(path: "../Monitor"), .package(path: "../Guest"), .package(name: "swiftlet", path: ".."),
+    ],
     targets: [
         .target(
             name: "FuzzBoot", dependencies: [.product(name: "BootTestSupport", package: "Monitor")],
             swiftSettings: settings),
         .target(
             name: "FuzzVirtio", dependencies: [.product(name: "VirtioTestSupport", package: "Monitor")],
+            swiftSettings: settings),
+        .target(
+            name: "FuzzAgent", dependencies: [.product(name: "AgentTestSupport", package: "Guest")],
             swiftSettings: settings),
         .target(
             name: "FuzzImages", dependencies: [.product(name: "ImageFixtures", package: "swiftlet")],

@@ -13,6 +13,7 @@ let package = Package(
     products: [
         .library(name: "AgentProtocol", targets: ["AgentProtocol"]),
         .library(name: "FileTransfer", targets: ["FileTransfer"]),
+        .library(name: "AgentTestSupport", targets: ["AgentTestSupport"]),
         .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
     ],
     dependencies: [.package(path: "../Monitor")],
@@ -33,9 +34,12 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-agent", dependencies: ["Agent", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
+        .target(
+            name: "AgentTestSupport", dependencies: ["AgentProtocol"], path: "Tests/TestSupport/AgentTestSupport",
+            swiftSettings: settings),
         .testTarget(
             name: "AgentProtocolTests",
-            dependencies: ["AgentProtocol", .product(name: "WireFormats", package: "Monitor")],
+            dependencies: ["AgentProtocol", "AgentTestSupport", .product(name: "WireFormats", package: "Monitor")],
             swiftSettings: settings),
         .testTarget(
             name: "AgentTests",
