@@ -66,7 +66,7 @@ struct RemoveCommand: ParsableCommand {
         let store = Product.fleet.store
         try forEach(machines) { reference in
             let record = try store.find(reference)
-            if force, !record.state.isOver {
+            if force, store.isOwned(record) {
                 try MachineRemote(record, store: store).kill()
                 // One that removes itself is gone.
                 guard let rest = try? store.find(record.id) else { return Output.line(reference) }

@@ -181,6 +181,9 @@ public struct MachineStore: Sendable {
         unsafe rmdir(folder.description)
     }
 
+    /// Whether a process holds the machine, whatever its record says.
+    public func isOwned(_ record: MachineRecord) -> Bool { MachineLock.isHeld(in: folder(record.id)) }
+
     /// Waits until the owner has let go of the machine.
     public func waitUntilOver(_ record: MachineRecord, milliseconds: UInt64) -> Bool {
         let end = Clock.monotonic.nanoseconds() + milliseconds * 1_000_000
