@@ -74,6 +74,7 @@ private final class EmulatedMonitor: RunningMonitor {
     var exitDescriptor: Int32 { ended.descriptor.number }
     var processIdentifier: Int32? { nil }
 
+    func terminate() { try? control.send(.signal(Signal(15)), id: Self.processID) }
     func kill() { try? control.send(.signal(Signal(9)), id: Self.processID) }
 
     func waitUntilEnded(milliseconds: UInt64) -> Bool {

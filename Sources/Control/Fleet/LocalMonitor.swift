@@ -65,6 +65,7 @@ private final class LocalMonitor: RunningMonitor {
     var exitDescriptor: Int32 { exit.number }
     var processIdentifier: Int32? { process }
 
+    func terminate() { _ = Glibc.kill(process, SIGTERM) }
     func kill() { _ = Glibc.kill(process, SIGKILL) }
 
     func waitUntilEnded(milliseconds: UInt64) -> Bool {

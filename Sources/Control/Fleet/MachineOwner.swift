@@ -73,10 +73,7 @@ public final class MachineOwner {
         let monitor = try launcher.start(
             paths.monitor, configurationPath: configurationPath.description,
             console: ConsoleSink(consolePath, isShown: specification.showsConsole))
-        defer {
-            monitor.kill()
-            _ = monitor.waitUntilEnded(milliseconds: 5000)
-        }
+        defer { monitor.end() }
         // Everything from here on happens while the guest boots.
         let launcher = launcher
         try machine.update { record in

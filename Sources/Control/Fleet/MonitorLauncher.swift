@@ -20,9 +20,23 @@ protocol RunningMonitor: AnyObject, Sendable {
     var exitDescriptor: Int32 { get }
     /// On this machine; nil inside the emulated host.
     var processIdentifier: Int32? { get }
+    /// Asks it to end, its sockets removed.
+    func terminate()
     func kill()
     /// Waits until it has ended and its console is written.
     func waitUntilEnded(milliseconds: UInt64) -> Bool
     /// In words, once it has ended.
     var ending: String { get }
+}
+
+extension RunningMonitor {
+    private var graceMilliseconds: UInt64 { 1000 }
+
+    /// Ends it, with its sockets removed unless it does not react.
+    func end() {
+        terminate()
+        if waitUntilEnded(milliseconds: graceMilliseconds) { return }
+        kill()
+        _ = waitUntilEnded(milliseconds: 5000)
+    }
 }
