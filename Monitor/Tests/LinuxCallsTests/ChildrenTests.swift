@@ -77,6 +77,7 @@ import Testing
     @Test func aHundredChildrenLeaveNoDescriptorBehind() throws {
         let before = try openDescriptors()
         for _ in 0..<100 { #expect(try run(["/bin/true"], ["true"]).end == .exited(0)) }
-        #expect(try openDescriptors() <= before + 2)
+        // Other tests of this process open some meanwhile; a child that kept one of its own would show a hundred.
+        #expect(try openDescriptors() < before + 50)
     }
 }
