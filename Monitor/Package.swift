@@ -64,6 +64,8 @@ let package = Package(
                 "GuestBoot", "MachineConfiguration",
             ]),
         tests("Machine", ["LinuxCalls", "MachineConfiguration", "BootTestSupport"]),
-        .executableTarget(name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine", "MachineConfiguration", "WireFormats"], swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine", "MachineConfiguration", "WireFormats"],
+            swiftSettings: settings),
     ]
 )

@@ -23,9 +23,10 @@ import Testing
         #expect(text.contains("\"machine.duplicate-name\"") && text.contains("\"taken\"") && text.contains("125"))
     }
 
-    @Test(arguments: [
-        (Failure.Code.commandNotFound, 127), (.commandNotExecutable, 126), (.rootFileSystem, 125),
-    ] as [(Failure.Code, Int32)])
+    @Test(
+        arguments: [
+            (Failure.Code.commandNotFound, 127), (.commandNotExecutable, 126), (.rootFileSystem, 125),
+        ] as [(Failure.Code, Int32)])
     func `a program that cannot be started ends as in a shell`(code: Failure.Code, status: Int32) {
         let error = AgentClientError(.refused, "no", failure: Failure(code, text: "no"))
         #expect(CommandFailure(error).status == status)

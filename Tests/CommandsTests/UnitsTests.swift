@@ -3,16 +3,19 @@ import Testing
 @testable import Commands
 
 @Suite struct UnitsTests {
-    @Test(arguments: [
-        (0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (200 << 20, "200 MiB"), (3 << 30, "3 GiB"),
-    ] as [(UInt64, String)])
+    @Test(
+        arguments: [
+            (0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (200 << 20, "200 MiB"),
+            (3 << 30, "3 GiB"),
+        ] as [(UInt64, String)])
     func `sizes are shown in the unit that keeps them short`(bytes: UInt64, text: String) {
         #expect(Units.size(bytes) == text)
     }
 
-    @Test(arguments: [
-        ("512", 512), ("512M", 512), ("512MiB", 512), ("2G", 2048), ("1.5g", 1536), ("2048K", 2), ("0", 0),
-    ] as [(String, Int)])
+    @Test(
+        arguments: [
+            ("512", 512), ("512M", 512), ("512MiB", 512), ("2G", 2048), ("1.5g", 1536), ("2048K", 2), ("0", 0),
+        ] as [(String, Int)])
     func `memory may be given in any unit and is MiB without one`(text: String, mebibytes: Int) {
         #expect(Units.mebibytes(text) == mebibytes)
     }

@@ -6,7 +6,11 @@ struct VersionCommand: ParsableCommand {
 
     func run() throws {
         struct Document: Encodable { var version: String }
-        if format.isJSON { Output.json(Document(version: Product.version)) } else { Output.line("swiftlet \(Product.version)") }
+        if format.isJSON {
+            Output.json(Document(version: Product.version))
+        } else {
+            Output.line("swiftlet \(Product.version)")
+        }
     }
 }
 
@@ -23,7 +27,8 @@ struct CompletionsCommand: ParsableCommand {
 
     func run() throws {
         guard let shell = CompletionShell(rawValue: shell) else {
-            throw CommandFailure("usage.shell", "there are no completions for \"\(shell)\"; there are for bash, zsh and fish")
+            throw CommandFailure(
+                "usage.shell", "there are no completions for \"\(shell)\"; there are for bash, zsh and fish")
         }
         Output.line(SwiftletCommand.completionScript(for: shell))
     }

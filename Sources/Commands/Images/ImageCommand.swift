@@ -26,10 +26,12 @@ struct ImageImportCommand: ParsableCommand {
               tar c -C rootfs . | swiftlet image import tool - -- /bin/tool --serve
             """)
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value")) var env: [String] = []
+    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value"))
+    var env: [String] = []
     @Option(name: [.short, .long], help: "The program's user.") var user: String?
     @Option(name: [.short, .long], help: "The program's folder.") var workdir: String?
-    @Option(help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word")) var entrypoint: [String] = []
+    @Option(help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
+    var entrypoint: [String] = []
     @Option(help: ArgumentHelp("Which of an OCI layout's images.", valueName: "name")) var layoutReference: String?
     @Option(help: "Which of an OCI index's architectures.") var architecture: String?
     @Argument(help: "What the image is to be called.") var name: String

@@ -38,7 +38,8 @@ struct KernelInstallCommand: ParsableCommand {
     @Option(help: "The package.") var package: String?
     @Option(help: ArgumentHelp("A package file that is here already.", valueName: "file")) var packageFile: String?
     @Option(help: "What the kernel is called.") var name: String?
-    @Option(help: ArgumentHelp("A further module to take. May be repeated.", valueName: "name")) var module: [String] = []
+    @Option(help: ArgumentHelp("A further module to take. May be repeated.", valueName: "name")) var module: [String] =
+        []
     @OptionGroup var format: FormatOptions
 
     func run() throws {
@@ -64,7 +65,9 @@ struct KernelBuildCommand: ParsableCommand {
               swiftlet kernel build
               swiftlet kernel build --configuration my.config --name mine
             """)
-    @Option(help: ArgumentHelp("Lines CONFIG_X=value over `make allnoconfig`; the project's own without.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Lines CONFIG_X=value over `make allnoconfig`; the project's own without.", valueName: "file"))
     var configuration: String?
     @Option(help: "What the kernel is called.") var name: String?
     @Option(help: ArgumentHelp("The source package.", valueName: "package")) var sourcePackage: String?
@@ -119,7 +122,8 @@ struct KernelUseCommand: ParsableCommand {
 
 struct KernelRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "remove", abstract: "Remove kernels.", discussion: "Example:\n  swiftlet kernel remove debian-cloud",
+        commandName: "remove", abstract: "Remove kernels.",
+        discussion: "Example:\n  swiftlet kernel remove debian-cloud",
         aliases: ["rm"])
     @Argument(help: "Names, versions or digests.") var kernels: [String]
 

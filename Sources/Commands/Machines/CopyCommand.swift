@@ -20,7 +20,9 @@ struct CopyCommand: ParsableCommand {
         let to = Place(destination)
         let store = Product.fleet.store
         let bar = ProgressBar()
-        let show: (CopyProgress) -> Void = { bar.show("copying", detail: "\(Units.size($0.bytes)), \($0.entries) files") }
+        let show: (CopyProgress) -> Void = {
+            bar.show("copying", detail: "\(Units.size($0.bytes)), \($0.entries) files")
+        }
         switch (from, to) {
         case (.here(let path), .machine(let name, let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
@@ -29,7 +31,8 @@ struct CopyCommand: ParsableCommand {
             let remote = MachineRemote(try store.findRunning(name), store: store)
             try FileCopy.outOf(try remote.endpoint(), from: path, to: FilePaths.absolute(target), progress: show)
         default:
-            throw CommandFailure("usage.cp", "exactly one side must be MACHINE:PATH, as in `swiftlet cp file web:/tmp/`")
+            throw CommandFailure(
+                "usage.cp", "exactly one side must be MACHINE:PATH, as in `swiftlet cp file web:/tmp/`")
         }
     }
 

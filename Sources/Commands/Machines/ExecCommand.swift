@@ -14,9 +14,11 @@ struct ExecCommand: ParsableCommand {
               tar c files | swiftlet exec -i web tar x -C /srv
             """)
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value")) var env: [String] = []
+    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value"))
+    var env: [String] = []
     @Option(help: ArgumentHelp("Variables from a file. May be repeated.", valueName: "file")) var envFile: [String] = []
-    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path")) var workdir: String?
+    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path"))
+    var workdir: String?
     @Option(name: [.short, .long], help: ArgumentHelp("Run as this user.", valueName: "user")) var user: String?
     @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
     @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
@@ -26,7 +28,8 @@ struct ExecCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalWatcher()
         if tty, interactive, !Terminal.isTerminal(0) {
-            throw CommandFailure("usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
+            throw CommandFailure(
+                "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
         }
         let store = Product.fleet.store
         let record = try store.findRunning(machine)

@@ -27,26 +27,45 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: [.short, .long], help: ArgumentHelp("Memory: 512M, 2G; without a unit MiB.", valueName: "size"))
     var memory = "256M"
-    @Option(name: [.short, .long], help: ArgumentHelp("Set a variable; without a value this side's is taken. May be repeated.", valueName: "name=value"))
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Set a variable; without a value this side's is taken. May be repeated.", valueName: "name=value"))
     var env: [String] = []
-    @Option(help: ArgumentHelp("Variables from a file: NAME=VALUE a line, # begins a comment. May be repeated.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Variables from a file: NAME=VALUE a line, # begins a comment. May be repeated.", valueName: "file"))
     var envFile: [String] = []
-    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path")) var workdir: String?
-    @Option(name: [.short, .long], help: ArgumentHelp("Run as this user: a name or number, with :group if need be.", valueName: "user")) var user: String?
+    @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path"))
+    var workdir: String?
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Run as this user: a name or number, with :group if need be.", valueName: "user")) var user:
+        String?
     @Option(help: ArgumentHelp("The machine's own name for itself.", valueName: "name")) var hostname: String?
-    @Option(help: ArgumentHelp("What the machine is called; a name is made up if none is given.", valueName: "name")) var name: String?
-    @Flag(name: .customLong("rm"), help: "Forget the machine when it ends; otherwise `ps --all` shows it, with its logs.")
+    @Option(help: ArgumentHelp("What the machine is called; a name is made up if none is given.", valueName: "name"))
+    var name: String?
+    @Flag(
+        name: .customLong("rm"), help: "Forget the machine when it ends; otherwise `ps --all` shows it, with its logs.")
     var removesItself = false
     @Flag(name: [.short, .long], help: "Run in the background; the machine's id is printed when the program runs.")
     var detach = false
     @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
     @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
-    @Option(help: ArgumentHelp("End the program after that long: 10s, 2m, 1h; then the exit status is 124.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "End the program after that long: 10s, 2m, 1h; then the exit status is 124.", valueName: "time"))
     var timeout: String?
-    @Option(help: ArgumentHelp("The kernel to boot, as `kernel list` names it.", valueName: "kernel")) var kernel: String?
-    @Option(help: ArgumentHelp("A raw disk (a file or block device), with :ro read-only; the guest's /dev/vdb and on. May be repeated.", valueName: "path[:ro]"))
+    @Option(help: ArgumentHelp("The kernel to boot, as `kernel list` names it.", valueName: "kernel")) var kernel:
+        String?
+    @Option(
+        help: ArgumentHelp(
+            "A raw disk (a file or block device), with :ro read-only; the guest's /dev/vdb and on. May be repeated.",
+            valueName: "path[:ro]"))
     var disk: [String] = []
-    @Option(help: ArgumentHelp("none (the default), or tap:NAME for a TAP device that exists and may be opened.", valueName: "network"))
+    @Option(
+        help: ArgumentHelp(
+            "none (the default), or tap:NAME for a TAP device that exists and may be opened.", valueName: "network"))
     var network = "none"
     @Flag(help: "Show the kernel's console on standard error.") var console = false
     @Argument(help: ArgumentHelp("An image, as `image list` names it.", valueName: "image")) var image: String
@@ -57,7 +76,8 @@ struct RunCommand: ParsableCommand {
         // Before any thread is started.
         let signals = try SignalWatcher()
         if tty, interactive, !detach, !Terminal.isTerminal(0) {
-            throw CommandFailure("usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
+            throw CommandFailure(
+                "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
         }
         let specification = try specification()
         let fleet = Product.fleet

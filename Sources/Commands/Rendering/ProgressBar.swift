@@ -18,7 +18,8 @@ final class ProgressBar {
             var line = phase
             if let done {
                 let filled = Int((min(max(done, 0), 1) * Double(Self.width)).rounded())
-                line += " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: Self.width - filled)
+                line +=
+                    " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: Self.width - filled)
                 line += "] \(Int((min(max(done, 0), 1) * 100).rounded())) %"
             }
             if !detail.isEmpty { line += " " + Table.printable(detail) }

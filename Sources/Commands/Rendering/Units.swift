@@ -2,7 +2,9 @@ import Fleet
 
 /// Sizes and times as people read and write them.
 enum Units {
-    private static let prefixes: [(letter: Character, factor: Double)] = [("T", 0x1p40), ("G", 0x1p30), ("M", 0x1p20), ("K", 0x1p10)]
+    private static let prefixes: [(letter: Character, factor: Double)] = [
+        ("T", 0x1p40), ("G", 0x1p30), ("M", 0x1p20), ("K", 0x1p10),
+    ]
 
     /// `1.5 GiB`, `640 KiB`, `12 B`.
     static func size(_ bytes: UInt64) -> String {

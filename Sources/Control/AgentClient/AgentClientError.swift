@@ -33,7 +33,8 @@ public struct AgentClientError: Error, Equatable, Sendable {
     init(_ failure: Failure) { self.init(.refused, failure.text.description, failure: failure) }
 
     init(_ error: ProtocolError) {
-        self.init(.malformed, "what the agent sent is not understood (\(error)); was the machine made by another version?")
+        self.init(
+            .malformed, "what the agent sent is not understood (\(error)); was the machine made by another version?")
     }
 }
 

@@ -35,7 +35,8 @@ public final class AgentConnection: @unchecked Sendable {
         let bytes = Frame(message, id: id).encoded()
         guard bytes.count - frameHeaderBytes <= HostMessage.payloadLimit else {
             throw AgentClientError(
-                .refused, "the command line and environment are too long: \(bytes.count) bytes of \(HostMessage.payloadLimit)")
+                .refused,
+                "the command line and environment are too long: \(bytes.count) bytes of \(HostMessage.payloadLimit)")
         }
         try sending.withLock { _ throws(AgentClientError) in try socket.write(bytes) }
     }

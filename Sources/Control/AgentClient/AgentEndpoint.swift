@@ -31,13 +31,15 @@ public final class VsockEndpoint: AgentEndpoint {
             guard answer.count < Self.maximumAnswerBytes,
                 try socket.readSome(appendingTo: &answer, maximumBytes: 1, until: deadline)
             else {
-                throw AgentClientError(.unreachable, "the machine's monitor did not pass the connection on: no agent listens")
+                throw AgentClientError(
+                    .unreachable, "the machine's monitor did not pass the connection on: no agent listens")
             }
         }
         guard answer.starts(with: Array("OK ".utf8)) else {
             throw AgentClientError(
                 .unreachable,
-                "the machine's monitor did not pass the connection on: \"\(String(decoding: answer.dropLast(), as: UTF8.self))\"")
+                "the machine's monitor did not pass the connection on: \"\(String(decoding: answer.dropLast(), as: UTF8.self))\""
+            )
         }
         try socket.write(Opening(kind).encoded())
         return socket

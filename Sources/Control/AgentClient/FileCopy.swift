@@ -21,7 +21,9 @@ public enum FileCopy {
         try checkGuestPath(destination)
         let root = try localRoot()
         let sender: FileSender
-        do throws(Failure) { sender = try FileSender(ByteString(source), root: root.number) } catch { throw local(error) }
+        do throws(Failure) { sender = try FileSender(ByteString(source), root: root.number) } catch {
+            throw local(error)
+        }
         let channel = try TransferChannel(endpoint, until: Deadline(afterMilliseconds: patienceMilliseconds))
         try channel.send(.copyIn(CopyIn(destination: ByteString(destination), name: ByteString(lastName(source)))))
         var done = CopyProgress()

@@ -133,7 +133,8 @@ public final class ProcessSession {
             default:
                 if !hasStarted, signal != SignalNumber.user1 { return .ended(signal: signal) }
                 try? control.send(
-                    .signal(Signal(UInt8(truncatingIfNeeded: signal), reachesGroup: signal == SignalNumber.quit)), id: id)
+                    .signal(Signal(UInt8(truncatingIfNeeded: signal), reachesGroup: signal == SignalNumber.quit)),
+                    id: id)
             }
         }
         return nil

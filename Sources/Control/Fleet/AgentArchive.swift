@@ -13,7 +13,9 @@ enum AgentArchive {
         let agent: [UInt8]
         do throws(HostFileError) { agent = try HostPath(paths.agent).readWhole(limit: maximumAgentBytes) } catch {
             throw FleetError(
-                .missingPart, "the guest agent is not there (\(error)); build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC")
+                .missingPart,
+                "the guest agent is not there (\(error)); build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC"
+            )
         }
         let digest = SHA256.digest(of: agent).description.split(separator: ":").last.map(String.init) ?? "agent"
         let archive = HostPath(paths.cache).appending("agent-\(digest.prefix(32)).cpio")

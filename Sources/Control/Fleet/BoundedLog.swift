@@ -105,7 +105,9 @@ public enum Timestamp {
         return text + "Z"
     }
 
-    public static func text(seconds: Int64) -> String { text(nanoseconds: UInt64(max(0, seconds)) * 1_000_000_000, digits: 0) }
+    public static func text(seconds: Int64) -> String {
+        text(nanoseconds: UInt64(max(0, seconds)) * 1_000_000_000, digits: 0)
+    }
 
     private static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)

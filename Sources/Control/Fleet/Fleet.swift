@@ -72,7 +72,8 @@ public struct MachineFleet: Sendable {
             try fileControl(4, F_SETFD, 1)
             let machine = try OwnedMachine(store: store, id: id, inheritedLock: 3)
             let owner = try owner(
-                of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)), report: { _ in })
+                of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)),
+                report: { _ in })
             owner.whenStarted = {
                 try? writeAll(number, "ok\n")
                 // The reader waits for the end of the pipe.
@@ -115,7 +116,9 @@ public struct MachineFleet: Sendable {
     private static func checkTap(_ name: String) throws(FleetError) {
         guard HostPath("/sys/class/net/\(name)/tun_flags").exists else {
             throw FleetError(
-                .unusableNetwork, "there is no TAP device \"\(name)\"; make one: ip tuntap add \(name) mode tap user $USER && ip link set \(name) up")
+                .unusableNetwork,
+                "there is no TAP device \"\(name)\"; make one: ip tuntap add \(name) mode tap user $USER && ip link set \(name) up"
+            )
         }
     }
 }

@@ -58,7 +58,8 @@ private final class LocalMonitor: RunningMonitor {
             throw FleetError(
                 error.number == ENOENT ? .missingPart : .monitorEnded,
                 "the monitor \(executable) cannot be started: \(error)"
-                    + (error.number == ENOENT ? "; build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC" : ""))
+                    + (error.number == ENOENT
+                        ? "; build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC" : ""))
         }
     }
 

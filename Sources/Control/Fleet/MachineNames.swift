@@ -39,7 +39,8 @@ public enum MachineNames {
         else {
             throw FleetError(
                 .invalidName,
-                "\"\(name)\" cannot name a machine; use letters, digits, \".\", \"_\" and \"-\", at most 63, beginning with a letter or digit")
+                "\"\(name)\" cannot name a machine; use letters, digits, \".\", \"_\" and \"-\", at most 63, beginning with a letter or digit"
+            )
         }
     }
 }

@@ -56,7 +56,8 @@ public final class MachineOwner {
         let socketPath = launcher.socketPath(machine.record.id)
         guard socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
             throw FleetError(
-                .unusableFolder, "the path \(socketPath) is too long for a socket; set SWIFTLET_RUNTIME to a shorter folder")
+                .unusableFolder,
+                "the path \(socketPath) is too long for a socket; set SWIFTLET_RUNTIME to a shorter folder")
         }
         var initrds = [try AgentArchive.prepare(paths)]
         if let modules = specification.modulesPath { initrds.append(modules) }
@@ -118,7 +119,8 @@ public final class MachineOwner {
                 return RunOutcome(exitStatus: 128 + SignalNumber.kill, note: "the machine was powered off")
             }
             throw FleetError(
-                .monitorEnded, "the machine ended before its program did (monitor: \(monitor.ending))\(tail(consolePath))")
+                .monitorEnded,
+                "the machine ended before its program did (monitor: \(monitor.ending))\(tail(consolePath))")
         }
     }
 
@@ -141,7 +143,8 @@ public final class MachineOwner {
                 guard deadline.isOver else { continue }
                 throw FleetError(
                     .agentSilent,
-                    "the guest did not answer within \(launcher.patienceSeconds) seconds; is its kernel one that Swiftlet knows?\(tail(consolePath))")
+                    "the guest did not answer within \(launcher.patienceSeconds) seconds; is its kernel one that Swiftlet knows?\(tail(consolePath))"
+                )
             }
             while let signal = signals?.next() {
                 guard signal != SignalNumber.windowChange, signal != SignalNumber.user1 else { continue }
@@ -156,7 +159,8 @@ public final class MachineOwner {
             if entries[0].isReady {
                 _ = monitor.waitUntilEnded(milliseconds: 2000)
                 throw FleetError(
-                    .monitorEnded, "the monitor ended before the guest answered (\(monitor.ending))\(tail(consolePath))")
+                    .monitorEnded, "the monitor ended before the guest answered (\(monitor.ending))\(tail(consolePath))"
+                )
             }
         }
     }

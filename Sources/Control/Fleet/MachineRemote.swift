@@ -47,7 +47,9 @@ public struct MachineRemote: Sendable {
         if store.waitUntilOver(record, milliseconds: 5000) { return }
         signalOwner(SIGKILL)
         guard store.waitUntilOver(record, milliseconds: 5000) else {
-            throw FleetError(.stillRunning, "the machine \"\(record.name)\" does not end; its owner is process \(record.ownerProcess)")
+            throw FleetError(
+                .stillRunning,
+                "the machine \"\(record.name)\" does not end; its owner is process \(record.ownerProcess)")
         }
     }
 

@@ -57,7 +57,8 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         }
         guard !command.isEmpty else {
             throw FleetError(
-                .noCommand, "the image \"\(image)\" names no program; give one after its name: swiftlet run \(image) PROGRAM")
+                .noCommand,
+                "the image \"\(image)\" names no program; give one after its name: swiftlet run \(image) PROGRAM")
         }
     }
 }

@@ -75,7 +75,8 @@ public struct MachineStore: Sendable {
             } else if let wanted {
                 throw FleetError(
                     .duplicateName,
-                    "a machine is called \"\(wanted)\" already (\(holder)); choose another name, or remove it: swiftlet rm \(wanted)")
+                    "a machine is called \"\(wanted)\" already (\(holder)); choose another name, or remove it: swiftlet rm \(wanted)"
+                )
             }
         }
         throw FleetError(.duplicateName, "no free name was found; give one with --name")
@@ -134,7 +135,8 @@ public struct MachineStore: Sendable {
     public func findRunning(_ reference: String) throws(FleetError) -> MachineRecord {
         let record = try find(reference)
         guard !record.state.isOver else {
-            throw FleetError(.notRunning, "the machine \"\(record.name)\" does not run (it is \(record.state.rawValue))")
+            throw FleetError(
+                .notRunning, "the machine \"\(record.name)\" does not run (it is \(record.state.rawValue))")
         }
         return record
     }
@@ -156,7 +158,8 @@ public struct MachineStore: Sendable {
         guard let lock = try? MachineLock.take(in: folder(record.id)) else {
             throw FleetError(
                 .stillRunning,
-                "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`")
+                "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
+            )
         }
         removeRuntimeFiles(record)
         removeFolder(record)

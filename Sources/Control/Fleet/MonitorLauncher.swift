@@ -11,7 +11,8 @@ protocol MonitorLauncher: AnyObject, Sendable {
     /// The monitor's `uds_path` for the machine with that id.
     func socketPath(_ id: String) -> String
     /// Starts `swiftlet-vmm` with that configuration; its console and its messages go to `console`.
-    func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError) -> any RunningMonitor
+    func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError)
+        -> any RunningMonitor
 }
 
 /// A monitor that has been started. When its owner ends, however it does, the monitor ends too.

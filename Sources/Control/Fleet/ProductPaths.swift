@@ -42,7 +42,8 @@ public struct ProductPaths: Sendable {
     static let maximumSocketPathBytes = 96
 
     private static func besideExecutable() -> String {
-        let executable = (try? HostPath("/proc/self/exe").linkTarget()).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let executable =
+            (try? HostPath("/proc/self/exe").linkTarget()).map { String(decoding: $0, as: UTF8.self) } ?? ""
         let folder = executable.split(separator: "/").dropLast(2).joined(separator: "/")
         return "/" + folder + "/libexec/swiftlet"
     }
