@@ -98,11 +98,15 @@ import Testing
         for _ in 0..<3 {
             let waiting = try #require(listener.descriptors.first)
             #expect(waitUntilReadable(waiting, until: soon))
-            guard let connection = try listener.accept() else {
-                Issue.record("nothing to accept")
-                return
+            // What is readable at first may be no more than the word that the relay listens.
+            var hasCome = false
+            let deadline = soon
+            while !hasCome, !deadline.isOver {
+                guard let connection = try listener.accept() else { continue }
+                hasCome = true
+                #expect(receive(connection.number, 5) == Array("agent".utf8))
             }
-            #expect(receive(connection.number, 5) == Array("agent".utf8))
+            #expect(hasCome)
         }
         listener.close()
         #expect(listener.descriptors.isEmpty)
