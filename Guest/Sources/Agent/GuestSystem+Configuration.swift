@@ -50,7 +50,6 @@ extension GuestSystem {
         default: lower = "/.lower"
         }
         try mount(root.source, lower, root.fileSystem, root.isReadOnly ? [.readOnly] : [], options)
-        if !root.isReadOnly, root.source.hasPrefix("/dev/") { hasWritableDisk = true }
         switch root.overlay {
         case .none: break
         case .memory(let bytes):
@@ -58,7 +57,6 @@ extension GuestSystem {
             try mount("tmpfs", "/.upper", "tmpfs", [], options)
         case .disk(let device, let fileSystem):
             try mount(device, "/.upper", fileSystem, [], "")
-            hasWritableDisk = true
         }
         if root.overlay != .none {
             Self.makePath("/.upper/data")
@@ -145,7 +143,6 @@ extension GuestSystem {
             if !flags.isEmpty { try self.mount("", target, "", flags.union([.bind, .remount]), "") }
         } else {
             try self.mount(mount.source, target, mount.fileSystem, flags, mount.options)
-            if !flags.contains(.readOnly), mount.source.hasPrefix("/dev/") { hasWritableDisk = true }
         }
     }
 
@@ -160,9 +157,10 @@ extension GuestSystem {
         }
     }
 
-    /// Before the end: what was written reaches the disks, and file systems that can be let go of are.
+    /// Before the end: what was written reaches the disks, also those that programs mounted themselves, and file systems
+    /// that can be let go of are.
     func leave() {
-        guard hasWritableDisk else { return }
+        guard role == .guest else { return }
         SystemControl.synchronize()
         guard let initramfs else { return }
         do throws(LinuxError) {

@@ -10,7 +10,6 @@ final class GuestSystem {
     var commandsRootPath: ByteString = ""
     /// The initramfs, kept so that the disks above it can be let go of at the end.
     var initramfs: Handle?
-    var hasWritableDisk = false
     var hostName: ByteString = ""
 
     init(_ role: AgentRole) { self.role = role }
