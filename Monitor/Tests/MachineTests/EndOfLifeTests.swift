@@ -1,4 +1,5 @@
 import BootTestSupport
+import Foundation
 import LinuxCalls
 import Machine
 import MachineConfiguration
@@ -117,12 +118,47 @@ struct EndOfLifeTests {
         #expect(end == .requested && end.exitStatus == 0)
     }
 
-    @Test func `machines one after the other leave no descriptor behind`() throws {
-        _ = try run(BareGuest().powerOff)
-        let before = try lowestFreeDescriptor()
-        for _ in 0..<5 { _ = try run(BareGuest().powerOff) { $0.hasEntropyDevice = true } }
-        #expect(try lowestFreeDescriptor() == before)
-    }
+    @Test func `a machine that has ended is freed, with every descriptor that it had`() async {
+        // In a process of its own, where nothing else opens and closes descriptors.
+        await #expect(processExitsWith: .success) {
+            let disk = try memoryFile(name: "disk", lengthBytes: 1 << 20)
+            let console = try memoryFile(name: "console", lengthBytes: 0)
+            let input = try PipePair()
+            let lifeline = try PipePair()
 
-    private func lowestFreeDescriptor() throws -> Int32 { try open("/dev/null", .readOnly).number }
+            func runOnce(_ guest: BareGuest) throws -> () -> Machine? {
+                let kernel = try memoryFile(holding: guest.image)
+                var configuration = VirtualMachineConfiguration(
+                    bootSource: .init(kernelImagePath: "/proc/self/fd/\(kernel.number)"), virtualCPUCount: 2,
+                    memoryMebibytes: 16)
+                configuration.console.inputDescriptor = input.reading.number
+                configuration.console.outputDescriptor = console.number
+                configuration.lifelineDescriptor = lifeline.reading.number
+                configuration.drives = [.init(id: "disk", pathOnHost: "/proc/self/fd/\(disk.number)")]
+                configuration.hasEntropyDevice = true
+                configuration.balloon = .init(amountMebibytes: 0, isDeflatingOnOutOfMemory: true)
+                configuration.balloon?.statisticsIntervalSeconds = 1
+                configuration.vsock = .init(guestCID: 3, udsPath: "/tmp/swiftlet-end-of-life-\(currentThreadNumber())")
+                let machine = try Machine(configuration)
+                _ = machine.run()
+                return { [weak machine] in machine }
+            }
+            let before = openDescriptors()
+            let hello = BareGuest().print("hello\n")
+            for guest in [hello.powerOff, hello.resetByACPI, hello.tripleFault, hello.haltForever, hello.powerOff] {
+                let machine = try runOnce(guest)
+                #expect(machine() == nil)
+            }
+            // Its threads let go of the last of it when they end.
+            for _ in 0..<200 where openDescriptors() != before { sleep(nanoseconds: 10_000_000) }
+            #expect(openDescriptors() == before)
+        }
+    }
+}
+
+/// What each descriptor of this process is, sorted.
+private func openDescriptors() -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0) }
+        .sorted()
 }
