@@ -15,7 +15,8 @@ run: kernel image ## Set everything up and run a program in a microVM
 	@$(SWIFTLET) run --rm busybox echo "Hello from a microVM"
 
 test: kernel image ## Set everything up and run every test
-	Scripts/test
+	@Scripts/setup-guest-tests > /dev/null
+	@Scripts/test
 
 check: setup ## Format, layers, imports, unsafe code, hot functions
 	Scripts/check

@@ -87,5 +87,13 @@ let package = Package(
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures"]),
+        // Whole guests, with everything that is above the monitor but the command line.
+        .testTarget(
+            name: "WholeGuestTests",
+            dependencies: [
+                "Fleet", "AgentClient", "ChildProcesses", "EmulatedHost", "GuestKernels", "HostFiles", "ImageStore",
+                agentProtocol, linuxCalls,
+            ],
+            swiftSettings: settings),
     ]
 )
