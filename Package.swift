@@ -73,7 +73,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
-        tests("AgentClient", [agentProtocol, linuxCalls]),
+        tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
         tests("Commands", ["AgentClient", "Fleet", agentProtocol, argumentParser]),
         tests("Fleet", [machineConfiguration]),
         tests("Archives", ["HostFiles", "ImageFixtures"]),

@@ -42,6 +42,8 @@ public final class ProcessSession {
     public var endpoint: (any AgentEndpoint)?
     /// How long the command may run; counted from its start.
     public var timeLimit: Duration?
+    /// How long the agent may take to say that the command runs.
+    public var startPatience = Duration.seconds(240)
     public var whenStarted: () -> Void = {}
 
     private var pumps: [OutputPump] = []
@@ -66,6 +68,7 @@ public final class ProcessSession {
     /// Starts the command and stays with it to the end.
     /// - Throws: `refused` with the agent's failure when the command does not start.
     public func run() throws(AgentClientError) -> SessionEnd {
+        let startDeadline = Deadline(after: startPatience)
         try control.send(.start(start), id: id)
         if start.streamOrigin == .host, let endpoint {
             for stream in start.attachedStreams {
@@ -88,7 +91,13 @@ public final class ProcessSession {
                 PollEntry(reading: machineExit),
             ]
             entries += listening.map { PollEntry(reading: $0) }
-            guard wait(for: &entries, until: limit) > 0 else { continue }
+            guard wait(for: &entries, until: hasStarted ? limit : startDeadline) > 0 else {
+                if !hasStarted, startDeadline.isOver {
+                    throw AgentClientError(
+                        .silent, "the agent did not say within \(startPatience) that the program runs")
+                }
+                continue
+            }
             if entries[1].isReady, let end = handleSignals() { return end }
             if entries[3...].contains(where: \.isReady) { try acceptStreams() }
             if entries[0].isReady {

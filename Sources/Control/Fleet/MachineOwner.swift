@@ -89,6 +89,7 @@ public final class MachineOwner {
         session.signals = signals
         session.terminalSize = terminalSize
         session.machineExit = monitor.exitDescriptor
+        session.startPatience = .seconds(launcher.patienceSeconds)
         session.listener = listener
         session.timeLimit = specification.timeLimitSeconds.map { .milliseconds(Int64(min($0, 1e9) * 1000)) }
         session.whenStarted = { [machine, whenStarted] in
