@@ -75,7 +75,7 @@ let package = Package(
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
         tests("Commands", ["AgentClient", "Fleet", agentProtocol, argumentParser]),
-        tests("Fleet", [machineConfiguration]),
+        tests("Fleet", [agentProtocol, machineConfiguration]),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),

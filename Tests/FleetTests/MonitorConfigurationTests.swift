@@ -11,7 +11,7 @@ import Testing
         specification.processors = 4
         specification.memoryMebibytes = 512
         specification.disks = [.init(path: "/data.img", isReadOnly: false)]
-        specification.network = .tap(name: "tap0")
+        specification.network = .tap(name: "tap0", address: nil, gateway: nil)
         let text = MonitorConfiguration(
             specification: specification, initrdPaths: ["/a.cpio", "/b.cpio"], socketPath: "/run/swiftlet/0123"
         ).json

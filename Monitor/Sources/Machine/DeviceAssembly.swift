@@ -41,7 +41,7 @@ struct DeviceAssembly {
     ) throws(MachineError) -> PlatformDevice {
         let name = "network interface \"\(interface.id)\""
         let tap: TapInterface
-        do throws(NetError) { tap = try TapInterface(name: interface.hostDeviceName) } catch {
+        do throws(NetError) { tap = try attach(interface) } catch {
             throw .device("\(name): \(error.description)")
         }
         var mac: MACAddress?
@@ -55,6 +55,18 @@ struct DeviceAssembly {
         } catch {
             throw .system(doing: "prepare \(name)", error)
         }
+    }
+
+    /// What is made here is unmade when its last descriptor is closed.
+    private func attach(
+        _ interface: VirtualMachineConfiguration.NetworkInterface
+    ) throws(NetError) -> TapInterface {
+        let tap = try TapInterface(name: interface.hostDeviceName)
+        if let address = interface.hostAddress {
+            try TapInterface.setAddress(
+                address.bytes, prefixLength: address.prefixLength, ofInterface: interface.hostDeviceName)
+        }
+        return tap
     }
 
     private func balloon(_ balloon: VirtualMachineConfiguration.Balloon) throws(MachineError) -> PlatformDevice {

@@ -62,7 +62,9 @@ extension VirtualMachineConfiguration.NetworkInterface {
     init(_ value: JSONValue, path: String) throws(ConfigurationError) {
         let reader = try ObjectReader(
             value, path: path,
-            known: ["iface_id", "host_dev_name", "guest_mac", "mtu", "rx_rate_limiter", "tx_rate_limiter"])
+            known: [
+                "iface_id", "host_dev_name", "guest_mac", "mtu", "host_address", "rx_rate_limiter", "tx_rate_limiter",
+            ])
         try reader.refuse("rx_rate_limiter", reason: notLimitedYet)
         try reader.refuse("tx_rate_limiter", reason: notLimitedYet)
         self.init(
@@ -79,6 +81,29 @@ extension VirtualMachineConfiguration.NetworkInterface {
             guestMAC = address
         }
         if let value = try reader.integer("mtu", 68...65_535) { mtu = UInt16(value) }
+        if let text = try reader.text("host_address") {
+            guard let address = Self.parseAddress(text) else {
+                throw reader.invalid("host_address", wanted: "an IPv4 address and its prefix, such as \"10.0.0.1/30\"")
+            }
+            hostAddress = address
+        }
+    }
+
+    /// Four decimal numbers up to 255, and after a slash one up to 32.
+    private static func parseAddress(_ text: String) -> Address? {
+        let halves = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard halves.count == 2, let prefixLength = decimal(halves[1]), prefixLength <= 32 else { return nil }
+        var bytes: [UInt8] = []
+        for part in halves[0].split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false) {
+            guard let byte = decimal(part) else { return nil }
+            bytes.append(byte)
+        }
+        return bytes.count == 4 ? Address(bytes, prefixLength: prefixLength) : nil
+    }
+
+    private static func decimal(_ digits: Substring.UTF8View) -> UInt8? {
+        guard digits.first != UInt8(ascii: "+") else { return nil }
+        return UInt8(Substring(digits))
     }
 
     /// Six pairs of hexadecimal digits with colons between; group addresses (lowest bit of the first byte) will not do.

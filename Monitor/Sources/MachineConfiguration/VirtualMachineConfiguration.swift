@@ -71,11 +71,24 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     }
 
     public struct NetworkInterface: Equatable, Sendable {
+        /// An IPv4 address, in network order, and how long its network's part is.
+        public struct Address: Equatable, Sendable {
+            public var bytes: [UInt8]
+            public var prefixLength: UInt8
+
+            public init(_ bytes: [UInt8], prefixLength: UInt8) {
+                self.bytes = bytes
+                self.prefixLength = prefixLength
+            }
+        }
+
         public var id: String
         public var hostDeviceName: String
         /// Six bytes; nil lets the device choose.
         public var guestMAC: [UInt8]?
         public var mtu: UInt16?
+        /// Given to the host's side of the interface, which is brought up; nil leaves it as it is.
+        public var hostAddress: Address?
 
         public init(id: String, hostDeviceName: String) {
             self.id = id

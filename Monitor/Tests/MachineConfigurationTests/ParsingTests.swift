@@ -99,6 +99,21 @@ import Testing
         #expect(message(document(", \"network-interfaces\": [\(interface)]"))?.contains("guest_mac") == true)
     }
 
+    @Test(arguments: [
+        "", "10.0.0.1", "10.0.0.1/33", "10.0.0/8", "10.0.0.256/8", "10.0.0.+1/8", "10.0.0.1/", "a/8", "1.2.3.4.5/8",
+    ])
+    func `a host's address that is none is refused`(_ address: String) {
+        let interface = "{\"iface_id\": \"a\", \"host_dev_name\": \"tap0\", \"host_address\": \"\(address)\"}"
+        #expect(message(document(", \"network-interfaces\": [\(interface)]"))?.contains("host_address") == true)
+    }
+
+    @Test func `a host's address is read`() throws {
+        let interface = #"{"iface_id": "a", "host_dev_name": "tap0", "host_address": "10.191.0.5/30"}"#
+        let machine = try VirtualMachineConfiguration.parse(
+            Array(document(", \"network-interfaces\": [\(interface)]").utf8))
+        #expect(machine.networkInterfaces.first?.hostAddress == .init([10, 191, 0, 5], prefixLength: 30))
+    }
+
     @Test func `no truncation traps`() {
         let bytes = Array(document(#", "vsock": {"guest_cid": 3, "uds_path": "/v"}"#).utf8)
         for length in 0..<bytes.count {

@@ -47,6 +47,10 @@ struct MachineDocument: Encodable {
     var memoryMebibytes: Int
     var disks: [MachineSpecification.Disk]
     var network: String
+    /// The guest's, with its prefix, where this side gave it one.
+    var address: String?
+    /// The host's on the same network, where it was made for the machine.
+    var hostAddress: String?
     var created: String
     var started: String?
     var ended: String?
@@ -78,8 +82,11 @@ struct MachineDocument: Encodable {
         network =
             switch specification.network {
             case .none: "none"
-            case .tap(let name): "tap:\(name)"
+            case .tap(let name, _, _): "tap:\(name)"
+            case .ownTap: "tap"
             }
+        address = record.guestAddress?.description
+        hostAddress = record.ownNetwork?.host.description
         created = Timestamp.text(seconds: record.createdSeconds)
         started = record.startedSeconds.map(Timestamp.text(seconds:))
         ended = record.endedSeconds.map(Timestamp.text(seconds:))

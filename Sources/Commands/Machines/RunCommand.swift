@@ -65,7 +65,8 @@ struct RunCommand: ParsableCommand {
     var disk: [String] = []
     @Option(
         help: ArgumentHelp(
-            "none (the default), or tap:NAME for a TAP device that exists and may be opened.", valueName: "network"))
+            "none (the default); tap makes a TAP device and gives both sides an address; tap:NAME[,address=A/N[,gateway=A]] takes one that exists.",
+            valueName: "network"))
     var network = "none"
     @Flag(help: "Show the kernel's console on standard error.") var console = false
     @Argument(help: ArgumentHelp("An image, as `image list` names it.", valueName: "image")) var image: String
@@ -122,13 +123,7 @@ struct RunCommand: ParsableCommand {
             let path = isReadOnly ? String(text.dropLast(3)) : text
             return .init(path: FilePaths.absolute(path), isReadOnly: isReadOnly)
         }
-        switch network {
-        case "none": break
-        case _ where network.hasPrefix("tap:") && network.utf8.count > 4:
-            specification.network = .tap(name: String(network.dropFirst(4)))
-        default:
-            throw CommandFailure("usage.network", "\"\(network)\" is no network; use none, or tap:NAME")
-        }
+        specification.network = try MachineNetwork(parsing: network)
         let image = try ImageStore(root: Product.paths.images).resolve(image)
         specification.image = self.image
         specification.imageDigest = image.digest

@@ -23,8 +23,8 @@ public struct MachineFleet: Sendable {
         of machine: OwnedMachine, signals: SignalWatcher?, output: any OutputSink, report: (String) -> Void
     ) throws -> MachineOwner {
         do {
-            if case .tap(let name) = machine.record.specification.network { try Self.checkTap(name) }
             let launcher = try Launchers.choose(store.paths, report: report)
+            try Self.check(machine.record.specification.network, isEmulated: launcher.isEmulated)
             return MachineOwner(machine, launcher: launcher, signals: signals, output: output)
         } catch {
             machine.finish(exitStatus: nil, failure: "\(error)")
@@ -110,15 +110,6 @@ public struct MachineFleet: Sendable {
             throw FleetError(
                 .unusableDisk,
                 "\(disk.path) has \(size) bytes; a disk is a multiple of 512 (truncate -s 64M \(disk.path))")
-        }
-    }
-
-    private static func checkTap(_ name: String) throws(FleetError) {
-        guard HostPath("/sys/class/net/\(name)/tun_flags").exists else {
-            throw FleetError(
-                .unusableNetwork,
-                "there is no TAP device \"\(name)\"; make one: ip tuntap add \(name) mode tap user $USER && ip link set \(name) up"
-            )
         }
     }
 }

@@ -62,7 +62,8 @@ public final class MachineOwner {
         var initrds = [try AgentArchive.prepare(paths)]
         if let modules = specification.modulesPath { initrds.append(modules) }
         let configuration = MonitorConfiguration(
-            specification: specification, initrdPaths: initrds, socketPath: socketPath)
+            specification: specification, ownNetwork: machine.record.ownNetwork, initrdPaths: initrds,
+            socketPath: socketPath)
         let configurationPath = machine.folder.appending("monitor.json")
         try files { () throws(HostFileError) in
             try configurationPath.replaceQuickly(Array(configuration.json.utf8))
@@ -181,6 +182,7 @@ public final class MachineOwner {
         configuration.realTimeNanoseconds = Clock.realTime.nanoseconds()
         var generator = SystemRandomNumberGenerator()
         configuration.seed = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        configuration.interfaces = machine.record.guestInterfaces
         return configuration
     }
 

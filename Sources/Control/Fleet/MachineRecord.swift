@@ -31,6 +31,8 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     public var isEmulated = false
     /// The monitor's `uds_path`; inside the emulated host where `isEmulated`.
     public var socketPath: String
+    /// Which of the networks of two is this machine's, if it has one.
+    public var networkNumber: Int?
     public var exitStatus: Int32?
     public var failure: String?
 

@@ -13,12 +13,6 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         }
     }
 
-    public enum Network: Codable, Equatable, Sendable {
-        case none
-        /// A TAP device of this machine.
-        case tap(name: String)
-    }
-
     public var image = ""
     public var imageDigest = ""
     public var imageDiskPath = ""
@@ -29,7 +23,7 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var processors = 1
     public var memoryMebibytes = 256
     public var disks: [Disk] = []
-    public var network = Network.none
+    public var network = MachineNetwork.none
     public var hostName: String?
     public var command: [String] = []
     public var environment: [String] = []

@@ -38,10 +38,11 @@ public struct MachineStore: Sendable {
         }
         do throws(FleetError) {
             let chosen = try claimName(name, for: id, using: &generator)
-            let record = MachineRecord(
+            var record = MachineRecord(
                 id: id, name: chosen, specification: specification,
                 createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), ownerProcess: getpid(),
                 socketPath: "\(paths.runtime)/\(id)")
+            if specification.network == .ownTap { record.networkNumber = try freeNetworkNumber(using: &generator) }
             do throws(FleetError) {
                 try record.write(to: draft)
                 try files { () throws(HostFileError) in try draft.rename(to: folder(id)) }
@@ -80,6 +81,17 @@ public struct MachineStore: Sendable {
             }
         }
         throw FleetError(.duplicateName, "no free name was found; give one with --name")
+    }
+
+    /// At random, so that two commands at once, or two users, hardly ever take the same; where they do, the second one
+    /// cannot make its device and says so.
+    private func freeNetworkNumber(using generator: inout SystemRandomNumberGenerator) throws(FleetError) -> Int {
+        let taken = Set(list().filter { !$0.state.isOver }.compactMap(\.networkNumber))
+        let free = OwnNetwork.numbers.filter { !taken.contains($0) }
+        guard let number = free.randomElement(using: &generator) else {
+            throw FleetError(.unusableNetwork, "all \(taken.count) networks are taken; end a machine that has one")
+        }
+        return number
     }
 
     /// Every machine, the newest first.

@@ -5,6 +5,7 @@ struct MonitorConfiguration {
     static let rootDevice = "/dev/vda"
 
     let specification: MachineSpecification
+    var ownNetwork: OwnNetwork?
     let initrdPaths: [String]
     let socketPath: String
 
@@ -32,8 +33,12 @@ struct MonitorConfiguration {
             "\"console\":{\"input_descriptor\":-1}",
             "\"lifeline\":{\"descriptor\":0}",
         ]
-        if case .tap(let name) = specification.network {
+        if case .tap(let name, _, _) = specification.network {
             sections.append("\"network-interfaces\":[{\"iface_id\":\"eth0\",\"host_dev_name\":\(quoted(name))}]")
+        } else if let ownNetwork {
+            sections.append(
+                "\"network-interfaces\":[{\"iface_id\":\"eth0\",\"host_dev_name\":\"\(ownNetwork.deviceName)\","
+                    + "\"host_address\":\"\(ownNetwork.host)\"}]")
         }
         return "{\(sections.joined(separator: ","))}\n"
     }

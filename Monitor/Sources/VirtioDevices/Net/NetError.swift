@@ -13,6 +13,8 @@ public enum NetError: Error, Equatable, Sendable {
     case notTap(descriptor: Int32)
     /// The interface does not take the header that virtio wants.
     case header(name: String, LinuxError)
+    /// The interface cannot be given its address.
+    case address(name: String, LinuxError)
 }
 
 extension NetError: CustomStringConvertible {
@@ -37,6 +39,9 @@ extension NetError: CustomStringConvertible {
             "descriptor \(descriptor) is no TAP interface with IFF_NO_PI and IFF_VNET_HDR; open it with these flags"
         case .header(let name, let error):
             "host_dev_name \"\(name)\": the kernel refuses a 12-byte packet header: \(error)"
+        case .address(let name, let error) where error.number == EPERM || error.number == EACCES:
+            "host_address of \"\(name)\": \(error); as root, give it the address before, and leave host_address out"
+        case .address(let name, let error): "host_address of \"\(name)\": \(error)"
         }
     }
 }

@@ -23,9 +23,7 @@ public struct TapInterface: ~Copyable {
         do throws(LinuxError) { descriptor = try open("/dev/net/tun", [.readWrite, .nonBlocking]) } catch {
             throw .control(error)
         }
-        var request = linux_interface_request()
-        // SAFETY: the name is shorter than its field, which stands first; the rest stays zero.
-        unsafe withUnsafeMutableBytes(of: &request) { field in unsafe field.copyBytes(from: bytes) }
+        var request = Self.named(name)
         request.flags = Int16(bitPattern: Self.neededFlags)
         do throws(LinuxError) { try Self.interfaceRequest(descriptor.number, linux_TUNSETIFF, &request) } catch {
             throw .attach(name: name, error)
@@ -81,7 +79,7 @@ public struct TapInterface: ~Copyable {
         return result == 0
     }
 
-    private static func interfaceRequest(
+    static func interfaceRequest(
         _ number: Int32, _ code: UInt, _ request: inout linux_interface_request
     ) throws(LinuxError) {
         // SAFETY: the kernel reads and fills the structure during the call.
