@@ -34,6 +34,24 @@ private final class Scratch {
         #expect(throws: FleetError.self) { try scratch.store.find("../data") }
     }
 
+    @Test func `how a machine ended is on record though the disk is full`() throws {
+        let scratch = try Scratch()
+        let machine = try scratch.store.create(scratch.specification, name: "web")
+        let folder = scratch.store.folder(machine.record.id)
+        let size = try folder.appending(MachineRecord.fileName).status().sizeBytes
+        var record = machine.record
+        record.state = .exited
+        record.exitStatus = 3
+        try record.overwrite(in: folder)
+        #expect(MachineRecord.read(from: folder) == record)
+        // One that has become shorter leaves no rest of the longer one, and takes no more room.
+        record.name = ""
+        record.exitStatus = nil
+        try record.overwrite(in: folder)
+        #expect(MachineRecord.read(from: folder) == record)
+        #expect(try folder.appending(MachineRecord.fileName).status().sizeBytes < size + 64)
+    }
+
     @Test func `a name is given once, and is free again when its machine is removed`() throws {
         let scratch = try Scratch()
         do {

@@ -50,7 +50,7 @@ enum Lab {
     /// Runs a shell script where the monitors run, and gives back what it wrote; it must succeed.
     @discardableResult
     static func onHost(_ script: String) throws -> String {
-        guard try launcher().isEmulated, let host = EmulatedHost(Launchers.hostSettings(paths)).running() else {
+        guard try launcher().isEmulated, let host = try EmulatedHost(Launchers.hostSettings(paths)).running() else {
             return try shellHere(script)
         }
         let output = CollectedOutput()

@@ -16,7 +16,7 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         let paths = Product.paths
-        let checks = Doctor(Launchers.hostSettings(paths), parts: [paths.monitor, paths.agent]).checks()
+        let checks = try Doctor(Launchers.hostSettings(paths), parts: [paths.monitor, paths.agent]).checks()
         if format.isJSON {
             Output.json(checks.map(CheckDocument.init))
         } else {

@@ -16,9 +16,11 @@ struct HostCommand: ParsableCommand {
             HostExecCommand.self,
         ])
 
-    static var host: EmulatedHost { EmulatedHost(Launchers.hostSettings(Product.paths)) }
+    static var host: EmulatedHost {
+        get throws(FleetError) { EmulatedHost(try Launchers.hostSettings(Product.paths)) }
+    }
 
-    static func started() throws(HostError) -> RunningHost {
+    static func started() throws -> RunningHost {
         try host.start { Output.error("swiftlet: \($0)") }
     }
 
@@ -75,7 +77,7 @@ struct HostStatusCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let status = HostCommand.host.status()
+        let status = try HostCommand.host.status()
         if format.isJSON { return Output.json(HostDocument(status)) }
         var table = Table("STATE", "SINCE", "PROCESS", "PROCESSORS", "MEMORY", "USED", "COMMANDS")
         table.add(

@@ -6,13 +6,17 @@ import Synchronization
 
 /// Starts monitors inside the emulated host.
 final class EmulatedLauncher: MonitorLauncher {
+    private static let usualPatienceSeconds: UInt32 = 240
     private let host: RunningHost
+    let patienceSeconds: UInt32
 
-    init(_ host: RunningHost) { self.host = host }
+    init(_ host: RunningHost, patienceSeconds: UInt32?) {
+        self.host = host
+        self.patienceSeconds = patienceSeconds ?? Self.usualPatienceSeconds
+    }
 
     var sockets: any SocketDomain { host.sockets }
     var isEmulated: Bool { true }
-    var patienceSeconds: UInt64 { 240 }
 
     /// The host has a `/run` of its own.
     func socketPath(_ id: String) -> String { "/run/swiftlet-\(id)" }
@@ -25,6 +29,14 @@ final class EmulatedLauncher: MonitorLauncher {
         } catch {
             throw FleetError(.monitorEnded, "the monitor cannot be started in the emulated host: \(error)")
         }
+    }
+
+    func removeSocket(_ path: String) {
+        guard let control = try? host.connect() else { return }
+        let start = host.start(
+            ["/bin/rm", "-f", path], environment: [], workingDirectory: "/",
+            streams: .pipes(input: false, output: false, error: false))
+        _ = try? ProcessSession(start, over: control, output: CollectedOutput()).run()
     }
 }
 
@@ -79,6 +91,10 @@ private final class EmulatedMonitor: RunningMonitor {
 
     func waitUntilEnded(milliseconds: UInt64) -> Bool {
         waitUntilReadable(exitDescriptor, until: Deadline(afterMilliseconds: milliseconds))
+    }
+
+    var wasKilled: Bool {
+        if case .exited(.signalled) = status.withLock({ $0 }) { true } else { false }
     }
 
     var ending: String {

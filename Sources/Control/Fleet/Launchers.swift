@@ -5,28 +5,45 @@ public import EmulatedHost
 public enum Launchers {
     /// `native` or `emulated` in this variable stands above what the machine can do: for tests.
     private static let choiceVariable = "SWIFTLET_MONITORS"
+    /// Seconds that a guest may take until its agent answers, instead of the launcher's own.
+    private static let patienceVariable = "SWIFTLET_BOOT_SECONDS"
+    /// Seconds without a command after which the emulated host powers itself off; zero never does.
+    private static let idleVariable = "SWIFTLET_HOST_IDLE_SECONDS"
 
     /// This machine where its KVM runs kernels, and the emulated host, started if need be, where not.
     /// - Parameter report: told what is being done when it takes long: a line for a person.
-    static func choose(_ paths: ProductPaths, report: (String) -> Void) throws(HostError) -> any MonitorLauncher {
+    static func choose(_ paths: ProductPaths, report: (String) -> Void) throws -> any MonitorLauncher {
+        let patience = try seconds(patienceVariable)
         let isNative =
             switch ProductPaths.variable(choiceVariable) {
             case "native": true
             case "emulated": false
             default: KVMProbe.verdict().isUsable
             }
-        if isNative { return LocalLauncher(runtime: paths.runtime) }
-        return EmulatedLauncher(try EmulatedHost(hostSettings(paths)).start(report: report))
+        if isNative { return LocalLauncher(runtime: paths.runtime, patienceSeconds: patience) }
+        return EmulatedLauncher(
+            try EmulatedHost(hostSettings(paths)).start(report: report), patienceSeconds: patience)
     }
 
-    public static func hostSettings(_ paths: ProductPaths) -> HostSettings {
-        HostSettings(dataFolder: paths.data, runtimeFolder: paths.runtime, libexecFolder: paths.libexec)
+    public static func hostSettings(_ paths: ProductPaths) throws(FleetError) -> HostSettings {
+        var settings = HostSettings(
+            dataFolder: paths.data, runtimeFolder: paths.runtime, libexecFolder: paths.libexec)
+        if let idle = try seconds(idleVariable) { settings.idleSeconds = idle }
+        return settings
+    }
+
+    private static func seconds(_ name: String) throws(FleetError) -> UInt32? {
+        guard let text = ProductPaths.variable(name) else { return nil }
+        guard let seconds = UInt32(text), seconds <= 1_000_000 else {
+            throw FleetError(.invalidSetting, "\(name) is \"\(text)\"; it takes whole seconds, at most 1000000")
+        }
+        return seconds
     }
 
     /// Where the sockets of a machine are that runs.
     static func sockets(of record: MachineRecord, paths: ProductPaths) throws(FleetError) -> any SocketDomain {
         guard record.isEmulated else { return LocalSockets() }
-        guard let host = EmulatedHost(hostSettings(paths)).running() else {
+        guard let host = EmulatedHost(try hostSettings(paths)).running() else {
             throw FleetError(.notRunning, "the emulated host in which \"\(record.name)\" ran is gone")
         }
         return host.sockets

@@ -7,13 +7,17 @@ import Synchronization
 
 /// Starts monitors on this machine.
 final class LocalLauncher: MonitorLauncher {
+    private static let usualPatienceSeconds: UInt32 = 60
     private let runtime: String
+    let patienceSeconds: UInt32
 
-    init(runtime: String) { self.runtime = runtime }
+    init(runtime: String, patienceSeconds: UInt32?) {
+        self.runtime = runtime
+        self.patienceSeconds = patienceSeconds ?? Self.usualPatienceSeconds
+    }
 
     let sockets: any SocketDomain = LocalSockets()
     var isEmulated: Bool { false }
-    var patienceSeconds: UInt64 { 60 }
 
     func socketPath(_ id: String) -> String { "\(runtime)/\(id)" }
 
@@ -22,6 +26,8 @@ final class LocalLauncher: MonitorLauncher {
     ) throws(FleetError) -> any RunningMonitor {
         try LocalMonitor(executable, configurationPath: configurationPath, console: console)
     }
+
+    func removeSocket(_ path: String) { try? removeFile(path) }
 }
 
 /// A child process. Its standard input is a pipe of which this process holds the other end: its lifeline.
@@ -82,6 +88,11 @@ private final class LocalMonitor: RunningMonitor {
         var status: Int32 = 0
         // SAFETY: the kernel writes the status during the call.
         if unsafe waitpid(process, &status, 0) == process { waitStatus.store(status, ordering: .relaxed) }
+    }
+
+    var wasKilled: Bool {
+        let status = waitStatus.load(ordering: .relaxed)
+        return status > 0 && status & 0x7f != 0
     }
 
     var ending: String {

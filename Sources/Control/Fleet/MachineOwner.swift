@@ -75,7 +75,10 @@ public final class MachineOwner {
         let monitor = try launcher.start(
             paths.monitor, configurationPath: configurationPath.description,
             console: ConsoleSink(consolePath, isShown: specification.showsConsole))
-        defer { monitor.end() }
+        defer {
+            monitor.end()
+            if monitor.wasKilled { launcher.removeSocket(socketPath) }
+        }
         // Everything from here on happens while the guest boots.
         let launcher = launcher
         try machine.update { record in
@@ -86,11 +89,11 @@ public final class MachineOwner {
         let control = try awaitAgent(listener, monitor, consolePath)
         try control.send(.configure(guestConfiguration()), id: Self.configureID)
         let session = try ProcessSession(start(), id: Self.processID, over: control, output: output)
+        session.startPatience = .seconds(launcher.patienceSeconds)
         session.input = input
         session.signals = signals
         session.terminalSize = terminalSize
         session.machineExit = monitor.exitDescriptor
-        session.startPatience = .seconds(launcher.patienceSeconds)
         session.listener = listener
         session.timeLimit = specification.timeLimitSeconds.map { .milliseconds(Int64(min($0, 1e9) * 1000)) }
         session.whenStarted = { [machine, whenStarted] in
@@ -137,7 +140,7 @@ public final class MachineOwner {
     private func awaitAgent(
         _ listener: any SocketListener, _ monitor: any RunningMonitor, _ consolePath: HostPath
     ) throws -> AgentConnection {
-        let deadline = Deadline(afterMilliseconds: launcher.patienceSeconds * 1000)
+        let deadline = Deadline(afterMilliseconds: UInt64(launcher.patienceSeconds) * 1000)
         while true {
             var entries = [PollEntry(reading: monitor.exitDescriptor), PollEntry(reading: signals?.descriptor ?? -1)]
             entries += listener.descriptors.map { PollEntry(reading: $0) }
@@ -179,10 +182,10 @@ public final class MachineOwner {
         var configuration = Configuration()
         configuration.hostName = ByteString(specification.hostName ?? machine.record.name)
         configuration.root = RootFileSystem(source: ByteString(MonitorConfiguration.rootDevice), fileSystem: "erofs")
+        configuration.interfaces = machine.record.guestInterfaces
         configuration.realTimeNanoseconds = Clock.realTime.nanoseconds()
         var generator = SystemRandomNumberGenerator()
         configuration.seed = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        configuration.interfaces = machine.record.guestInterfaces
         return configuration
     }
 

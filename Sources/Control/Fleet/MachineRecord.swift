@@ -62,6 +62,17 @@ public struct MachineRecord: Codable, Equatable, Sendable {
         }
     }
 
+    /// For a disk that is full: the bytes that the record has already are written over. One that ends in the middle leaves
+    /// a record that cannot be read.
+    func overwrite(in folder: HostPath) throws(HostFileError) {
+        let path = folder.appending(Self.fileName)
+        guard let data = try? JSONEncoder().encode(self) else { return }
+        let size = Int(truncatingIfNeeded: try path.status().sizeBytes)
+        // JSON may be followed by blanks.
+        try HostFile(path, [.writeOnly]).write(
+            [UInt8](data) + [UInt8](repeating: 0x20, count: max(0, size - data.count)))
+    }
+
     /// Nil for what is not such a record.
     static func read(from folder: HostPath) -> MachineRecord? {
         guard let bytes = try? folder.appending(fileName).readWhole(limit: maximumBytes) else { return nil }

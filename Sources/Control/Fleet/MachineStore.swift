@@ -259,6 +259,10 @@ public final class OwnedMachine: @unchecked Sendable {
         record.failure = failure
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         store.removeRuntimeFiles(record)
-        if record.specification.removesItself { store.removeFolder(record) } else { try? save() }
+        if record.specification.removesItself { return store.removeFolder(record) }
+        do throws(FleetError) { try save() } catch {
+            // How it ended is worth more than a whole write: a disk that is full may have been filled by its own logs.
+            try? record.overwrite(in: folder)
+        }
     }
 }

@@ -7,12 +7,14 @@ protocol MonitorLauncher: AnyObject, Sendable {
     /// Where the monitors' sockets are.
     var sockets: any SocketDomain { get }
     /// How long a guest may take until its agent answers.
-    var patienceSeconds: UInt64 { get }
+    var patienceSeconds: UInt32 { get }
     /// The monitor's `uds_path` for the machine with that id.
     func socketPath(_ id: String) -> String
     /// Starts `swiftlet-vmm` with that configuration; its console and its messages go to `console`.
     func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError)
         -> any RunningMonitor
+    /// Removes what a killed monitor left at its `uds_path`.
+    func removeSocket(_ path: String)
 }
 
 /// A monitor that has been started. When its owner ends, however it does, the monitor ends too.
@@ -26,6 +28,8 @@ protocol RunningMonitor: AnyObject, Sendable {
     func kill()
     /// Waits until it has ended and its console is written.
     func waitUntilEnded(milliseconds: UInt64) -> Bool
+    /// Whether it ended by a signal, and so without removing its socket.
+    var wasKilled: Bool { get }
     /// In words, once it has ended.
     var ending: String { get }
 }
