@@ -41,35 +41,41 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     ],
     targets: [
+        module("System", "CodedErrors", []),
+        module("System", "HostFiles", [cLinux, linuxCalls]),
+        .target(name: "CSpawning", path: "Sources/System/CSpawning"),
+        module("System", "ChildProcesses", ["CSpawning", linuxCalls]),
         .target(name: "CHashing", path: "Sources/Images/CHashing"),
-        module("Images", "HostFiles", [cLinux, linuxCalls]),
         module("Images", "Archives", ["CHashing", "CCompression", "HostFiles"]),
         .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
         module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
-        module("Images", "ImageStore", ["Archives", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
+        module(
+            "Images", "ImageStore",
+            ["Archives", "CodedErrors", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
         .target(
-            name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "HostFiles", linuxCalls],
+            name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
-        module("Control", "AgentClient", [agentProtocol, fileTransfer, linuxCalls]),
-        .target(name: "CSpawning", path: "Sources/Control/CSpawning"),
-        module("Control", "ChildProcesses", ["CSpawning", linuxCalls]),
+        module("Control", "AgentClient", ["CodedErrors", agentProtocol, fileTransfer, linuxCalls]),
         module(
             "Control", "EmulatedHost",
-            ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats, guestMemory, kvmHost]),
+            [
+                "AgentClient", "ChildProcesses", "CodedErrors", agentProtocol, linuxCalls, wireFormats, guestMemory,
+                kvmHost,
+            ]),
         module(
             "Control", "Fleet",
             [
-                "AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", "Archives", "HostFiles", agentProtocol,
-                machineConfiguration, linuxCalls,
+                "AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", "Archives", "CodedErrors", "HostFiles",
+                agentProtocol, machineConfiguration, linuxCalls,
             ]),
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels", "HostFiles",
-                argumentParser, agentProtocol, linuxCalls,
+                "Fleet", "AgentClient", "CodedErrors", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels",
+                "HostFiles", argumentParser, agentProtocol, linuxCalls,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),

@@ -1,9 +1,7 @@
 import AgentClient
 import AgentProtocol
-import EmulatedHost
+import CodedErrors
 import Fleet
-import GuestKernels
-import ImageStore
 
 /// Every error as a person and a program see it: one line (and what belongs to it), a stable code, an exit status.
 struct CommandFailure: Error, Equatable {
@@ -22,15 +20,12 @@ struct CommandFailure: Error, Equatable {
     init(_ error: any Error) {
         switch error {
         case let error as CommandFailure: self = error
-        case let error as FleetError:
+        case let error as any CodedError:
             self.init(error.code.rawValue, error.message)
-            if error.code == .interrupted { status = 130 }
-        case let error as ImageError: self.init(error.code.rawValue, error.message)
-        case let error as KernelError: self.init(error.code.rawValue, error.message)
-        case let error as HostError: self.init(error.code.rawValue, error.message)
-        case let error as AgentClientError:
-            self.init(error.code.rawValue, error.message)
-            if let failure = error.failure { status = Int32(failure.shellStatus) }
+            if let error = error as? FleetError, error.code == .interrupted { status = 130 }
+            if let error = error as? AgentClientError, let failure = error.failure {
+                status = Int32(failure.shellStatus)
+            }
         default: self.init("internal", "\(error)")
         }
     }

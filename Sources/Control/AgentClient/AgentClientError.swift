@@ -1,8 +1,8 @@
 public import AgentProtocol
+public import CodedErrors
 
 /// Why the agent in a guest could not be asked, or did not do what it was asked.
-public struct AgentClientError: Error, Equatable, Sendable {
-    /// Stable across versions.
+public struct AgentClientError: CodedError {
     public enum Code: String, Sendable {
         /// Nobody listens where the machine's socket should be: it is not running.
         case unreachable = "agent.unreachable"
@@ -19,7 +19,6 @@ public struct AgentClientError: Error, Equatable, Sendable {
     }
 
     public let code: Code
-    /// What, which, why and what to do, in lower case.
     public let message: String
     /// The agent's own words, where it answered.
     public let failure: Failure?
@@ -36,8 +35,4 @@ public struct AgentClientError: Error, Equatable, Sendable {
         self.init(
             .malformed, "what the agent sent is not understood (\(error)); was the machine made by another version?")
     }
-}
-
-extension AgentClientError: CustomStringConvertible {
-    public var description: String { message }
 }

@@ -1,6 +1,7 @@
+public import CodedErrors
+
 /// Why the emulated host could not do what it was asked, in words for a person and a code for a program.
-public struct HostError: Error, Equatable, Sendable {
-    /// Stable across versions.
+public struct HostError: CodedError {
     public enum Code: String, Sendable {
         /// QEMU, the host's kernel or the agent is not installed and could not be.
         case missingPart = "host.missing-part"
@@ -17,15 +18,10 @@ public struct HostError: Error, Equatable, Sendable {
     }
 
     public let code: Code
-    /// What, which, why and what to do, in lower case.
     public let message: String
 
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
-}
-
-extension HostError: CustomStringConvertible {
-    public var description: String { message }
 }

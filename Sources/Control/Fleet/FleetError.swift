@@ -1,6 +1,7 @@
+public import CodedErrors
+
 /// Why a machine could not be made, found or ended, in words for a person and a code for a program.
-public struct FleetError: Error, Equatable, Sendable {
-    /// Stable across versions.
+public struct FleetError: CodedError {
     public enum Code: String, Sendable {
         case unknownMachine = "machine.unknown"
         case ambiguousReference = "machine.ambiguous"
@@ -31,15 +32,10 @@ public struct FleetError: Error, Equatable, Sendable {
     }
 
     public let code: Code
-    /// What, which, why and what to do, in lower case.
     public let message: String
 
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
-}
-
-extension FleetError: CustomStringConvertible {
-    public var description: String { message }
 }

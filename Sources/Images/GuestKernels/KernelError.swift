@@ -1,6 +1,7 @@
+public import CodedErrors
+
 /// Why a guest kernel could not be had, in words for a person and a code for a program.
-public struct KernelError: Error, Equatable, Sendable {
-    /// Stable across versions.
+public struct KernelError: CodedError {
     public enum Code: String, Sendable {
         /// No kernel has that name, version or digest, or there is none at all.
         case unknownKernel = "kernel.unknown"
@@ -25,15 +26,10 @@ public struct KernelError: Error, Equatable, Sendable {
     }
 
     public let code: Code
-    /// What, which, why and what to do, in lower case.
     public let message: String
 
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
-}
-
-extension KernelError: CustomStringConvertible {
-    public var description: String { message }
 }

@@ -1,6 +1,7 @@
+public import CodedErrors
+
 /// Why the image store could not do something, in words for a person and a code for a program.
-public struct ImageError: Error, Equatable, Sendable {
-    /// Stable across versions.
+public struct ImageError: CodedError {
     public enum Code: String, Sendable {
         /// No image has that name or digest.
         case unknownImage = "image.unknown"
@@ -19,15 +20,10 @@ public struct ImageError: Error, Equatable, Sendable {
     }
 
     public let code: Code
-    /// What, which, why and what to do, in lower case.
     public let message: String
 
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
-}
-
-extension ImageError: CustomStringConvertible {
-    public var description: String { message }
 }
