@@ -86,6 +86,8 @@ private final class EmulatedMonitor: RunningMonitor {
     var exitDescriptor: Int32 { ended.descriptor.number }
     var processIdentifier: Int32? { nil }
 
+    /// An emulated processor that others wait for, too.
+    let graceMilliseconds: UInt64 = 10_000
     func terminate() { try? control.send(.signal(Signal(15)), id: Self.processID) }
     func kill() { try? control.send(.signal(Signal(9)), id: Self.processID) }
 

@@ -72,6 +72,7 @@ private final class LocalMonitor: RunningMonitor {
     var exitDescriptor: Int32 { exit.number }
     var processIdentifier: Int32? { process }
 
+    let graceMilliseconds: UInt64 = 1000
     func terminate() { _ = Glibc.kill(process, SIGTERM) }
     func kill() { _ = Glibc.kill(process, SIGKILL) }
 

@@ -44,7 +44,8 @@ public struct MachineRemote: Sendable {
     /// the monitor ends with it.
     public func kill() throws(FleetError) {
         signalOwner(SignalWatcher.endNow)
-        if store.waitUntilOver(record, milliseconds: 5000) { return }
+        // The owner gives the monitor its time before it kills it, and cleans up after it.
+        if store.waitUntilOver(record, milliseconds: record.isEmulated ? 30_000 : 5000) { return }
         signalOwner(SIGKILL)
         guard store.waitUntilOver(record, milliseconds: 5000) else {
             throw FleetError(

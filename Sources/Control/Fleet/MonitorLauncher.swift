@@ -23,6 +23,8 @@ protocol RunningMonitor: AnyObject, Sendable {
     var exitDescriptor: Int32 { get }
     /// On this machine; nil inside the emulated host.
     var processIdentifier: Int32? { get }
+    /// How long it may take to end when it is asked to.
+    var graceMilliseconds: UInt64 { get }
     /// Asks it to end, its sockets removed.
     func terminate()
     func kill()
@@ -35,8 +37,6 @@ protocol RunningMonitor: AnyObject, Sendable {
 }
 
 extension RunningMonitor {
-    private var graceMilliseconds: UInt64 { 1000 }
-
     /// Ends it, with its sockets removed unless it does not react.
     func end() {
         terminate()
