@@ -48,6 +48,7 @@ private final class EmulatedMonitor: RunningMonitor {
     private let lifeline: FileDescriptor
     private let ended: EventFile
     private let status = Mutex<SessionEnd?>(nil)
+    private let isStarted = Atomic<Bool>(true)
 
     init(
         _ host: RunningHost, _ executable: String, configurationPath: String, console: any OutputSink
@@ -73,6 +74,7 @@ private final class EmulatedMonitor: RunningMonitor {
                 let end: SessionEnd
                 do { end = try session?.run() ?? .machineEnded } catch {
                     _ = console.write(Array("\(error)\n".utf8).span, from: .standardError)
+                    isStarted.store(false, ordering: .releasing)
                     end = .machineEnded
                 }
                 status.withLock { $0 = end }
@@ -104,7 +106,7 @@ private final class EmulatedMonitor: RunningMonitor {
         case nil: "it runs"
         case .exited(.exited(let status)): "exit status \(status)"
         case .exited(.signalled(let signal)): "signal \(signal)"
-        default: "the emulated host ended"
+        default: isStarted.load(ordering: .acquiring) ? "the emulated host ended" : "it could not be started"
         }
     }
 }
