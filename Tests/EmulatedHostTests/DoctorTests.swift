@@ -17,6 +17,11 @@ import Testing
         #expect(!parts.finding.contains("/bin/sh"))
     }
 
+    @Test func anEmulatorThatLosesChangesOfCodeIsTold() {
+        #expect(["8.1.0", "8.10.2", "10.0.2", "9.2"].allSatisfy(Doctor.isSoundEmulator))
+        #expect(!["7.2.22", "8.0.5", ""].contains(where: Doctor.isSoundEmulator))
+    }
+
     @Test func aLongRuntimeFolderIsFound() {
         let long = "/" + String(repeating: "x", count: 90)
         let settings = HostSettings(dataFolder: "/tmp", runtimeFolder: long, libexecFolder: "/tmp")

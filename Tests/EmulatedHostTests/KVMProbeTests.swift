@@ -28,6 +28,12 @@ import Testing
         #expect(openKVMFiles() == [])
     }
 
+    @Test func anEmulatedProcessorIsKnownByItsName() {
+        #expect(KVMProbe.processorIsEmulated("processor\t: 0\nmodel name\t: QEMU TCG CPU version 2.5+\n"))
+        #expect(!KVMProbe.processorIsEmulated("model name\t: AMD EPYC\nflags\t: QEMU TCG\n"))
+        #expect(!KVMProbe.processorIsEmulated(""))
+    }
+
     @Test func theProcessorsFlagsAreReadAsWords() {
         #expect(KVMProbe.processorHasVirtualisation("processor\t: 0\nflags\t\t: fpu svm sse\n"))
         #expect(KVMProbe.processorHasVirtualisation("flags\t\t: vmx\n"))

@@ -14,13 +14,12 @@ import Testing
             while [ $# -gt 0 ]; do [ "$1" = -pidfile ] && echo $$ > "$2"; shift; done
             kill -STOP $$
             """
-        try HostFolder.write(Array(script.utf8), to: folder + "/emulator")
-        unsafe chmod(folder + "/emulator", 0o700)
         var settings = HostSettings(dataFolder: folder, runtimeFolder: folder, libexecFolder: folder)
         settings.dataFolder = folder + "/data"
         settings.runtimeFolder = folder + "/runtime"
-        settings.emulator = folder + "/emulator"
-        try HostFolder.make(settings.dataFolder)
+        try HostFolder.make(settings.kernelFolder)
+        try HostFolder.write(Array(script.utf8), to: settings.emulator)
+        unsafe chmod(settings.emulator, 0o700)
         try HostFolder.make(settings.runtimeFolder)
         return settings
     }
@@ -90,8 +89,8 @@ import Testing
 
     @Test func anEmulatorThatIsMissingIsSaid() throws {
         try ScratchFolder.with { folder in
-            var settings = try settings(folder)
-            settings.emulator = folder + "/nothing"
+            let settings = try settings(folder)
+            unsafe unlink(settings.emulator)
             let alive = try FileLock.wait(for: settings.aliveFile)
             #expect {
                 _ = try Emulator([settings.emulator], in: folder, settings: settings, alive: alive)

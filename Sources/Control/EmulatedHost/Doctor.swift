@@ -29,17 +29,8 @@ public struct Doctor: Sendable {
     }
 
     private func emulatedHostChecks(isNeeded: Bool) -> [MachineCheck] {
-        let bad = isNeeded ? MachineCheck.Verdict.problem : .good
         let reason = isNeeded ? "without it no guest runs on this machine" : "not needed here: KVM is usable"
-        var checks: [MachineCheck] = []
-        if let path = HostFacts.program(settings.emulator) {
-            checks.append(MachineCheck("qemu", .good, "\(path) is there"))
-        } else {
-            checks.append(
-                MachineCheck(
-                    "qemu", bad, "\(settings.emulator) is not installed", meaning: reason,
-                    advice: isNeeded ? "as root: apt-get install qemu-system-x86" : nil))
-        }
+        var checks = [emulatorCheck(isNeeded: isNeeded, reason: reason)]
         if let kernel = HostKernel(folder: settings.kernelFolder) {
             checks.append(MachineCheck("host-kernel", .good, "the emulated host's kernel \(kernel.release) is there"))
         } else {
@@ -56,6 +47,30 @@ public struct Doctor: Sendable {
                     ?? "the emulated host does not run",
                 meaning: isNeeded && host == nil ? "the first run starts it" : nil))
         return checks
+    }
+
+    private func emulatorCheck(isNeeded: Bool, reason: String) -> MachineCheck {
+        guard HostFacts.program(settings.emulator) != nil else {
+            let isInstalled = HostFacts.program("qemu-system-x86_64") != nil
+            return MachineCheck(
+                "qemu", isNeeded && !isInstalled ? .problem : .good,
+                isInstalled ? "QEMU is installed, and not prepared yet" : "QEMU is not installed",
+                meaning: isNeeded && isInstalled ? "the first start of the host prepares it" : reason,
+                advice: isNeeded && !isInstalled ? "as root: apt-get install qemu-system-x86" : nil)
+        }
+        let version = TextFile.read(settings.emulatorVersionFile)?.split(separator: "\n").first.map(String.init) ?? ""
+        let isSound = Self.isSoundEmulator(version: version)
+        return MachineCheck(
+            "qemu", isSound || !isNeeded ? .good : .limited, "QEMU \(version) is there",
+            meaning: isSound ? nil : "guests with several processors may stand still, and the host with them",
+            advice: isSound || !isNeeded
+                ? nil : "install QEMU 8.1 or newer, and remove \(settings.emulator) to have it chosen anew")
+    }
+
+    /// Older ones lose changes of code that another processor is translating. Source: Scripts/setup-host.
+    static func isSoundEmulator(version: String) -> Bool {
+        let numbers = version.split(separator: ".").map { Int($0) ?? 0 }
+        return !numbers.lexicographicallyPrecedes([8, 1])
     }
 
     private func partsCheck() -> MachineCheck {

@@ -26,7 +26,7 @@ struct Emulator: ~Copyable {
         } catch {
             throw error.number == ENOENT
                 ? HostError(
-                    .missingPart, "\(settings.emulator) is not installed; as root: apt-get install qemu-system-x86")
+                    .missingPart, "\(settings.emulator) is not there; as root: apt-get install qemu-system-x86")
                 : HostError(.emulatorEnded, "cannot start \(settings.emulator): \(error)")
         }
         identity =

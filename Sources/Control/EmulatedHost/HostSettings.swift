@@ -12,7 +12,6 @@ public struct HostSettings: Equatable, Sendable {
     public var processors: Int
     /// The host powers itself off after that long without a connection and without a command; zero never does.
     public var idleSeconds: UInt32 = 3600
-    public var emulator = "qemu-system-x86_64"
 
     /// - Parameters:
     ///   - dataFolder: the product's own, of which `host` below it is used.
@@ -37,6 +36,10 @@ public struct HostSettings: Equatable, Sendable {
 
     /// What `setup-host` makes. Source: Scripts/setup-host.
     var kernelFolder: String { dataFolder + "/kernel" }
+    /// QEMU, as `setup-host` chose it.
+    var emulator: String { kernelFolder + "/qemu-system-x86_64" }
+    /// What that says about itself, such as `10.0.2`.
+    var emulatorVersionFile: String { kernelFolder + "/qemu-version" }
     var lockFile: String { dataFolder + "/lock" }
     var recordFile: String { runtimeFolder + "/record.json" }
     /// Locked by the emulator itself, by a descriptor that it inherits: free when and only when no emulator runs.

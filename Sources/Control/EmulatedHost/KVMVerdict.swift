@@ -2,6 +2,8 @@
 public enum KVMVerdict: Equatable, Sendable {
     /// Kernel-mode guest code runs at full speed.
     case usable(picosecondsPerInstruction: Int)
+    /// The processor itself is emulated, its virtualisation as well: slow, and as fast as anything on it.
+    case processorIsEmulated
     /// KVM works, but executes kernel-mode instructions one by one in software: a kernel would need minutes to boot.
     case emulatesKernelMode(picosecondsPerInstruction: Int)
     /// There is no `/dev/kvm`; whether the processor says that it could.
@@ -17,7 +19,10 @@ public enum KVMVerdict: Equatable, Sendable {
 
     /// Whether guests can be run on it.
     public var isUsable: Bool {
-        if case .usable = self { true } else { false }
+        switch self {
+        case .usable, .processorIsEmulated: true
+        default: false
+        }
     }
 
     /// What was found, for a person.
@@ -25,6 +30,7 @@ public enum KVMVerdict: Equatable, Sendable {
         switch self {
         case .usable(let picoseconds):
             "runs kernel-mode guest code at full speed (\(Self.nanoseconds(picoseconds)) ns an instruction)"
+        case .processorIsEmulated: "runs kernel-mode guest code as fast as this emulated processor runs anything"
         case .emulatesKernelMode(let picoseconds):
             "opens, but kernel-mode guest code is emulated in software "
                 + "(\(Self.nanoseconds(picoseconds)) ns an instruction)"
@@ -42,7 +48,7 @@ public enum KVMVerdict: Equatable, Sendable {
     /// What to do about it; nil when there is nothing to do.
     public var advice: String? {
         switch self {
-        case .usable: nil
+        case .usable, .processorIsEmulated: nil
         case .emulatesKernelMode:
             "this machine is itself virtual and has no nested virtualisation; the emulated host is used"
         case .missing(processorHasVirtualisation: true):
