@@ -48,11 +48,14 @@ extension NetDevice {
                 metrics.receivedBytes.add(UInt64(count &- TapInterface.headerBytes))
             }
         } catch { fail(error) }
-        if service?.receiveQueue.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+        service?.publishReceived()
     }
 }
 
 extension NetDevice.Service {
+    /// Shows the driver what it received.
+    mutating func publishReceived() { if receiveQueue.publishUsed() { interrupt.signalUsedBuffers() } }
+
     /// Gathers buffers for the next frame; whether it may be read.
     @inline(__always)
     mutating func fill(_ window: inout NetReceiveWindow) throws(QueueError) -> Bool {

@@ -9,7 +9,7 @@ extension NetDevice {
 
     /// Writes the guest's frames to the interface.
     func send() {
-        guard !isBroken, !isInterfaceFull, let memory = service?.memory else { return }
+        guard !isBroken, !isInterfaceFull, service != nil else { return }
         var framesLeft = Self.maximumFrames
         let descriptor = interface.descriptor.number
         do throws(QueueError) {
@@ -23,7 +23,7 @@ extension NetDevice {
                     if try service?.transmitQueue.enableAvailableBufferNotifications() == true { continue }
                     break
                 }
-                try chain.gather(in: memory, readable: &outgoing)
+                try service?.gather(chain, into: &outgoing)
                 framesLeft &-= 1
                 guard outgoing.totalBytes > UInt64(TapInterface.headerBytes) else {
                     metrics.malformedFrames.add()
@@ -51,6 +51,16 @@ extension NetDevice {
                 service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
             }
         } catch { fail(error) }
-        if service?.transmitQueue.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+        service?.publishSent()
     }
+}
+
+extension NetDevice.Service {
+    /// Finds the pieces of a frame.
+    mutating func gather(_ chain: DescriptorChain, into frame: inout IOVectorList) throws(QueueError) {
+        try chain.gather(in: memory, readable: &frame)
+    }
+
+    /// Gives the driver its buffers back.
+    mutating func publishSent() { if transmitQueue.publishUsed() { interrupt.signalUsedBuffers() } }
 }

@@ -20,16 +20,16 @@ extension VsockDevice {
 
     /// Sends what is owed and what can be read, one connection after the other, for as long as the guest has buffers.
     func deliver() {
-        guard !isBroken, let memory = service?.memory else { return }
+        guard !isBroken, service != nil else { return }
         if resets.isEmpty && connections.ready == nil { return }
         var turnsLeft = Self.maximumTurns
         do throws(QueueError) {
             while true {
                 let progress: Progress
                 if !resets.isEmpty {
-                    progress = try sendReset(memory)
+                    progress = try sendReset()
                 } else if let index = connections.ready {
-                    progress = try serve(index, memory)
+                    progress = try serve(index)
                     // The connection may be gone; then it is out of the line too.
                     if progress != .noBuffers && connections.ready == index { connections.endTurn() }
                 } else {
@@ -47,10 +47,10 @@ extension VsockDevice {
                 }
             }
         } catch { fail(error) }
-        if service?.receiveQueue.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+        service?.publishReceived()
     }
 
-    private func sendReset(_ memory: GuestMemory) throws(QueueError) -> Progress {
+    private func sendReset() throws(QueueError) -> Progress {
         let reset = resets.first
         var header = VsockHeader()
         header.sourceCID = reset.hostCID
@@ -59,29 +59,29 @@ extension VsockDevice {
         header.destinationPort = reset.guestPort
         header.type = reset.type
         header.operationNumber = VsockOperation.reset.rawValue
-        guard try sendControl(&header, memory) else { return .noBuffers }
+        guard try sendControl(&header) else { return .noBuffers }
         resets.removeFirst()
         return .sent
     }
 
     /// The turn of one connection: the packet that it owes most urgently, or a batch of data.
-    private func serve(_ index: Int, _ memory: GuestMemory) throws(QueueError) -> Progress {
+    private func serve(_ index: Int) throws(QueueError) -> Progress {
         let debts = connections[index].debts
-        if debts.contains(.request) { return try pay(index, .request, .request, memory) }
-        if debts.contains(.response) { return try pay(index, .response, .response, memory) }
-        if debts.contains(.creditUpdate) { return try pay(index, .creditUpdate, .creditUpdate, memory) }
+        if debts.contains(.request) { return try pay(index, .request, .request) }
+        if debts.contains(.response) { return try pay(index, .response, .response) }
+        if debts.contains(.creditUpdate) { return try pay(index, .creditUpdate, .creditUpdate) }
         if connections[index].mayRead {
-            if connections[index].credit.sendableBytes > 0 { return try sendData(index, memory) }
+            if connections[index].credit.sendableBytes > 0 { return try sendData(index) }
             if !connections[index].isCreditRequested {
                 connections[index].isCreditRequested = true
                 connections[index].debts.insert(.creditRequest)
             }
         }
         if connections[index].debts.contains(.creditRequest) {
-            return try pay(index, .creditRequest, .creditRequest, memory)
+            return try pay(index, .creditRequest, .creditRequest)
         }
         if debts.contains(.shutdown) {
-            let progress = try pay(index, .shutdown, .shutdown, memory)
+            let progress = try pay(index, .shutdown, .shutdown)
             if progress == .sent && connections[index].hostShutdown == .both { awaitGuestReset(index) }
             return progress
         }
@@ -90,11 +90,11 @@ extension VsockDevice {
 
     /// Sends one control packet of a connection.
     private func pay(
-        _ index: Int, _ debt: VsockDebts, _ operation: VsockOperation, _ memory: GuestMemory
+        _ index: Int, _ debt: VsockDebts, _ operation: VsockOperation
     ) throws(QueueError) -> Progress {
         var header = header(index, operation)
         if operation == .shutdown { header.flags = connections[index].hostShutdown.rawValue }
-        guard try sendControl(&header, memory) else { return .noBuffers }
+        guard try sendControl(&header) else { return .noBuffers }
         connections[index].debts.remove(debt)
         noteTold(index)
         return .sent
@@ -121,13 +121,9 @@ extension VsockDevice {
     }
 
     /// - Returns: false when the guest has no buffer.
-    private func sendControl(_ header: inout VsockHeader, _ memory: GuestMemory) throws(QueueError) -> Bool {
+    private func sendControl(_ header: inout VsockHeader) throws(QueueError) -> Bool {
         while let chain = try service?.receiveQueue.nextChain() {
-            // SAFETY: the bytes are copied during the call.
-            let isWhole = unsafe try header.withBytes { bytes throws(QueueError) in
-                unsafe try chain.write(UnsafeRawBufferPointer(bytes), in: memory)
-            }
-            if isWhole {
+            if try service?.write(&header, to: chain) == true {
                 service?.receiveQueue.addUsed(head: chain.head, writtenBytes: UInt32(VsockHeader.sizeBytes))
                 metrics.packetsToGuest.add()
                 return true
@@ -139,9 +135,9 @@ extension VsockDevice {
     }
 
     /// Reads the socket into as many receive buffers as credit and fairness allow, by one call.
-    private func sendData(_ index: Int, _ memory: GuestMemory) throws(QueueError) -> Progress {
+    private func sendData(_ index: Int) throws(QueueError) -> Progress {
         let limit = min(UInt64(connections[index].credit.sendableBytes), Self.maximumBatchBytes)
-        guard try gatherReceiveBuffers(limit, memory) else { return .noBuffers }
+        guard try gatherReceiveBuffers(limit) else { return .noBuffers }
         let socket = connections[index].socketNumber
         let count: Int
         do throws(LinuxError) {
@@ -170,10 +166,7 @@ extension VsockDevice {
             let part = min(left, entry.roomBytes)
             left &-= part
             header.lengthBytes = part
-            // SAFETY: the bytes are copied during the call.
-            _ = unsafe try header.withBytes { bytes throws(QueueError) in
-                unsafe try entry.chain.write(UnsafeRawBufferPointer(bytes), in: memory)
-            }
+            _ = try service?.write(&header, to: entry.chain)
             service?.receiveQueue.addUsed(
                 head: entry.chain.head, writtenBytes: UInt32(VsockHeader.sizeBytes) &+ part)
             metrics.packetsToGuest.add()
@@ -184,14 +177,13 @@ extension VsockDevice {
     }
 
     /// Takes receive buffers until `limit` bytes of payload fit; false when there is none at all.
-    private func gatherReceiveBuffers(_ limit: UInt64, _ memory: GuestMemory) throws(QueueError) -> Bool {
+    private func gatherReceiveBuffers(_ limit: UInt64) throws(QueueError) -> Bool {
         vectors.removeAll()
         batch.removeAll()
         while vectors.totalBytes < limit, !batch.isFull, vectors.count < vectors.capacity / 2,
             let chain = try service?.receiveQueue.nextChain()
         {
-            let room = try chain.appendPayloadRoom(in: memory, headerBytes: VsockHeader.sizeBytes, to: &vectors)
-            guard let room, room > 0 else {
+            guard let room = try service?.appendPayloadRoom(of: chain, to: &vectors), room > 0 else {
                 // Of no use for data. The chains before it are given back first, so that the order stays.
                 if batch.count > 0 {
                     service?.receiveQueue.putBack()
@@ -206,4 +198,21 @@ extension VsockDevice {
         vectors.truncate(toBytes: limit)
         return batch.count > 0
     }
+}
+
+extension VsockDevice.Service {
+    /// Writes a packet's header into the first bytes of a chain; whether all of it had room.
+    mutating func write(_ header: inout VsockHeader, to chain: DescriptorChain) throws(QueueError) -> Bool {
+        try chain.write(&header, in: memory)
+    }
+
+    /// Appends what lies behind a chain's header to `vectors`: how many bytes that is, or nil when not even the header fits.
+    mutating func appendPayloadRoom(
+        of chain: DescriptorChain, to vectors: inout IOVectorList
+    ) throws(QueueError) -> UInt32? {
+        try chain.appendPayloadRoom(in: memory, headerBytes: VsockHeader.sizeBytes, to: &vectors)
+    }
+
+    /// Shows the driver what it received.
+    mutating func publishReceived() { if receiveQueue.publishUsed() { interrupt.signalUsedBuffers() } }
 }

@@ -11,7 +11,7 @@ extension VsockDevice {
 
     /// Serves what the guest has sent, then sends what that called for.
     func takeFromGuest() {
-        guard !isBroken, let memory = service?.memory else { return }
+        guard !isBroken, service != nil else { return }
         var chainsLeft = Self.maximumChains
         var bytesLeft = Self.maximumBytes
         do throws(QueueError) {
@@ -26,7 +26,7 @@ extension VsockDevice {
                     if try service?.transmitQueue.enableAvailableBufferNotifications() == true { continue }
                     break
                 }
-                try chain.gather(in: memory, readable: &vectors)
+                try service?.gather(chain, into: &vectors)
                 chainsLeft &-= 1
                 bytesLeft -= min(bytesLeft, vectors.totalBytes)
                 var header = VsockHeader()
@@ -37,7 +37,7 @@ extension VsockDevice {
                 service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
             }
         } catch { fail(error) }
-        if service?.transmitQueue.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
+        service?.publishTransmitted()
         deliver()
     }
 
@@ -185,4 +185,14 @@ extension VsockDevice {
         if resets.isFull { deliver() }
         if !resets.append(reset) { metrics.droppedResets.add() }
     }
+}
+
+extension VsockDevice.Service {
+    /// Finds the pieces of a packet.
+    mutating func gather(_ chain: DescriptorChain, into packet: inout IOVectorList) throws(QueueError) {
+        try chain.gather(in: memory, readable: &packet)
+    }
+
+    /// Gives the driver its buffers back.
+    mutating func publishTransmitted() { if transmitQueue.publishUsed() { interrupt.signalUsedBuffers() } }
 }

@@ -64,10 +64,18 @@ extension DescriptorChain {
         return skip == 0 ? room : nil
     }
 
-    /// Writes the first bytes of the chain.
-    /// - Returns: whether all had room.
+    /// Writes a header into the first bytes of the chain.
+    /// - Returns: whether all of it had room.
     @inline(__always)
-    func write(_ bytes: UnsafeRawBufferPointer, in memory: GuestMemory) throws(QueueError) -> Bool {
+    func write(_ header: inout VsockHeader, in memory: GuestMemory) throws(QueueError) -> Bool {
+        // SAFETY: the bytes are copied during the call.
+        unsafe try header.withBytes { bytes throws(QueueError) in
+            unsafe try write(UnsafeRawBufferPointer(bytes), in: memory)
+        }
+    }
+
+    @inline(__always)
+    private func write(_ bytes: UnsafeRawBufferPointer, in memory: GuestMemory) throws(QueueError) -> Bool {
         var chain = self
         var done = 0
         while done < bytes.count, let buffer = try chain.next(in: memory) {
