@@ -19,6 +19,8 @@ struct ElfKernel {
         var virtualAddress: UInt64
         var address: UInt64
         var memoryBytes: UInt64
+        /// PF_W.
+        var isWritable: Bool
 
         /// Checked not to overflow.
         var end: UInt64 { address + memoryBytes }
@@ -29,6 +31,8 @@ struct ElfKernel {
     let segments: [Segment]
     let entry: UInt64
     let notes: ElfNotes
+    /// How many places of its own code the kernel may rewrite.
+    let alternativesCount: UInt64
 
     /// Reads and checks everything but the segments' contents.
     init(_ file: KernelFile) throws(BootError) {
@@ -62,6 +66,7 @@ struct ElfKernel {
         }
         self.segments = segments
         self.notes = notes
+        alternativesCount = Self.alternativesCount(file)
         self.entry = try Self.physicalEntry(entry, segments)
     }
 
@@ -88,7 +93,8 @@ struct ElfKernel {
     }
 
     private static func segment(_ table: LittleEndianFields, at base: Int, index: Int) -> Segment? {
-        guard let offset = table.value(UInt64.self, at: base + 8),
+        guard let flags = table.value(UInt32.self, at: base + 4),
+            let offset = table.value(UInt64.self, at: base + 8),
             let virtualAddress = table.value(UInt64.self, at: base + 16),
             let address = table.value(UInt64.self, at: base + 24),
             let fileBytes = table.value(UInt64.self, at: base + 32),
@@ -96,7 +102,7 @@ struct ElfKernel {
         else { return nil }
         return Segment(
             index: index, offset: offset, fileBytes: fileBytes, virtualAddress: virtualAddress, address: address,
-            memoryBytes: memoryBytes)
+            memoryBytes: memoryBytes, isWritable: flags & 2 != 0)
     }
 
     private static func check(_ segment: Segment, _ file: KernelFile) throws(BootError) {
@@ -124,6 +130,12 @@ struct ElfKernel {
         throw .kernelMalformed(.entryOutside(entry))
     }
 
+    /// Whether nearly all pages of a segment are written while the kernel starts: data; what only the start needs, which
+    /// Linux overwrites when it frees it; and the code of a kernel that rewrites some place in each of its pages.
+    private func isSureToBeWritten(_ segment: Segment) -> Bool {
+        segment.isWritable || alternativesCount >= segment.fileBytes / GuestMemory.pageBytes
+    }
+
     /// Puts the segments into guest memory.
     func load(_ file: KernelFile, memory: GuestMemory, lowBytes: UInt64) throws(BootError) -> LoadedKernel {
         var start = UInt64.max
@@ -140,7 +152,7 @@ struct ElfKernel {
             // What is not in the file is zero: so is fresh memory.
             try file.load(
                 .segment(segment.index), offset: segment.offset, lengthBytes: segment.fileBytes,
-                at: segment.address, memory: memory)
+                at: segment.address, memory: memory, isSureToBeWritten: isSureToBeWritten(segment))
         }
         return LoadedKernel(
             format: .elf, start: start, end: end, entry: entry, pvhEntry: notes.pvhEntry, isLinux: notes.isLinux,

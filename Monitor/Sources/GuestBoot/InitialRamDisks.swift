@@ -50,7 +50,9 @@ struct InitialRamDisks: Equatable {
             do throws(GuestFileError) {
                 count = try memory.place(
                     file: file, offset: 0, at: GuestAddress(address), lengthBytes: sizes[index],
-                    mapsPages: mapsFiles && isOnLocalFileSystem(file))
+                    mapsPages: mapsFiles && isOnLocalFileSystem(file),
+                    // Linux overwrites them when it has unpacked them.
+                    copiesNow: true)
             } catch {
                 switch error {
                 case .file(let error): throw .initialRamDiskUnreadable(index: index, error)

@@ -27,8 +27,11 @@ extension GuestMemory {
     /// All three numbers must be multiples of the page size. Only before the guest runs, and only for files that nobody
     /// shortens meanwhile: a page that is gone ends the guest. The file behind guest memory (`fileNumber`) does not have
     /// these bytes, only the mapping has; a discarded page shows the file again.
+    ///
+    /// - Parameter copiesNow: gives this guest its own copies at once. For pages that it is sure to write: in one call they
+    ///   cost a third of what they cost when each stops the guest, once to be read and once more to be written.
     public func map(
-        file: Int32, offset: UInt64, over address: GuestAddress, lengthBytes: UInt64
+        file: Int32, offset: UInt64, over address: GuestAddress, lengthBytes: UInt64, copiesNow: Bool = false
     ) throws(GuestFileError) {
         let pageMask = Self.pageBytes - 1
         guard (address.value | offset | lengthBytes) & pageMask == 0 else { throw .memory(.misaligned(address)) }
@@ -44,6 +47,12 @@ extension GuestMemory {
                 Int(truncatingIfNeeded: offset))
         } catch {
             throw .file(error)
+        }
+        if copiesNow {
+            // Linux before 5.14 does not know it; the guest's first write makes the copy then.
+            _ = linux_system_call(
+                Int(__NR_madvise), Int(bitPattern: destination), Int(truncatingIfNeeded: lengthBytes),
+                Int(MADV_POPULATE_WRITE), 0, 0, 0)
         }
     }
 

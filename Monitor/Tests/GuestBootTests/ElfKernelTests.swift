@@ -55,6 +55,47 @@ import Testing
         #expect(try first.at(0x10_0000, 3) == [1, 2, 3])
     }
 
+    /// A page that the guest has a copy of already does not follow the file any more; one that it shares does.
+    @Test(arguments: [
+        // Data is written, code is not, unless it is rewritten in all of its pages.
+        (UInt32(6), UInt64?.none, true), (5, nil, false), (5, 1, false), (5, 2, true), (6, 0, true),
+    ])
+    func `pages that are sure to be written are copied at once`(
+        flags: UInt32, alternatives: UInt64?, isCopied: Bool
+    ) throws {
+        var kernel = ElfKernelBuilder(
+            segments: [.init(address: 0x10_0000, contents: pattern(8192), fileAlignment: 4096, flags: flags)])
+        kernel.alternativesCount = alternatives
+        let file = try memoryFile(holding: kernel.bytes)
+        let memory = try GuestMemory(totalBytes: 4 << 20)
+        _ = try KernelImage.load(file: file.number, into: memory)
+        let other = pattern(kernel.bytes.count, seed: 9)
+        try rewrite(file.number, other)
+        #expect(try memory.at(0x10_0000, 8192) == (isCopied ? pattern(8192) : Array(other[4096..<12_288])))
+    }
+
+    @Test func `section tables that make no sense tell of no alternatives`() throws {
+        var kernel = ElfKernelBuilder(segments: [.init(address: 0x10_0000, contents: pattern(64), flags: 5)])
+        kernel.alternativesCount = 7
+        let right = kernel.bytes
+        func alternatives(_ change: (inout [UInt8]) -> Void) throws -> UInt64 {
+            var bytes = right
+            change(&bytes)
+            let file = try memoryFile(holding: bytes)
+            return try ElfKernel(KernelFile(file.number, mapsFiles: true)).alternativesCount
+        }
+        let table = Int(right.field(UInt64.self, at: 40))
+        #expect(try alternatives { _ in } == 7)
+        #expect(try alternatives { $0.put(UInt64.max, at: 40) } == 0)
+        #expect(try alternatives { $0.put(UInt64(table + 1), at: 40) } == 0)
+        #expect(try alternatives { $0.put(UInt16(65), at: 58) } == 0)
+        #expect(try alternatives { $0.put(UInt16.max, at: 60) } == 0)
+        #expect(try alternatives { $0.put(UInt16(2), at: 62) } == 0)
+        #expect(try alternatives { $0.put(UInt64.max, at: table + 24) } == 0)
+        #expect(try alternatives { $0.put(UInt64.max, at: table + 32) } == 0)
+        #expect(try alternatives { $0.put(UInt32.max, at: table + 64) } == 0)
+    }
+
     @Test func `a virtual entry is turned into a physical one`() throws {
         let kernel = ElfKernelBuilder(
             entry: 0xffff_ffff_8100_0040,

@@ -8,12 +8,15 @@ public struct ElfKernelBuilder: Sendable {
         public var memoryBytes: UInt64
         /// Where the contents begin in the file is made a multiple of this.
         public var fileAlignment = 16
+        /// PF_X 1, PF_W 2, PF_R 4.
+        public var flags: UInt32
 
         public init(
             type: UInt32 = 1, address: UInt64, virtualAddress: UInt64? = nil, contents: [UInt8],
-            memoryBytes: UInt64? = nil, fileAlignment: Int = 16
+            memoryBytes: UInt64? = nil, fileAlignment: Int = 16, flags: UInt32 = 7
         ) {
             self.type = type
+            self.flags = flags
             self.address = address
             self.virtualAddress = virtualAddress ?? address
             self.contents = contents
@@ -29,6 +32,8 @@ public struct ElfKernelBuilder: Sendable {
     public var entry: UInt64
     public var programHeaderBytes: UInt16 = 56
     public var segments: [Segment]
+    /// How many places in its code the kernel says that it may rewrite; no section table without any.
+    public var alternativesCount: UInt64?
 
     public init(entry: UInt64 = 0x10_0000, segments: [Segment]) {
         self.entry = entry
@@ -68,7 +73,7 @@ public struct ElfKernelBuilder: Sendable {
         for segment in segments {
             while (start + contents.count) % segment.fileAlignment != 0 { contents.append(0) }
             headers.append(little: segment.type)
-            headers.append(little: UInt32(7))
+            headers.append(little: segment.flags)
             headers.append(little: UInt64(start + contents.count))
             headers.append(little: segment.virtualAddress)
             headers.append(little: segment.address)
@@ -91,7 +96,26 @@ public struct ElfKernelBuilder: Sendable {
         bytes.append(little: UInt16(64))
         bytes.append(little: UInt16(0))
         bytes.append(little: UInt16(0))
-        return bytes + headers + contents
+        bytes += headers + contents
+        if let alternativesCount { Self.appendSections(alternativesCount, to: &bytes) }
+        return bytes
+    }
+
+    /// Two sections: the names of both, and the alternatives, of which only the length is told.
+    private static func appendSections(_ alternativesCount: UInt64, to bytes: inout [UInt8]) {
+        let names = Array(".shstrtab\0.altinstructions\0".utf8)
+        let namesOffset = UInt64(bytes.count)
+        bytes += names
+        bytes.put(UInt64(bytes.count), at: 40)
+        bytes.put(UInt16(2), at: 60)
+        for (name, offset, length) in [(0, namesOffset, UInt64(names.count)), (10, 0, alternativesCount * 14)] {
+            var header: [UInt8] = []
+            header.append(little: UInt32(name))
+            header += [UInt8](repeating: 0, count: 20)
+            header.append(little: offset)
+            header.append(little: length)
+            bytes += header + [UInt8](repeating: 0, count: 64 - header.count)
+        }
     }
 }
 
