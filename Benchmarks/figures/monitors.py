@@ -13,7 +13,9 @@ OURS, FIRECRACKER, QEMU = "swiftlet-vmm", "Firecracker 1.12.1", "QEMU microvm"
 PROGRAMS = {OURS: "./swiftlet-vmm", FIRECRACKER: "./firecracker"}
 ARGUMENTS = "console=ttyS0 reboot=k panic=-1 quiet"
 MARK = b"HELLO-FROM-GUEST"
-GUEST_MIB = 128
+# The libraries of fio want more than the small guest has.
+GUEST_MIB, TOOLS_GUEST_MIB = 128, 256
+TOOLS = ("tools.erofs", True)
 TAP, TAP_ADDRESS, GUEST_ADDRESS = "bench0", "10.91.0.1", "10.91.0.2"
 VSOCK = "vsock"
 
@@ -43,6 +45,35 @@ def command(monitor, machine, name):
     with open(f"{name}.json", "w") as file:
         json.dump(machine, file)
     return [PROGRAMS[monitor], "--no-api", "--config-file", f"{name}.json"]
+
+
+def initial_files(name, job):
+    """An initial file system that runs a job of the shell beside the image with the measuring tools (its first drive)."""
+    with open("job", "w") as file:
+        file.write(job)
+    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"job\n", stdout=subprocess.PIPE, check=True)
+    with open("initrd-tools", "rb") as base, open(name, "wb") as file:
+        file.write(base.read() + archive.stdout)
+    return name
+
+
+def fio(*loads):
+    """A line of a job: fio on the second drive, one load (name, kind, bytes of a request, count, further options) after the
+    other; what `fio_figures` wants of its answer is written to the console."""
+    sections = " ".join(
+        f"--name={name} --stonewall --rw={kind} --bs={size} --io_size={size * count} {options}"
+        for name, kind, size, count, options in loads)
+    # Source: fio(1), terse output version 3: the name, the error; KiB and requests a second, read and written.
+    return (f"$bb chroot /root fio --minimal --filename=/dev/vdb --size=64m --direct=1 --ioengine=libaio --norandommap "
+            f"{sections} | $bb cut -d';' -f3,5,6,8,47,49\n")
+
+
+def fio_figures(run, name):
+    """KiB moved and requests a second, read and written together."""
+    fields = next(line.split(";") for line in run.lines_with(f"{name};") if line.startswith(f"{name};"))
+    if fields[1] != "0":
+        sys.exit(f"bench: {name}: fio ended with error {fields[1]} under {run.arguments[0]}")
+    return int(fields[2]) + int(fields[4]), float(fields[3]) + float(fields[5])
 
 
 def qemu_command(kernel="kernel", initrd="initrd"):
@@ -92,10 +123,18 @@ class Run:
                 said = self.output[-2000:].decode(errors="replace")
                 sys.exit(f"bench: {self.arguments[0]} {'ended' if ready else 'was silent'} before {mark}; it said:\n{said}")
             self.output += chunk
+            if os.environ.get("VERBOSE"):
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.flush()
         return (time.time() - self.start) * 1000
 
-    def text_after(self, mark):
-        return self.output.split(mark, 1)[1].decode(errors="replace")
+    def lines_with(self, text):
+        """The lines of the output that have the text; there must be one."""
+        lines = [line for line in self.output.decode(errors="replace").splitlines() if text in line]
+        if not lines:
+            said = self.output[-2000:].decode(errors="replace")
+            sys.exit(f"bench: {self.arguments[0]} wrote no line with {text}; it said:\n{said}")
+        return lines
 
 
 def resident(pid, guest_mib=GUEST_MIB):
@@ -126,11 +165,27 @@ def result(figure, goal, ours, peer, is_reached):
         file.write("\t".join([figure, goal, ours, peer, verdict]) + "\n")
 
 
-def read_all(folder):
-    """Reads every file once, so that no run waits for one."""
-    for path, _, names in os.walk(folder):
-        for name in names:
-            if os.path.isfile(os.path.join(path, name)):
-                with open(os.path.join(path, name), "rb") as file:
-                    while file.read(1 << 20):
-                        pass
+def swiftlet_environment(monitors):
+    """For the command line: the store that `prepare` made; `monitors` says where monitors run, None lets it be found out."""
+    folder = os.getcwd()
+    environment = os.environ | {
+        "SWIFTLET_HOME": f"{folder}/home", "SWIFTLET_RUNTIME": f"{folder}/runtime", "SWIFTLET_LIBEXEC": f"{folder}/libexec"}
+    environment.pop("SWIFTLET_MONITORS", None)
+    return environment | ({"SWIFTLET_MONITORS": monitors} if monitors else {})
+
+
+STAMP = "monitor-started"
+
+
+def stamp_monitors(then):
+    """Puts a program in the place of the command line's swiftlet-vmm that notes the time and goes on with `then`."""
+    path, folder = "libexec/swiftlet-vmm", os.getcwd()
+    with open(path, "w") as file:
+        file.write(f'#!/bin/bash\necho $EPOCHREALTIME > "{folder}/{STAMP}"\nexec {then}\n')
+    os.chmod(path, 0o755)
+
+
+def stamp():
+    """When the monitor was last started, in seconds since 1970."""
+    with open(STAMP) as file:
+        return float(file.read())
