@@ -5,15 +5,16 @@ import os
 from monitors import *
 
 REPEATS = int(os.environ.get("REPEATS", 2))
-MEBIBYTES = int(os.environ.get("MEBIBYTES", 128))
+MEBIBYTES = int(os.environ.get("MEBIBYTES", 64))
 DONE = b"TRAFFIC-DONE"
-# The measuring tools' answers are single lines, so that the console's share of the time is small.
+# The tools' answers are single lines, so that the console's share of the time is small. A transfer that does not end in
+# ten seconds of the guest's is given up, and with it the measurement.
 JOB = f"""
 $bb ip link set lo up
 $bb ip link set eth0 up
 $bb ip address add {GUEST_ADDRESS}/24 dev eth0
-$bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m | $bb grep receiver
-$bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m -R | $bb grep receiver
+$bb timeout -s KILL 10 $bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m | $bb grep receiver
+$bb timeout -s KILL 10 $bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m -R | $bb grep receiver
 $bb chroot /root sockperf ping-pong -i {TAP_ADDRESS} --tcp -m 64 -t 1 2>&1 | $bb grep -i -e summary -e error
 echo {DONE.decode()}
 """
