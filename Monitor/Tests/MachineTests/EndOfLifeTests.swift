@@ -150,15 +150,21 @@ struct EndOfLifeTests {
                 #expect(machine() == nil)
             }
             // Its threads let go of the last of it when they end.
-            for _ in 0..<200 where openDescriptors() != before { sleep(nanoseconds: 10_000_000) }
-            #expect(openDescriptors() == before)
+            func leaked() -> Bool {
+                let left = openDescriptors(beyond: before)
+                // The libraries below the tests make one timer for themselves, at a moment of their own; each machine has three.
+                return !left.isEmpty && left != ["anon_inode:[timerfd]"]
+            }
+            for _ in 0..<1000 where leaked() { sleep(nanoseconds: 10_000_000) }
+            #expect(!leaked())
         }
     }
 }
 
-/// What each descriptor of this process is, sorted.
-private func openDescriptors() -> [String] {
+/// What the descriptors of this process are, but for those that were there before.
+private func openDescriptors(beyond before: [String] = []) -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-    return names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0) }
-        .sorted()
+    var found = names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + $0) }
+    for known in before { found.firstIndex(of: known).map { _ = found.remove(at: $0) } }
+    return found
 }
