@@ -54,7 +54,7 @@ public struct SerialPortDescription: Equatable, Sendable {
 
 /// Where hardware-reduced ACPI powers off and resets: three ports, one byte wide each.
 ///
-/// The guest powers off by writing `sleepCommand(5)` to `sleepControl`, and resets by writing `resetValue` to `reset`.
+/// The guest powers off by what `isPowerOff` knows, written to `sleepControl`, and resets by writing `resetValue` to `reset`.
 /// Source: ACPI 6.5 §4.8.3.7 (sleep control and status), §4.8.3.6 (reset).
 public struct PowerPorts: Equatable, Sendable {
     public var sleepControl: UInt16
@@ -71,8 +71,8 @@ public struct PowerPorts: Equatable, Sendable {
         self.resetValue = resetValue
     }
 
-    /// The byte by which a guest enters a sleep state: the type in bits 2 to 4, "enable" in bit 5.
-    public static func sleepCommand(_ sleepType: UInt8) -> UInt8 { (sleepType & 7) << 2 | 0x20 }
+    /// Whether a byte written to `sleepControl` powers off: that type in bits 2 to 4, "enable" in bit 5.
+    public static func isPowerOff(_ command: UInt8) -> Bool { command & 0x3c == powerOffType << 2 | 0x20 }
 
     /// The sleep type that means power-off (`\_S5`).
     public static let powerOffType: UInt8 = 5

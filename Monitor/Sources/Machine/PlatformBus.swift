@@ -21,7 +21,6 @@ final class PlatformBus: @unchecked Sendable {
     let lock = FutexLock()
     var keyboardController = KeyboardController()
     var realTimeClock = RealTimeClock()
-    var sleepRegisters = SleepRegisters()
     private var interruptController = IOInterruptController()
 
     init(virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]) {

@@ -107,4 +107,10 @@ func acpiTables(_ bytes: [UInt8], at base: UInt64) -> [String: [UInt8]] {
         #expect(try memory.at(0x9_fc00, 1024).allSatisfy { $0 == 0 })
         #expect(try memory.at(boot.processor.rsi + 0x70, 8).allSatisfy { $0 == 0 })
     }
+
+    @Test func `only the enabled type that the tables give for soft off powers off`() {
+        for value in UInt8.min...UInt8.max {
+            #expect(PowerPorts.isPowerOff(value) == (value & 0x20 != 0 && value >> 2 & 7 == 5))
+        }
+    }
 }

@@ -45,16 +45,6 @@ import Testing
     }
 }
 
-@Suite struct SleepRegistersTests {
-    @Test func `only the enabled soft-off type powers off`() {
-        let registers = SleepRegisters()
-        for value in UInt8.min...UInt8.max {
-            #expect(registers.write(0, value) == (value & 0x20 != 0 && value >> 2 & 7 == 5))
-            #expect(!registers.write(1, value))
-        }
-    }
-}
-
 @Suite struct IOInterruptControllerTests {
     private func writeEntry(_ controller: inout IOInterruptController, _ pin: Int, _ value: UInt64) -> Bool {
         var hasChanged = false

@@ -10,9 +10,10 @@ extension PlatformBus {
         static let clockIndex: UInt16 = 0x70
         static let clockData: UInt16 = 0x71
         static let serial: UInt16 = 0x3f8
-        static let sleepControl: UInt16 = 0x600
-        static let reset: UInt16 = 0x602
     }
+
+    /// As the tables tell the guest.
+    private static let power = PowerPorts()
 
     /// One value of `widthBytes` from a port. All devices here are a byte wide; the rest of a wider read is ones.
     @inline(__always)
@@ -41,7 +42,7 @@ extension PlatformBus {
         case Port.keyboardData, Port.keyboardStatus:
             return keyboardController.read(isStatus: port == Port.keyboardStatus)
         case Port.clockIndex, Port.clockData: return realTimeClock.read(isIndex: port == Port.clockIndex)
-        case Port.sleepControl, Port.sleepControl + 1: return sleepRegisters.read(port - Port.sleepControl)
+        case Self.power.sleepControl, Self.power.sleepStatus: return 0
         default: return 0xff
         }
     }
@@ -54,9 +55,8 @@ extension PlatformBus {
             let action = keyboardController.write(isCommand: port == Port.keyboardStatus, byte)
             return action == .reset ? .reset : .none
         case Port.clockIndex, Port.clockData: realTimeClock.write(isIndex: port == Port.clockIndex, byte)
-        case Port.sleepControl, Port.sleepControl + 1:
-            if sleepRegisters.write(port - Port.sleepControl, byte) { return .powerOff }
-        case Port.reset: return .reset
+        case Self.power.sleepControl: if PowerPorts.isPowerOff(byte) { return .powerOff }
+        case Self.power.reset: return .reset
         default: break
         }
         return .none

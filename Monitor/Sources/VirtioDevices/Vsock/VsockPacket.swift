@@ -27,61 +27,20 @@ struct VsockHeader: Equatable, Sendable {
     static let sizeBytes = 44
     static let streamType: UInt16 = 1
 
-    private var rawSourceCID: UInt64 = 0
-    private var rawDestinationCID: UInt64 = 0
-    private var rawSourcePort: UInt32 = 0
-    private var rawDestinationPort: UInt32 = 0
-    private var rawLengthBytes: UInt32 = 0
-    private var rawType: UInt16 = VsockHeader.streamType.littleEndian
-    private var rawOperation: UInt16 = 0
-    private var rawFlags: UInt32 = 0
-    private var rawBufferBytes: UInt32 = 0
-    private var rawForwardedBytes: UInt32 = 0
-
-    var sourceCID: UInt64 {
-        get { UInt64(littleEndian: rawSourceCID) }
-        set { rawSourceCID = newValue.littleEndian }
-    }
-    var destinationCID: UInt64 {
-        get { UInt64(littleEndian: rawDestinationCID) }
-        set { rawDestinationCID = newValue.littleEndian }
-    }
-    var sourcePort: UInt32 {
-        get { UInt32(littleEndian: rawSourcePort) }
-        set { rawSourcePort = newValue.littleEndian }
-    }
-    var destinationPort: UInt32 {
-        get { UInt32(littleEndian: rawDestinationPort) }
-        set { rawDestinationPort = newValue.littleEndian }
-    }
+    @LittleEndian var sourceCID: UInt64 = 0
+    @LittleEndian var destinationCID: UInt64 = 0
+    @LittleEndian var sourcePort: UInt32 = 0
+    @LittleEndian var destinationPort: UInt32 = 0
     /// The payload's length (`len`).
-    var lengthBytes: UInt32 {
-        get { UInt32(littleEndian: rawLengthBytes) }
-        set { rawLengthBytes = newValue.littleEndian }
-    }
-    var type: UInt16 {
-        get { UInt16(littleEndian: rawType) }
-        set { rawType = newValue.littleEndian }
-    }
+    @LittleEndian var lengthBytes: UInt32 = 0
+    @LittleEndian var type: UInt16 = VsockHeader.streamType
     /// The operation's number (`op`); many numbers mean nothing.
-    var operationNumber: UInt16 {
-        get { UInt16(littleEndian: rawOperation) }
-        set { rawOperation = newValue.littleEndian }
-    }
-    var flags: UInt32 {
-        get { UInt32(littleEndian: rawFlags) }
-        set { rawFlags = newValue.littleEndian }
-    }
+    @LittleEndian var operationNumber: UInt16 = 0
+    @LittleEndian var flags: UInt32 = 0
     /// The sender's room for what it receives on this connection (`buf_alloc`).
-    var bufferBytes: UInt32 {
-        get { UInt32(littleEndian: rawBufferBytes) }
-        set { rawBufferBytes = newValue.littleEndian }
-    }
+    @LittleEndian var bufferBytes: UInt32 = 0
     /// How much of what it received the sender has passed on, modulo 2^32 (`fwd_cnt`).
-    var forwardedBytes: UInt32 {
-        get { UInt32(littleEndian: rawForwardedBytes) }
-        set { rawForwardedBytes = newValue.littleEndian }
-    }
+    @LittleEndian var forwardedBytes: UInt32 = 0
 
     init() {}
 
@@ -92,5 +51,19 @@ struct VsockHeader: Equatable, Sendable {
         unsafe try withUnsafeMutableBytes(of: &self) { bytes throws(E) in
             unsafe try body(UnsafeMutableRawBufferPointer(rebasing: bytes[..<Self.sizeBytes]))
         }
+    }
+}
+
+/// An integer that lies in memory as the guest has it.
+@propertyWrapper
+struct LittleEndian<Value: FixedWidthInteger & Sendable>: Equatable, Sendable {
+    private var stored: Value
+
+    @inline(__always)
+    init(wrappedValue: Value) { stored = wrappedValue.littleEndian }
+
+    var wrappedValue: Value {
+        @inline(__always) get { Value(littleEndian: stored) }
+        @inline(__always) set { stored = newValue.littleEndian }
     }
 }
