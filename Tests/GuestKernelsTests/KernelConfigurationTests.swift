@@ -21,7 +21,7 @@ import Testing
         for symbol in [
             "VIRTIO_MMIO", "VIRTIO_MMIO_CMDLINE_DEVICES", "VIRTIO_BLK", "VIRTIO_NET", "VIRTIO_VSOCKETS", "EROFS_FS",
             "OVERLAY_FS", "NF_TABLES", "NFT_MASQ", "NFT_FLOW_OFFLOAD", "DM_VERITY", "KVM_GUEST", "PVH", "SECCOMP",
-            "IKCONFIG_PROC", "PAGE_REPORTING", "VIRTIO_MEM", "VIRTIO_PMEM", "PTP_1588_CLOCK_KVM", "WIREGUARD",
+            "IKCONFIG_PROC", "PAGE_REPORTING", "VIRTIO_MEM", "VIRTIO_PMEM", "WIREGUARD",
         ] {
             #expect(values["CONFIG_" + symbol] == "y", "\(symbol)")
         }
