@@ -43,6 +43,10 @@ def start(number, arguments):
 
 
 def answers(number):
+    """Asks a guest that says that it serves; before that, asking takes seconds."""
+    with open(log(number), "rb") as said:
+        if MARK not in said.read():
+            return False
     try:
         with urllib.request.urlopen(f"http://{address(number, 2)}/number", timeout=5) as answer:
             return answer.read().decode().strip() == str(number)
@@ -99,6 +103,8 @@ while waiting and time.monotonic() - begin < PATIENCE_SECONDS:
     waiting -= {number for number in waiting if answers(number)}
     if any(processes[number].poll() is not None for number in waiting):
         break
+    if os.environ.get("VERBOSE"):
+        print(f"  {COUNT - len(waiting)} answer after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     time.sleep(1)
 elapsed = time.monotonic() - begin
 print(f"\n{COUNT - len(waiting)} of {COUNT} machines answered within {elapsed:.0f} s")
