@@ -1,7 +1,7 @@
 import AgentProtocol
 import Testing
 
-/// Every device at real work, each guest with one processor.
+/// Every device at real work, with each kernel, in guests with one processor and with four.
 extension WholeGuestTests {
     @Suite struct DeviceTests {
         /// A folder where the monitor runs, in memory, where files can have holes.
@@ -11,14 +11,14 @@ extension WholeGuestTests {
 
         private func removeFolder() { _ = try? Lab.onHost("rm -rf \(folder)") }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: ["swiftlet", "debian-cloud"], [1, 4])
         func `a disk keeps what is written, gives back what is discarded, and has zeroes where they were asked for`(
-            kernel: String
+            kernel: String, processors: Int
         ) throws {
             defer { removeFolder() }
             let disk = folder + "/disk"
             try Lab.onHost("head -c 16777216 /dev/urandom > \(disk)")
-            var plan = GuestPlan(kernel: kernel)
+            var plan = GuestPlan(kernel: kernel, processors: processors)
             plan.drives = [.init(path: disk)]
             let guest = try TestGuest(plan)
             try guest.copy(Lab.partsFolder + "/zero-range", to: "/tmp/")
@@ -48,8 +48,10 @@ extension WholeGuestTests {
             #expect(try guest.powerOff() == "exit status 0")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
-        func `megabytes cross a TAP device both ways, unchanged, in frames larger than its MTU`(kernel: String) throws {
+        @Test(arguments: ["swiftlet", "debian-cloud"], [1, 4])
+        func `megabytes cross a TAP device both ways, unchanged, in frames larger than its MTU`(
+            kernel: String, processors: Int
+        ) throws {
             let tap = "swt\(UInt16.random(in: 0...(.max)))"
             try Lab.onHost(
                 """
@@ -63,7 +65,7 @@ extension WholeGuestTests {
                 _ = try? Lab.onHost("kill $(cat \(folder)/server); busybox tunctl -d \(tap)")
                 removeFolder()
             }
-            var plan = GuestPlan(kernel: kernel)
+            var plan = GuestPlan(kernel: kernel, processors: processors)
             plan.tap = tap
             plan.configuration.interfaces = [
                 Interface(
@@ -93,12 +95,12 @@ extension WholeGuestTests {
             #expect(try guest.powerOff() == "exit status 0")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: ["swiftlet", "debian-cloud"], [1, 4])
         func `files cross the vsock both ways unchanged, and the entropy device never repeats itself`(
-            kernel: String
+            kernel: String, processors: Int
         ) throws {
             defer { removeFolder() }
-            let guest = try TestGuest(GuestPlan(kernel: kernel))
+            let guest = try TestGuest(GuestPlan(kernel: kernel, processors: processors))
             try guest.copy(Lab.partsFolder + "/vmlinuz", to: "/tmp/")
             let sum = try shellHere("sha256sum < \(Lab.partsFolder)/vmlinuz")
             #expect(try guest.shell("sha256sum < /tmp/vmlinuz") + "\n" == sum)
@@ -113,12 +115,12 @@ extension WholeGuestTests {
             #expect(try guest.powerOff() == "exit status 0")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: ["swiftlet", "debian-cloud"], [1, 4])
         func `the balloon takes memory, gives it back to a guest in need, and asks for figures every second`(
-            kernel: String
+            kernel: String, processors: Int
         ) throws {
             defer { removeFolder() }
-            var plan = GuestPlan(kernel: kernel)
+            var plan = GuestPlan(kernel: kernel, processors: processors)
             plan.balloon = #"{"amount_mib":96,"deflate_on_oom":true,"stats_polling_interval_s":1}"#
             let guest = try TestGuest(plan)
             func mebibytes(_ field: String) throws -> Int {
@@ -145,10 +147,12 @@ extension WholeGuestTests {
             #expect(try guest.powerOff() == "exit status 0")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
-        func `what a guest frees is the host's again`(kernel: String) throws {
+        @Test(arguments: ["swiftlet", "debian-cloud"], [1, 4])
+        func `what a guest frees is the host's again`(
+            kernel: String, processors: Int
+        ) throws {
             defer { removeFolder() }
-            let guest = try TestGuest(GuestPlan(kernel: kernel))
+            let guest = try TestGuest(GuestPlan(kernel: kernel, processors: processors))
             let process = try guest.processIdentifier()
             func resident() throws -> Int {
                 let text = try Lab.onHost(

@@ -18,7 +18,7 @@ struct GuestPlan {
     /// Another file with the same kernel in it.
     var kernelPath: String?
     var bootProtocol = "auto"
-    var processors = 1
+    var processors: Int
     var memoryMebibytes = 192
     /// `/dev/vdb` and on.
     var drives: [Drive] = []
@@ -27,7 +27,10 @@ struct GuestPlan {
     var balloon = #"{"amount_mib":0,"deflate_on_oom":true,"free_page_reporting":true}"#
     var configuration = Configuration()
 
-    init(kernel: String = "swiftlet") { self.kernel = kernel }
+    init(kernel: String = "swiftlet", processors: Int = 1) {
+        self.kernel = kernel
+        self.processors = processors
+    }
 
     /// The monitor's configuration file.
     func json(_ kernel: StoredKernel, initrds: [String], imagePath: String, socketPath: String) -> String {
