@@ -38,8 +38,9 @@ final class ProcessorThread: @unchecked Sendable {
     /// Starts the guest on this processor.
     func start() throws(LinuxError) {
         try startThread { [self] in
-            threadNumber.store(currentThreadNumber(), ordering: .releasing)
-            if let end = run() { ended(end) }
+            threadNumber.store(currentThreadNumber(), ordering: .sequentiallyConsistent)
+            // Who asked before there was a number to signal to is heard here; see `ask`.
+            if answerRequest(), let end = run() { ended(end) }
             isFinished.store(1, ordering: .releasing)
             wakeWaiters(isFinished, count: 1)
         }
@@ -47,13 +48,16 @@ final class ProcessorThread: @unchecked Sendable {
 
     /// Takes the processor out of its guest for good; returns when its thread touches the machine no more.
     func finish() {
-        request.store(Request.leave, ordering: .releasing)
-        kick()
+        ask(Request.leave)
         while isFinished.load(ordering: .acquiring) == 0 { waitOnAddress(isFinished, while: 0) }
     }
 
-    private func kick() {
-        processor.kick.request(thread: threadNumber.load(ordering: .acquiring), signalNumber: SignalNumber.user1)
+    /// Either the thread's number is there already, or the thread looks at the request after it has written its number
+    /// down: both sides write first and read then, in one order for all.
+    private func ask(_ wanted: UInt32) {
+        request.store(wanted, ordering: .sequentiallyConsistent)
+        let number = threadNumber.load(ordering: .sequentiallyConsistent)
+        if number != 0 { processor.kick.request(thread: number, signalNumber: SignalNumber.user1) }
     }
 
     // MARK: Looking for a guest that will never go on
@@ -64,8 +68,7 @@ final class ProcessorThread: @unchecked Sendable {
     /// Asks the processor whether it can ever go on; `isStuck` tells when it has looked.
     func examine() {
         verdict.store(0, ordering: .releasing)
-        request.store(Request.examine, ordering: .releasing)
-        kick()
+        ask(Request.examine)
     }
 
     /// The answer to the last `examine`; nil while there is none.
@@ -100,7 +103,7 @@ final class ProcessorThread: @unchecked Sendable {
     private func answerRequest() -> Bool {
         // Cleared before it is looked at: a request that comes in between kicks again.
         processor.kick.clear()
-        switch request.exchange(Request.none, ordering: .acquiringAndReleasing) {
+        switch request.exchange(Request.none, ordering: .sequentiallyConsistent) {
         case Request.leave: return false
         case Request.examine:
             let isStuck = ((try? processor.canNeverWake()) ?? false)

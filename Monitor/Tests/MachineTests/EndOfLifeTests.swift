@@ -54,7 +54,8 @@ struct EndOfLifeTests {
     }
 
     @Test func `the other processors of a guest that is done go too`() throws {
-        #expect(try run(BareGuest().powerOff, processors: 4).end == .poweredOff)
+        // Again and again, for the guest is done while the others are just being started, sooner or later in that.
+        for _ in 0..<50 { #expect(try run(BareGuest().powerOff, processors: 4).end == .poweredOff) }
     }
 
     @Test func `a guest that halts with interrupts off has halted for good`() throws {
