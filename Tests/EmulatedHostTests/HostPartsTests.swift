@@ -93,8 +93,6 @@ import Testing
         #expect(HostSettings.memoryMebibytes(totalMebibytes: 0) == 1024)
         #expect(HostSettings.memoryMebibytes(totalMebibytes: 5000) == 2304)
         #expect(HostSettings.memoryMebibytes(totalMebibytes: 1 << 20) == 4096)
-        #expect(HostSettings.processors(available: 64) == 4)
-        #expect(HostSettings.processors(available: 1) == 1)
     }
 
     @Test func fingerprintsDifferWherePartsDiffer() {

@@ -62,7 +62,7 @@ public struct Doctor: Sendable {
         let isSound = Self.isSoundEmulator(version: version)
         return MachineCheck(
             "qemu", isSound || !isNeeded ? .good : .limited, "QEMU \(version) is there",
-            meaning: isSound ? nil : "guests with several processors may stand still, and the host with them",
+            meaning: isSound ? nil : "guests may stand still, and the host with them",
             advice: isSound || !isNeeded
                 ? nil : "install QEMU 8.1 or newer, and remove \(settings.emulator) to have it chosen anew")
     }

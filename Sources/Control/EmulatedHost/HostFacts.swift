@@ -18,9 +18,6 @@ enum HostFacts {
 
     static var isRoot: Bool { geteuid() == 0 }
 
-    /// How many processors this process may use.
-    static func processorCount() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
-
     /// The program's full path, as a shell would find it.
     static func program(_ name: String, path: String? = environment("PATH")) -> String? {
         if name.contains("/") { return unsafe access(name, X_OK) == 0 ? name : nil }

@@ -9,7 +9,9 @@ public struct HostSettings: Equatable, Sendable {
     /// The script that fetches QEMU, the host's kernel and its modules.
     public var setUpScript: String
     public var memoryMebibytes: Int
-    public var processors: Int
+    /// One: emulators that run each processor on a thread of its own get two of them into states that no hardware has.
+    /// Source: Documentation/design/0022-emulator-version.md.
+    public var processors = 1
     /// The host powers itself off after that long without a connection and without a command; zero never does.
     public var idleSeconds: UInt32 = 3600
 
@@ -23,16 +25,12 @@ public struct HostSettings: Equatable, Sendable {
         agentPath = libexecFolder + "/swiftlet-agent"
         setUpScript = libexecFolder + "/setup-host"
         memoryMebibytes = Self.memoryMebibytes(totalMebibytes: HostFacts.memory().totalMebibytes)
-        processors = Self.processors(available: HostFacts.processorCount())
     }
 
     /// Half of the machine's, between 1 and 4 GiB, in whole quarters of a GiB. Pages are taken as they are used.
     static func memoryMebibytes(totalMebibytes: Int) -> Int {
         max(1024, min(4096, totalMebibytes / 2 / 256 * 256))
     }
-
-    /// More than four emulated processors wait for each other more than they compute.
-    static func processors(available: Int) -> Int { max(1, min(4, available)) }
 
     /// What `setup-host` makes. Source: Scripts/setup-host.
     var kernelFolder: String { dataFolder + "/kernel" }
