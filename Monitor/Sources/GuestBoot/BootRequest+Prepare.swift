@@ -34,7 +34,11 @@ extension BootRequest {
         }
         return PreparedBoot(
             processor: processor, bootProtocol: chosen, kernelFormat: kernel.format, commandLine: commandLine,
-            kernelEnd: kernel.end, initialRamDiskStart: disks.start, initialRamDiskBytes: disks.lengthBytes)
+            kernelEnd: kernel.end, initialRamDiskStart: disks.start, initialRamDiskBytes: disks.lengthBytes,
+            // Linux overwrites initial RAM disks when it has unpacked them.
+            sureToBeWritten: kernel.sureToBeWritten + [
+                GuestRange(start: GuestAddress(disks.start), lengthBytes: disks.lengthBytes)
+            ])
     }
 
     private func entry(of kernel: LoadedKernel) throws(BootError) -> (BootProtocol, UInt64) {

@@ -1,3 +1,5 @@
+public import GuestMemory
+
 /// What is to be booted, and what machine the guest shall find.
 public struct BootRequest: Sendable {
     /// An open, readable kernel image: a file, not a pipe. The caller keeps it; it may be closed after the call.
@@ -71,4 +73,6 @@ public struct PreparedBoot: Equatable, Sendable {
     /// Where the initial RAM disks begin, and their length with padding; zero and zero without.
     public let initialRamDiskStart: UInt64
     public let initialRamDiskBytes: UInt64
+    /// What the guest is sure to write while it starts, for `GuestMemory.prefault` once it runs.
+    public let sureToBeWritten: [GuestRange]
 }

@@ -152,11 +152,14 @@ struct ElfKernel {
             // What is not in the file is zero: so is fresh memory.
             try file.load(
                 .segment(segment.index), offset: segment.offset, lengthBytes: segment.fileBytes,
-                at: segment.address, memory: memory, isSureToBeWritten: isSureToBeWritten(segment))
+                at: segment.address, memory: memory)
         }
         return LoadedKernel(
             format: .elf, start: start, end: end, entry: entry, pvhEntry: notes.pvhEntry, isLinux: notes.isLinux,
             setupHeader: ZeroPage.setupHeaderForElf, commandLineMaximumBytes: ZeroPage.commandLineUsualMaximumBytes,
-            initialRamDiskMaximumAddress: ZeroPage.initialRamDiskUsualMaximumAddress)
+            initialRamDiskMaximumAddress: ZeroPage.initialRamDiskUsualMaximumAddress,
+            sureToBeWritten: segments.filter(isSureToBeWritten).map {
+                GuestRange(start: GuestAddress($0.address), lengthBytes: $0.fileBytes)
+            })
     }
 }

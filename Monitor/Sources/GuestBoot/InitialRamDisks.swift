@@ -50,9 +50,7 @@ struct InitialRamDisks: Equatable {
             do throws(GuestFileError) {
                 count = try memory.place(
                     file: file, offset: 0, at: GuestAddress(address), lengthBytes: sizes[index],
-                    mapsPages: mapsFiles && isOnLocalFileSystem(file),
-                    // Linux overwrites them when it has unpacked them.
-                    copiesNow: true)
+                    mapsPages: mapsFiles && isOnLocalFileSystem(file))
             } catch {
                 switch error {
                 case .file(let error): throw .initialRamDiskUnreadable(index: index, error)

@@ -50,13 +50,12 @@ struct KernelFile {
 
     /// Puts a checked part of the file into guest memory.
     func load(
-        _ part: KernelPart, offset: UInt64, lengthBytes: UInt64, at address: UInt64, memory: GuestMemory,
-        isSureToBeWritten: Bool = false
+        _ part: KernelPart, offset: UInt64, lengthBytes: UInt64, at address: UInt64, memory: GuestMemory
     ) throws(BootError) {
         do throws(GuestFileError) {
             let count = try memory.place(
                 file: descriptor, offset: offset, at: GuestAddress(address), lengthBytes: lengthBytes,
-                mapsPages: isMapped, copiesNow: isSureToBeWritten)
+                mapsPages: isMapped)
             if count == lengthBytes { return }
         } catch {
             switch error {
@@ -73,8 +72,7 @@ extension GuestMemory {
     /// as the guest's do, the rest by reading. The range of the file has been checked against the file's length.
     /// - Returns: how many bytes came.
     func place(
-        file: Int32, offset: UInt64, at address: GuestAddress, lengthBytes: UInt64, mapsPages: Bool,
-        copiesNow: Bool
+        file: Int32, offset: UInt64, at address: GuestAddress, lengthBytes: UInt64, mapsPages: Bool
     ) throws(GuestFileError) -> UInt64 {
         guard contains(address, lengthBytes: lengthBytes) else {
             throw .memory(.outOfRange(address, lengthBytes: lengthBytes))
@@ -88,8 +86,7 @@ extension GuestMemory {
         let tail = lengthBytes - head - mapped
         do throws(GuestFileError) {
             try map(
-                file: file, offset: offset + head, over: GuestAddress(address.value + head), lengthBytes: mapped,
-                copiesNow: copiesNow)
+                file: file, offset: offset + head, over: GuestAddress(address.value + head), lengthBytes: mapped)
         } catch {
             // Some files cannot be mapped; all that can be opened for reading can be read.
             return try read(file: file, offset: offset, into: address, lengthBytes: lengthBytes)

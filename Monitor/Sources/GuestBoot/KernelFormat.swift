@@ -1,3 +1,5 @@
+public import GuestMemory
+
 /// The kinds of kernel image that can be booted.
 public enum KernelFormat: Equatable, Sendable {
     /// An uncompressed 64-bit ELF image (`vmlinux`).
@@ -24,6 +26,8 @@ public struct LoadedKernel: Equatable, Sendable {
     public var commandLineMaximumBytes: Int
     /// The highest address that a byte of an initial RAM disk may have.
     public var initialRamDiskMaximumAddress: UInt64
+    /// Parts whose pages the kernel is sure to write while it starts.
+    public var sureToBeWritten: [GuestRange] = []
 
     /// The protocol that suits it.
     public var preferredProtocol: BootProtocol { pvhEntry != nil && !isLinux ? .pvh : .linux64 }

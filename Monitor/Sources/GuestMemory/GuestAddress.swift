@@ -17,3 +17,14 @@
     /// Whether the address is a multiple of `alignment`, a power of two.
     @inlinable public func isAligned(to alignment: UInt64) -> Bool { value & (alignment &- 1) == 0 }
 }
+
+/// A run of guest-physical addresses; whether it is memory is for `GuestMemory` to say.
+public struct GuestRange: Equatable, Sendable {
+    public var start: GuestAddress
+    public var lengthBytes: UInt64
+
+    public init(start: GuestAddress, lengthBytes: UInt64) {
+        self.start = start
+        self.lengthBytes = lengthBytes
+    }
+}

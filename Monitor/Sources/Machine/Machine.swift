@@ -58,6 +58,7 @@ public final class Machine: @unchecked Sendable {
             throw .kvm(error)
         }
         try watch(configuration)
+        try prefault(boot.sureToBeWritten)
     }
 
     /// Runs the guest until it ends or is ended, and takes everything down.
@@ -128,6 +129,14 @@ public final class Machine: @unchecked Sendable {
             watches.append(try StandstillWatch(loop, processors) { end.reach(.halted) })
         } catch {
             throw .system(doing: "watch for the machine's end", error)
+        }
+    }
+
+    private func prefault(_ ranges: [GuestRange]) throws(MachineError) {
+        do throws(LinuxError) {
+            try Prefault.start(ranges, of: memory, on: loop)
+        } catch {
+            throw .system(doing: "prepare the guest's pages", error)
         }
     }
 }

@@ -51,9 +51,3 @@ extension GuestMemory {
     /// Bytes at a place, for comparison.
     func at(_ address: UInt64, _ count: Int) throws -> [UInt8] { try bytes(at: GuestAddress(address), count: count) }
 }
-
-/// Puts other bytes in the place of a file's first ones.
-func rewrite(_ file: Int32, _ bytes: [UInt8]) throws {
-    let other = try FileTree.open(Array("/proc/self/fd/\(file)".utf8), .writeOnly)
-    try writeAll(other.number, bytes)
-}

@@ -15,6 +15,9 @@ import Testing
         #expect(boot.initialRamDiskStart % 4096 == 0)
         #expect(boot.initialRamDiskBytes == 3 * 4096 + 4096 + 7)
         #expect(boot.initialRamDiskStart + boot.initialRamDiskBytes <= 64 * mebibyte)
+        #expect(
+            boot.sureToBeWritten.last
+                == GuestRange(start: GuestAddress(boot.initialRamDiskStart), lengthBytes: boot.initialRamDiskBytes))
         #expect(64 * mebibyte - (boot.initialRamDiskStart + boot.initialRamDiskBytes) < 4096)
         let gap = [UInt8](repeating: 0, count: 3 * 4096 - 9001)
         #expect(

@@ -9,6 +9,12 @@ public func memoryFile(holding bytes: [UInt8]) throws(LinuxError) -> FileDescrip
     return file
 }
 
+/// Puts other bytes in the place of a file's first ones.
+public func rewrite(_ file: Int32, _ bytes: [UInt8]) throws {
+    let other = try FileTree.open(Array("/proc/self/fd/\(file)".utf8), .writeOnly)
+    try writeAll(other.number, bytes)
+}
+
 /// Loads arbitrary bytes as a kernel, once read and once mapped, and prepares a boot with them: whatever they say, there
 /// is an answer, both ways the same, and a kernel that was taken lies within memory.
 public func fuzzKernelImage(_ bytes: [UInt8]) {
