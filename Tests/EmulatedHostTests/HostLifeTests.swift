@@ -99,6 +99,34 @@ final class HostLifeTests {
         print("emulated host: first start \(firstStart) ms, restart \(restart) ms, ping \(ping) ms, stop \(stop) ms")
     }
 
+    @Test func oneOfAnotherVersionIsReplacedUnlessItIsUsed() throws {
+        let host = EmulatedHost(settings)
+        var record = try host.start { _ in }.record
+        record.fingerprint = "another"
+        try HostFolder.write(Array(record.text.utf8), to: settings.recordFile)
+
+        var lines: [String] = []
+        func start() throws -> HostRecord {
+            lines = []
+            // Other tests start hosts from the same folder at the same time.
+            return try host.start { if !$0.hasPrefix("waiting for another") { lines.append($0) } }.record
+        }
+        do {
+            let user = try RunningHost(record).connect()
+            #expect(try start() == record)
+            #expect(lines.count == 1 && lines[0].contains("busy"), "\(lines)")
+            extendLifetime(user)
+        }
+        // The agent hears of the connection's end a little later.
+        waitWhile { (try? RunningHost(record).load().connections) != 1 }
+        let next = try start()
+        #expect(next.emulator != record.emulator && !record.emulator.isRunning)
+        #expect(next.fingerprint != record.fingerprint)
+        #expect(lines.first?.contains("another version") == true, "\(lines)")
+        #expect(try start() == next)
+        #expect(lines == [])
+    }
+
     @Test func startedByManyAtOnceThereIsOne() async throws {
         let host = EmulatedHost(settings)
         let processes = await withTaskGroup(of: Int32?.self) { group in

@@ -22,23 +22,43 @@ public struct EmulatedHost: Sendable {
     }
 
     /// The running host, started first where there is none: from its template in a tenth of a second, or booted to make
-    /// that template, once. Any number of processes may do this at once.
+    /// that template, once. One of another version is replaced when nobody uses it. Any number of processes may do this at
+    /// once.
     /// - Parameter report: told what is being done when it takes long or starts something: a line for a person.
     public func start(report: (String) -> Void) throws(HostError) -> RunningHost {
-        if let host = running() { return host }
+        if let host = running(), isOfThisVersion(host) { return host }
         try HostFolder.make(settings.dataFolder)
         try HostFolder.make(settings.runtimeFolder)
         let lock = try FileLock.wait(for: settings.lockFile) {
             report("waiting for another command that is starting the emulated host")
         }
         defer { extendLifetime(lock) }
-        if let host = running() { return host }
+        if let host = running() {
+            if isOfThisVersion(host) { return host }
+            if isUsed(host) {
+                report("using an emulated host of another version, which is busy; `swiftlet host stop` ends it")
+                return host
+            }
+            report("replacing the emulated host, which is of another version")
+            end(host, graceMilliseconds: 0)
+        }
         let alive = try clearedLock()
 
         let kernel = try HostKernel.prepare(settings, report: report)
         let template = try HostTemplate.prepare(settings, kernel: kernel, alive: alive, report: report)
         report("starting the emulated host (this machine's KVM cannot run guests)")
         return try restore(template, kernel: kernel, alive: alive)
+    }
+
+    private func isOfThisVersion(_ host: RunningHost) -> Bool {
+        guard let kernel = HostKernel(folder: settings.kernelFolder) else { return true }
+        return host.record.fingerprint == HostTemplate.fingerprint(settings, kernel: kernel)
+    }
+
+    /// Whether ending it would end anything else. One that does not answer may be slow.
+    private func isUsed(_ host: RunningHost) -> Bool {
+        guard let load = try? host.load() else { return true }
+        return load.processes > 0 || load.connections > 1
     }
 
     private func restore(
@@ -77,12 +97,15 @@ public struct EmulatedHost: Sendable {
         let lock = try FileLock.wait(for: settings.lockFile)
         defer { extendLifetime(lock) }
         let host = running()
-        if let host {
-            try? host.powerOff(graceMilliseconds: graceMilliseconds)
-            Self.wait(until: { !host.record.emulator.isRunning }, milliseconds: Int(graceMilliseconds) + 3000)
-        }
+        if let host { end(host, graceMilliseconds: graceMilliseconds) }
         _ = try clearedLock()
         return host != nil
+    }
+
+    /// Asks a host to power off; whoever holds the lock goes on with `clearedLock`, which ends one that does not.
+    private func end(_ host: RunningHost, graceMilliseconds: UInt32) {
+        try? host.powerOff(graceMilliseconds: graceMilliseconds)
+        Self.wait(until: { !host.record.emulator.isRunning }, milliseconds: Int(graceMilliseconds) + 3000)
     }
 
     /// The lock that an emulator holds, free: what runs without being on record, or does not answer, is ended, and what

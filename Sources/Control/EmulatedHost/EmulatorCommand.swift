@@ -11,12 +11,14 @@ struct EmulatorCommand {
 
     let settings: HostSettings
 
+    private var machine: [String] { [settings.emulator] + hardware }
+
     /// Paths without a folder are in the template's folder, in which the emulator is started: it would take a comma in a
     /// path for the end of an option.
-    private var machine: [String] {
+    private var hardware: [String] {
         let ownership = HostFacts.isRoot ? "passthrough" : "none"
         return [
-            settings.emulator, "-accel", "tcg,thread=multi", "-M", "q35,memory-backend=ram", "-cpu", Self.processor,
+            "-accel", "tcg,thread=multi", "-M", "q35,memory-backend=ram", "-cpu", Self.processor,
             "-smp", "\(settings.processors)", "-m", "\(settings.memoryMebibytes)",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-fsdev", "local,id=outer,path=/,security_model=\(ownership),multidevs=remap",
@@ -60,7 +62,7 @@ struct EmulatorCommand {
     }
 
     /// What a template depends on besides its files.
-    var fingerprintText: String { (machine + Self.kernelArguments).joined(separator: "\n") }
+    var fingerprintText: String { (hardware + Self.kernelArguments).joined(separator: "\n") }
 
     /// As the emulator wants a comma inside an option's value.
     static func escaped(_ path: String) -> String {

@@ -14,12 +14,18 @@ struct Fingerprint {
 
     mutating func add(_ text: String) { add(text.utf8) }
 
-    /// A file's name, length and time of change.
+    /// A large file's length and time of change.
     mutating func add(file path: String) {
         var status = stat()
         // SAFETY: the kernel fills the structure during the call.
-        guard unsafe stat(path, &status) == 0 else { return add("\(path) is missing") }
-        add("\(path) \(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)")
+        guard unsafe stat(path, &status) == 0 else { return add("missing") }
+        add("\(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)")
+    }
+
+    /// A small file's content: building it again changes nothing when it is the same.
+    mutating func add(contentOf path: String) {
+        guard let content = try? HostFolder.content(path) else { return add("missing") }
+        add(content)
     }
 
     /// Sixteen hexadecimal digits.

@@ -44,6 +44,18 @@ enum HostFolder {
         }
     }
 
+    /// A whole file of the host's parts.
+    static func content(_ path: String) throws(HostError) -> [UInt8] {
+        do throws(LinuxError) {
+            let file = try open(path, .readOnly)
+            var bytes: [UInt8] = []
+            while try LinuxCalls.read(file.number, appendingTo: &bytes, maximumBytes: 1 << 20) > 0 {}
+            return bytes
+        } catch {
+            throw HostError(.missingPart, "cannot read \(path), a part of the emulated host: \(error)")
+        }
+    }
+
     /// Writes a whole file for its owner only, so that readers see the old or the new one.
     static func write(_ bytes: [UInt8], to path: String) throws(HostError) {
         do {

@@ -57,28 +57,18 @@ struct HostKernel: Equatable, Sendable {
             "dev", "proc", "sys", "run", "tmp", "root", "bin", "sbin", "lib", "lib/modules", "modules", "outer",
         ]
         for name in folders { archive.addFolder(name) }
-        archive.addFile("init", mode: 0o755, content: try Self.content(agent))
-        archive.addFile("bin/busybox", mode: 0o755, content: try Self.content(folder + "/busybox"))
+        archive.addFile("init", mode: 0o755, content: try HostFolder.content(agent))
+        archive.addFile("bin/busybox", mode: 0o755, content: try HostFolder.content(folder + "/busybox"))
         archive.addLink("sbin/modprobe", to: "../bin/busybox")
         var names = ""
         for module in bootModules {
             let name = String(module.split(separator: "/").last ?? "")
-            archive.addFile("modules/" + name, content: try Self.content("\(folder)/lib/modules/\(release)/\(module)"))
+            archive.addFile(
+                "modules/" + name, content: try HostFolder.content("\(folder)/lib/modules/\(release)/\(module)"))
             names += name + "\n"
         }
         archive.addFile("modules/order", content: Array(names.utf8))
         archive.finish()
         return archive.bytes
-    }
-
-    private static func content(_ path: String) throws(HostError) -> [UInt8] {
-        do throws(LinuxError) {
-            let file = try open(path, .readOnly)
-            var bytes: [UInt8] = []
-            while try LinuxCalls.read(file.number, appendingTo: &bytes, maximumBytes: 1 << 20) > 0 {}
-            return bytes
-        } catch {
-            throw HostError(.missingPart, "cannot read \(path), a part of the emulated host: \(error)")
-        }
     }
 }

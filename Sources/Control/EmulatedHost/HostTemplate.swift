@@ -19,15 +19,9 @@ struct HostTemplate: Equatable, Sendable {
         _ settings: HostSettings, kernel: HostKernel, alive: borrowing FileLock, report: (String) -> Void
     ) throws(HostError) -> HostTemplate {
         let command = EmulatorCommand(settings: settings)
-        var fingerprint = Fingerprint()
-        fingerprint.add("template 1")
-        fingerprint.add(command.fingerprintText)
-        fingerprint.add(kernel.bootModules.joined(separator: "\n"))
-        fingerprint.add(file: settings.agentPath)
-        fingerprint.add(file: kernel.image)
-        fingerprint.add(file: HostFacts.program(settings.emulator) ?? settings.emulator)
-        let folder = "\(settings.dataFolder)/template-\(fingerprint.text)"
-        let template = HostTemplate(folder: folder, fingerprint: fingerprint.text)
+        let fingerprint = fingerprint(settings, kernel: kernel)
+        let folder = "\(settings.dataFolder)/template-\(fingerprint)"
+        let template = HostTemplate(folder: folder, fingerprint: fingerprint)
         // The folder gets its name when it is complete.
         if unsafe access(folder, R_OK | X_OK) == 0 { return template }
 
@@ -54,6 +48,18 @@ struct HostTemplate: Equatable, Sendable {
         unsafe unlink(scratch + "/initial")
         try HostFolder.move(scratch, to: folder)
         return template
+    }
+
+    /// What the template for these settings is made from, wherever it lies.
+    static func fingerprint(_ settings: HostSettings, kernel: HostKernel) -> String {
+        var fingerprint = Fingerprint()
+        fingerprint.add("template 1")
+        fingerprint.add(EmulatorCommand(settings: settings).fingerprintText)
+        fingerprint.add(kernel.bootModules.joined(separator: "\n"))
+        fingerprint.add(contentOf: settings.agentPath)
+        fingerprint.add(file: kernel.image)
+        fingerprint.add(file: HostFacts.program(settings.emulator) ?? settings.emulator)
+        return fingerprint.text
     }
 
     private static func waitUntilReady(_ console: String, _ emulator: borrowing Emulator) throws(HostError) {
