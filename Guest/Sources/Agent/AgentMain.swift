@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 /// What the program does, from its first instruction: the first process of a guest or of the emulated host, or, with
@@ -12,12 +13,11 @@ public enum AgentMain {
         if isFirstProcess { GuestSystem.mountOwnFileSystems() }
         let arguments = ownArguments()
         if arguments.count >= 3, arguments[1] == "--unix" {
-            let path = arguments[2].description
+            let path = arguments[2]
             serve(.unix(listen: path, dial: path + "_host"), .tool, dials: arguments.contains("--dial"))
         }
         guard isFirstProcess else {
-            writeToStandardError(
-                "swiftlet-agent: runs as the first process of a guest, or with --unix PATH [--dial]\n")
+            GuestSystem.report("runs as the first process of a guest, or with --unix PATH [--dial]")
             exitProcess(64)
         }
         openConsole()
@@ -36,7 +36,7 @@ public enum AgentMain {
             if role == .host { GuestSystem.announceHost() }
             server.run()
         } catch {
-            GuestSystem.report("cannot listen for the host: " + error.description)
+            GuestSystem.report("cannot listen for the host: " + error.text)
         }
         if role != .tool { SystemControl.end(.restart) }
         exitProcess(role == .tool ? 0 : 1)

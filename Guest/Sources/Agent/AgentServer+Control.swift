@@ -6,9 +6,6 @@ extension AgentServer {
     func serveControl(_ handle: Handle) {
         let connection = ControlConnection(self, handle)
         connection.onFrame = { frame in self.answer(frame, connection) }
-        connection.onMalformed = { error in
-            connection.send(.failure(Failure(.malformedMessage, text: ByteString(Self.describe(error)))))
-        }
         connection.onClose = { self.controlEnded(connection) }
         var capabilities: Hello.Capabilities = []
         if case .awaited = configuration { capabilities.insert(.awaitsConfiguration) }
@@ -69,7 +66,7 @@ extension AgentServer {
         guard
             let process = processes.first(where: { $0.connection === connection && $0.number == number && !$0.hasEnded }
             )
-        else { throw Failure(.unknownProcess, text: ByteString("no process has the number \(number)")) }
+        else { throw Failure(.unknownProcess, text: "no process has the number " + ByteString(number)) }
         return process
     }
 
@@ -84,18 +81,6 @@ extension AgentServer {
             deadlines.after(milliseconds: 2000) {
                 if !process.hasEnded { try? Children.signal(group, SignalNumber.kill) }
             }
-        }
-    }
-
-    static func describe(_ error: ProtocolError) -> String {
-        switch error {
-        case .truncated: "a message ends early"
-        case .trailingBytes: "a message is followed by bytes that are not its own"
-        case .notThisProtocol: "this is not the agent's protocol"
-        case .version(let version): "version \(version) of the protocol is not known here"
-        case .frameTooLong(let length): "a frame of \(length) bytes is too long"
-        case .unknownMessage(let number): "message \(number) is not known"
-        case .outOfBounds(let field): "the field \"" + field.rawValue + "\" is outside its bounds"
         }
     }
 }

@@ -35,9 +35,6 @@ extension AgentServer {
                 connection.finish()
             }
         }
-        connection.onMalformed = { error in
-            connection.send(.failure(Failure(.malformedMessage, text: ByteString(AgentServer.describe(error)))))
-        }
         connection.begin()
     }
 }

@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 extension AgentServer {
@@ -8,7 +9,7 @@ extension AgentServer {
             throw Failure(.tooMany, text: "no more processes are taken")
         }
         guard !processes.contains(where: { $0.connection === connection && $0.number == number }) else {
-            throw Failure(.duplicateProcess, text: ByteString("a process with the number \(number) runs already"))
+            throw Failure(.duplicateProcess, text: "a process with the number " + ByteString(number) + " runs already")
         }
         let process = GuestProcess(start, number: number, connection: connection)
         var command: ChildCommand
@@ -177,14 +178,5 @@ extension AgentServer {
             return Failure(.unknownUser, failure.error, "user \"" + start.user + "\" cannot be taken on")
         default: return Failure(.internal, failure.error, "the command could not be started")
         }
-    }
-}
-
-extension Failure {
-    /// A failure with the kernel's words for it.
-    init(_ code: Code, _ error: LinuxError, _ text: ByteString) {
-        self.init(
-            code, systemError: UInt32(truncatingIfNeeded: error.number),
-            text: text + ": " + ByteString(error.description))
     }
 }

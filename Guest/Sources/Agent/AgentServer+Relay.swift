@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 extension AgentServer {
@@ -19,9 +20,6 @@ extension AgentServer {
                 connection.send(.failure(error), id: frame.id)
                 connection.finish()
             }
-        }
-        connection.onMalformed = { error in
-            connection.send(.failure(Failure(.malformedMessage, text: ByteString(Self.describe(error)))))
         }
         connection.begin()
     }

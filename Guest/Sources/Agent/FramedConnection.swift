@@ -1,15 +1,15 @@
 import AgentProtocol
 import LinuxCalls
 
-/// A connection of frames: reads those of one direction, writes those of the other.
+/// A connection of frames, whatever their messages: what every `FramedConnection` does.
 ///
 /// Not read from while more than `outboxBytes` wait to be taken, so that one who asks without listening cannot make the
 /// agent grow.
-final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: EventHandler, ConnectionOwner {
+class FrameConnection: EventHandler, ConnectionOwner {
     private let server: AgentServer
     private let handle: Handle
     private var watch = Watch()
-    private var assembler = FrameAssembler<Incoming>()
+    private var splitter: FrameSplitter
     private var outbox: [UInt8] = []
     private var taken = 0
     private var isClosed = false
@@ -17,19 +17,28 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
     /// The deadline of one that has sent its last frame.
     private var lingering: UInt32?
 
-    /// Called for each frame.
-    var onFrame: ((Frame<Incoming>) -> Void)?
-    /// Called when bytes are not a frame; the connection ends after what this sends.
-    var onMalformed: ((ProtocolError) -> Void)?
     /// Called once, when the connection has ended, whoever ended it.
     var onClose: (() -> Void)?
     /// Called when the outbox is empty: the place of one who has more to send.
     var onDrained: (() -> Void)?
 
-    init(_ server: AgentServer, _ handle: Handle) {
+    init(_ server: AgentServer, _ handle: Handle, payloadLimit: Int) {
         self.server = server
         self.handle = handle
+        splitter = FrameSplitter(payloadLimit: payloadLimit)
         server.add(self)
+    }
+
+    /// What a direction's own class does with a frame that has come.
+    func take(_ frame: RawFrame) throws(ProtocolError) {}
+
+    /// Tells the other side that its bytes are not a frame; the connection ends thereafter.
+    func refuse(_ error: ProtocolError) {}
+
+    /// Forgets the callbacks, and with them whatever they hold.
+    func forgetCallbacks() {
+        onClose = nil
+        onDrained = nil
     }
 
     /// To be called when the callbacks are set.
@@ -37,9 +46,9 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
 
     var isOpen: Bool { !isClosed }
 
-    func send(_ message: Outgoing, id: UInt32 = 0) {
+    func send(frame: [UInt8]) {
         guard !isClosed else { return }
-        outbox += Frame(message, id: id).encoded()
+        outbox += frame
         flush()
         update()
     }
@@ -55,7 +64,7 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
     func detach() -> (Handle, [UInt8]) {
         flush()
         leave()
-        return (handle, assembler.takeRest())
+        return (handle, splitter.takeRest())
     }
 
     func close() {
@@ -80,15 +89,15 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
         do throws(LinuxError) {
             let count = try LinuxCalls.read(handle.number, over: &server.scratch.bytes)
             if count == 0 { return close() }
-            assembler.append(server.scratch.bytes[..<count])
+            splitter.append(server.scratch.bytes[..<count])
         } catch {
             if error != .tryAgain { close() }
             return
         }
         do throws(ProtocolError) {
-            while !isClosed, !closesWhenSent, let frame = try assembler.next() { onFrame?(frame) }
+            while !isClosed, !closesWhenSent, let frame = try splitter.next() { try take(frame) }
         } catch {
-            onMalformed?(error)
+            refuse(error)
             finish()
         }
     }
@@ -134,13 +143,39 @@ final class FramedConnection<Incoming: FramedMessage, Outgoing: FramedMessage>: 
         watch.want([], handle.number, server.loop, self)
         server.remove(self)
         let ending = onClose
-        onClose = nil
-        onFrame = nil
-        onMalformed = nil
-        onDrained = nil
+        forgetCallbacks()
         ending?()
     }
 }
+
+/// A connection that reads the messages of one direction and writes those of the other.
+final class FramedConnection<Incoming: FramedMessage, Outgoing: AnswerMessage>: FrameConnection {
+    /// Called for each frame.
+    var onFrame: ((Frame<Incoming>) -> Void)?
+
+    init(_ server: AgentServer, _ handle: Handle) {
+        super.init(server, handle, payloadLimit: Incoming.payloadLimit)
+    }
+
+    func send(_ message: Outgoing, id: UInt32 = 0) { send(frame: Frame(message, id: id).encoded()) }
+
+    override func take(_ frame: RawFrame) throws(ProtocolError) { onFrame?(try Frame(frame)) }
+
+    override func refuse(_ error: ProtocolError) { send(.failure(Failure(.malformedMessage, text: error.text))) }
+
+    override func forgetCallbacks() {
+        super.forgetCallbacks()
+        onFrame = nil
+    }
+}
+
+/// A message that can say what went wrong.
+protocol AnswerMessage: FramedMessage {
+    static func failure(_ failure: Failure) -> Self
+}
+
+extension AgentMessage: AnswerMessage {}
+extension TransferMessage: AnswerMessage {}
 
 typealias ControlConnection = FramedConnection<HostMessage, AgentMessage>
 typealias FilesConnection = FramedConnection<TransferMessage, TransferMessage>

@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 extension GuestSystem {
@@ -31,7 +32,7 @@ extension GuestSystem {
                 let module = try FileTree.open((folder + name).bytes, .readOnly)
                 try SystemControl.loadModule(module.number)
             } catch {
-                report("module " + name.description + ": " + error.description)
+                report("module " + name + ": " + error.text)
             }
             try? FileTree.remove((folder + name).bytes)
         }
@@ -41,12 +42,7 @@ extension GuestSystem {
 
     /// The rest of what the emulated host needs, and its fixed address in QEMU's user network.
     static func bootHost() {
-        mount("sysfs", "/sys", "sysfs", [.noSetUserID, .noDevices, .noExecution])
-        mount("cgroup2", "/sys/fs/cgroup", "cgroup2", [.noSetUserID, .noDevices, .noExecution])
-        mount("devpts", "/dev/pts", "devpts", [.noSetUserID, .noExecution], "mode=0620,gid=5,ptmxmode=0666")
-        mount("tmpfs", "/dev/shm", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
-        mount("tmpfs", "/run", "tmpfs", [.noSetUserID, .noDevices], "mode=0755")
-        mount("tmpfs", "/tmp", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
+        mountKernelFileSystems([.sys, .controlGroups, .terminals, .sharedMemory, .run, .temporary])
         let gateway = IPAddress(v4: 10, 0, 2, 2)
         let any = IPAddress(v4: 0, 0, 0, 0)
         do throws(Failure) {
@@ -56,15 +52,51 @@ extension GuestSystem {
                     routes: [.init(to: any, prefixLength: 0, via: gateway)])
             ])
         } catch {
-            report(error.text.description)
+            report(error.text)
+        }
+    }
+
+    private struct KernelFileSystem {
+        let part: StandardMounts
+        let type: StaticString
+        let target: StaticString
+        let flags: MountFlags
+        let options: StaticString
+    }
+
+    private static let kernelFileSystems = [
+        KernelFileSystem(
+            part: .sys, type: "sysfs", target: "/sys", flags: [.noSetUserID, .noDevices, .noExecution], options: ""),
+        KernelFileSystem(
+            part: .controlGroups, type: "cgroup2", target: "/sys/fs/cgroup",
+            flags: [.noSetUserID, .noDevices, .noExecution], options: ""),
+        KernelFileSystem(
+            part: .terminals, type: "devpts", target: "/dev/pts", flags: [.noSetUserID, .noExecution],
+            options: "mode=0620,gid=5,ptmxmode=0666"),
+        KernelFileSystem(
+            part: .sharedMemory, type: "tmpfs", target: "/dev/shm", flags: [.noSetUserID, .noDevices],
+            options: "mode=1777"),
+        KernelFileSystem(
+            part: .run, type: "tmpfs", target: "/run", flags: [.noSetUserID, .noDevices], options: "mode=0755"),
+        KernelFileSystem(
+            part: .temporary, type: "tmpfs", target: "/tmp", flags: [.noSetUserID, .noDevices], options: "mode=1777"),
+    ]
+
+    /// Those of the kernel's own file systems that are wanted, besides `/proc` and `/dev`.
+    static func mountKernelFileSystems(_ wanted: StandardMounts) {
+        for each in kernelFileSystems where wanted.contains(each.part) {
+            let type = ByteString(stringLiteral: each.type)
+            mount(
+                type, ByteString(stringLiteral: each.target), type, each.flags,
+                ByteString(stringLiteral: each.options))
         }
     }
 
     /// Tells whoever started the emulated host that it can be reached.
-    static func announceHost() { writeToStandardError("swiftlet-host: ready\n") }
+    static func announceHost() { try? writeAll(2, ByteString("swiftlet-host: ready\n").bytes) }
 
     /// To the console: the host sees it when nothing else works.
-    static func report(_ text: String) { writeToStandardError("swiftlet-agent: " + text + "\n") }
+    static func report(_ text: ByteString) { try? writeAll(2, ("swiftlet-agent: " + text + "\n").bytes) }
 
     static func mount(
         _ source: ByteString, _ target: ByteString, _ type: ByteString, _ flags: MountFlags,
@@ -74,7 +106,7 @@ extension GuestSystem {
             try mountMakingTarget(source, target, type, flags, options)
         } catch {
             // A kernel without this file system can still run most programs. One mounted already is as good.
-            if error != .busy { report("mount " + target.description + ": " + error.description) }
+            if error != .busy { report("mount " + target + ": " + error.text) }
         }
     }
 

@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 extension GuestSystem {
@@ -53,7 +54,7 @@ extension GuestSystem {
         switch root.overlay {
         case .none: break
         case .memory(let bytes):
-            options = bytes > 0 ? "mode=0755,size=" + ByteString(String(bytes)) : "mode=0755"
+            options = bytes > 0 ? "mode=0755,size=" + ByteString(bytes) : "mode=0755"
             try mount("tmpfs", "/.upper", "tmpfs", [], options)
         case .disk(let device, let fileSystem):
             try mount(device, "/.upper", fileSystem, [], "")
@@ -107,19 +108,7 @@ extension GuestSystem {
             return
         }
         guard role == .guest else { return }
-        let plain: MountFlags = [.noSetUserID, .noDevices, .noExecution]
-        if wanted.contains(.sys) { Self.mount("sysfs", "/sys", "sysfs", plain) }
-        if wanted.contains(.controlGroups) { Self.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", plain) }
-        if wanted.contains(.terminals) {
-            Self.mount("devpts", "/dev/pts", "devpts", [.noSetUserID, .noExecution], "mode=0620,gid=5,ptmxmode=0666")
-        }
-        if wanted.contains(.sharedMemory) {
-            Self.mount("tmpfs", "/dev/shm", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
-        }
-        if wanted.contains(.run) { Self.mount("tmpfs", "/run", "tmpfs", [.noSetUserID, .noDevices], "mode=0755") }
-        if wanted.contains(.temporary) {
-            Self.mount("tmpfs", "/tmp", "tmpfs", [.noSetUserID, .noDevices], "mode=1777")
-        }
+        Self.mountKernelFileSystems(wanted)
         if wanted.contains(.dev) {
             for (name, target) in [
                 (ByteString("/dev/fd"), ByteString("/proc/self/fd")), ("/dev/stdin", "/proc/self/fd/0"),

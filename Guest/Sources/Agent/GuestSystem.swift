@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 /// The machine that the agent looks after: its mounts, its name, its network, and the root that commands see.
@@ -35,8 +36,8 @@ final class GuestSystem {
     }
 
     /// A name for a socket in an open folder, short enough for the kernel whatever the folder's own.
-    func socketPath(in folder: Int32, _ name: ByteString) -> String {
-        "/proc/self/fd/\(folder)/" + name.description
+    func socketPath(in folder: Int32, _ name: ByteString) -> [UInt8] {
+        ("/proc/self/fd/" + ByteString(UInt32(truncatingIfNeeded: folder)) + "/" + name).bytes
     }
 
     func status(_ path: ByteString) throws(Failure) -> FileStatus {

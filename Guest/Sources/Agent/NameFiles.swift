@@ -15,15 +15,15 @@ enum NameFiles {
         var text: ByteString = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
         if !wanted.hostName.isEmpty {
             let own = wanted.interfaces.first?.addresses.first?.address ?? IPAddress(v4: 127, 0, 1, 1)
-            text += ByteString(own.description) + "\t" + wanted.hostName + "\n"
+            text += own.text + "\t" + wanted.hostName + "\n"
         }
-        for entry in wanted.hostEntries { text += ByteString(entry.address.description) + "\t" + entry.name + "\n" }
+        for entry in wanted.hostEntries { text += entry.address.text + "\t" + entry.name + "\n" }
         return text
     }
 
     static func resolver(_ wanted: Configuration) -> ByteString {
         var text: ByteString = ""
-        for server in wanted.nameServers { text += "nameserver " + ByteString(server.description) + "\n" }
+        for server in wanted.nameServers { text += "nameserver " + server.text + "\n" }
         if !wanted.searchDomains.isEmpty {
             text += "search"
             for domain in wanted.searchDomains { text += " " + domain }

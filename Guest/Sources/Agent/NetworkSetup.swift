@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 import WireFormats
 
@@ -27,7 +28,7 @@ enum NetworkSetup {
                 for interface in interfaces { names += (names.isEmpty ? "" : ", ") + interface.name }
                 throw Failure(.network, error, "network of " + names)
             }
-            GuestSystem.report("loopback: " + error.description)
+            GuestSystem.report("loopback: " + error.text)
         }
     }
 

@@ -1,4 +1,5 @@
 import AgentProtocol
+import FileTransfer
 import LinuxCalls
 
 /// A Unix socket that the agent made for the host: each connection to it goes to one relay that waits.

@@ -1,3 +1,4 @@
+import AgentProtocol
 import LinuxCalls
 
 /// How the agent and its host reach each other.
@@ -7,13 +8,13 @@ public enum Transport: Sendable {
     /// In the emulated host: the agent listens, and nobody can be dialled.
     case tcp(port: UInt16)
     /// For tests and tools on one machine.
-    case unix(listen: String, dial: String)
+    case unix(listen: ByteString, dial: ByteString)
 
     func listen() throws(LinuxError) -> FileDescriptor {
         switch self {
         case .vsock(let port): return try VsockSocket.listen(port: port)
         case .tcp(let port): return try TCPSocket.listen(port: port)
-        case .unix(let path, _): return try UnixSocket.listen(path)
+        case .unix(let path, _): return try UnixSocket.listen(path.bytes)
         }
     }
 
@@ -21,7 +22,7 @@ public enum Transport: Sendable {
         switch self {
         case .vsock(let port): return try VsockSocket.connect(to: VsockSocket.host, port: port)
         case .tcp: throw LinuxError.connectionRefused
-        case .unix(_, let path): return try UnixSocket.connect(path)
+        case .unix(_, let path): return try UnixSocket.connect(path.bytes)
         }
     }
 

@@ -69,31 +69,31 @@ public enum AgentMessage: FramedMessage {
         case 129:
             self = .hello(
                 Hello(
-                    agentVersion: try reader.string(.agentVersion, atMost: Limits.versionBytes),
-                    kernelRelease: try reader.string(.kernelRelease, atMost: Limits.versionBytes),
-                    capabilities: Hello.Capabilities(rawValue: try reader.integer()),
-                    uptimeNanoseconds: try reader.integer()))
+                    agentVersion: reader.string(.agentVersion, atMost: Limits.versionBytes),
+                    kernelRelease: reader.string(.kernelRelease, atMost: Limits.versionBytes),
+                    capabilities: Hello.Capabilities(rawValue: reader.integer()),
+                    uptimeNanoseconds: reader.integer()))
         case 130: self = .configured
-        case 131: self = .started(processIdentifier: try reader.integer())
+        case 131: self = .started(processIdentifier: reader.integer())
         case 132:
-            switch try reader.integer(UInt8.self) {
-            case 0: self = .exited(.exited(try reader.integer()))
-            case 1: self = .exited(.signalled(try reader.integer()))
+            switch reader.integer(UInt8.self) {
+            case 0: self = .exited(.exited(reader.integer()))
+            case 1: self = .exited(.signalled(reader.integer()))
             default: throw .outOfBounds(.exitKind)
             }
         case 133:
             self = .fileStatus(
                 FileStatus(
-                    mode: try reader.integer(), userID: try reader.integer(), groupID: try reader.integer(),
-                    sizeBytes: try reader.integer(), modifiedNanoseconds: try reader.integer()))
+                    mode: reader.integer(), userID: reader.integer(), groupID: reader.integer(),
+                    sizeBytes: reader.integer(), modifiedNanoseconds: reader.integer()))
         case 134:
             self = .pong(
                 Load(
-                    processes: try reader.integer(), connections: try reader.integer(),
-                    uptimeNanoseconds: try reader.integer()))
+                    processes: reader.integer(), connections: reader.integer(),
+                    uptimeNanoseconds: reader.integer()))
         case 135: self = .listening
         case 136: self = .connected
-        case 137: self = .failure(try Failure(from: &reader))
+        case 137: self = .failure(Failure(from: &reader))
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -9,6 +9,23 @@ public struct ByteString: Hashable, Sendable, ExpressibleByStringLiteral, Custom
     public init(_ text: String) { bytes = [UInt8](text.utf8) }
     public init(stringLiteral text: StaticString) { bytes = text.withUTF8Buffer { unsafe [UInt8]($0) } }
 
+    /// A number in digits, without leading zeros.
+    public init(_ number: some FixedWidthInteger & UnsignedInteger, radix: UInt64 = 10) {
+        bytes = Self.digits(UInt64(truncatingIfNeeded: number), radix)
+    }
+
+    private static func digits(_ number: UInt64, _ radix: UInt64) -> [UInt8] {
+        var digits: [UInt8] = []
+        var rest = number
+        repeat {
+            let digit = UInt8(truncatingIfNeeded: rest % radix)
+            digits.append(digit + (digit < 10 ? 0x30 : 0x57))
+            rest /= radix
+        } while rest > 0
+        digits.reverse()
+        return digits
+    }
+
     public var isEmpty: Bool { bytes.isEmpty }
     public var count: Int { bytes.count }
 

@@ -25,38 +25,36 @@ extension Configuration {
         writer.write(idleSeconds)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        hostName = try reader.string(.hostName, atMost: Limits.hostNameBytes)
-        guard hostName.isOneWord else { throw .outOfBounds(.hostName) }
-        root = try reader.boolean() ? try RootFileSystem(from: &reader) : nil
-        standardMounts = StandardMounts(rawValue: try reader.flags(.flags, known: StandardMounts.known))
-        mounts = try reader.list(.mounts, atMost: Limits.mounts) { reader throws(ProtocolError) in
-            try Mount(from: &reader)
+    init(from reader: inout MessageReader) {
+        hostName = reader.string(.hostName, atMost: Limits.hostNameBytes)
+        if !hostName.isOneWord { reader.fail(.outOfBounds(.hostName)) }
+        root = reader.boolean() ? RootFileSystem(from: &reader) : nil
+        standardMounts = StandardMounts(rawValue: reader.flags(.flags, known: StandardMounts.known))
+        mounts = reader.list(.mounts, atMost: Limits.mounts) { reader in
+            Mount(from: &reader)
         }
-        interfaces = try reader.list(.interfaces, atMost: Limits.interfaces) { reader throws(ProtocolError) in
-            try Interface(from: &reader)
+        interfaces = reader.list(.interfaces, atMost: Limits.interfaces) { reader in
+            Interface(from: &reader)
         }
-        writesNameFiles = try reader.boolean()
-        nameServers = try reader.list(.nameServers, atMost: Limits.nameServers) { reader throws(ProtocolError) in
-            try IPAddress(from: &reader)
+        writesNameFiles = reader.boolean()
+        nameServers = reader.list(.nameServers, atMost: Limits.nameServers) { reader in
+            IPAddress(from: &reader)
         }
-        searchDomains = try reader.list(.searchDomains, atMost: Limits.searchDomains) { reader throws(ProtocolError) in
-            try reader.word(.searchDomains, atMost: Limits.domainBytes)
+        searchDomains = reader.list(.searchDomains, atMost: Limits.searchDomains) { reader in
+            reader.word(.searchDomains, atMost: Limits.domainBytes)
         }
-        hostEntries = try reader.list(.hostEntries, atMost: Limits.hostEntries) { reader throws(ProtocolError) in
+        hostEntries = reader.list(.hostEntries, atMost: Limits.hostEntries) { reader in
             HostEntry(
-                try IPAddress(from: &reader), try reader.word(.hostEntries, atMost: Limits.domainBytes))
+                IPAddress(from: &reader), reader.word(.hostEntries, atMost: Limits.domainBytes))
         }
-        realTimeNanoseconds = try reader.integer()
-        let seedBytes = try reader.integer(UInt32.self)
-        guard seedBytes <= UInt32(Limits.seedBytes) else { throw .outOfBounds(.seed) }
-        seed = try reader.bytes(Int(seedBytes))
-        links = try reader.list(.links, atMost: Limits.links) { reader throws(ProtocolError) in
+        realTimeNanoseconds = reader.integer()
+        seed = reader.bytes(reader.count(.seed, atMost: Limits.seedBytes))
+        links = reader.list(.links, atMost: Limits.links) { reader in
             SymbolicLink(
-                path: try reader.absolutePath(),
-                target: try reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
+                path: reader.absolutePath(),
+                target: reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
         }
-        idleSeconds = try reader.integer()
+        idleSeconds = reader.integer()
     }
 }
 
@@ -79,20 +77,22 @@ extension RootFileSystem {
         }
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        source = try reader.nonEmptyString(.device, atMost: Limits.pathBytes)
-        fileSystem = try reader.nonEmptyString(.fileSystem, atMost: Limits.fileSystemBytes)
-        options = try reader.string(.options, atMost: Limits.mountOptionBytes)
-        isReadOnly = try reader.boolean()
-        isForCommandsOnly = try reader.boolean()
-        switch try reader.integer(UInt8.self) {
+    init(from reader: inout MessageReader) {
+        source = reader.nonEmptyString(.device, atMost: Limits.pathBytes)
+        fileSystem = reader.nonEmptyString(.fileSystem, atMost: Limits.fileSystemBytes)
+        options = reader.string(.options, atMost: Limits.mountOptionBytes)
+        isReadOnly = reader.boolean()
+        isForCommandsOnly = reader.boolean()
+        switch reader.integer(UInt8.self) {
         case 0: overlay = .none
-        case 1: overlay = .memory(bytes: try reader.integer())
+        case 1: overlay = .memory(bytes: reader.integer())
         case 2:
             overlay = .disk(
-                device: try reader.nonEmptyString(.device, atMost: Limits.pathBytes),
-                fileSystem: try reader.nonEmptyString(.fileSystem, atMost: Limits.fileSystemBytes))
-        default: throw .outOfBounds(.overlay)
+                device: reader.nonEmptyString(.device, atMost: Limits.pathBytes),
+                fileSystem: reader.nonEmptyString(.fileSystem, atMost: Limits.fileSystemBytes))
+        default:
+            overlay = .none
+            reader.fail(.outOfBounds(.overlay))
         }
     }
 }
@@ -106,12 +106,12 @@ extension Mount {
         writer.write(flags.rawValue)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        source = try reader.string(.device, atMost: Limits.pathBytes)
-        target = try reader.absolutePath()
-        fileSystem = try reader.string(.fileSystem, atMost: Limits.fileSystemBytes)
-        options = try reader.string(.options, atMost: Limits.mountOptionBytes)
-        flags = Flags(rawValue: try reader.flags(.flags, known: Flags.known))
+    init(from reader: inout MessageReader) {
+        source = reader.string(.device, atMost: Limits.pathBytes)
+        target = reader.absolutePath()
+        fileSystem = reader.string(.fileSystem, atMost: Limits.fileSystemBytes)
+        options = reader.string(.options, atMost: Limits.mountOptionBytes)
+        flags = Flags(rawValue: reader.flags(.flags, known: Flags.known))
     }
 }
 
@@ -131,47 +131,50 @@ extension Interface {
         }
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        name = try reader.word(.interfaceName, atMost: Limits.interfaceNameBytes)
-        maximumTransmissionUnit = try reader.integer()
-        addresses = try reader.list(.addresses, atMost: Limits.addressesPerInterface) { reader throws(ProtocolError) in
-            let address = try IPAddress(from: &reader)
-            return Address(address, prefixLength: try reader.prefixLength(of: address))
+    init(from reader: inout MessageReader) {
+        name = reader.word(.interfaceName, atMost: Limits.interfaceNameBytes)
+        maximumTransmissionUnit = reader.integer()
+        addresses = reader.list(.addresses, atMost: Limits.addressesPerInterface) { reader in
+            let address = IPAddress(from: &reader)
+            return Address(address, prefixLength: reader.prefixLength(of: address))
         }
-        routes = try reader.list(.routes, atMost: Limits.routesPerInterface) { reader throws(ProtocolError) in
-            let destination = try IPAddress(from: &reader)
-            let prefixLength = try reader.prefixLength(of: destination)
-            let gateway = try reader.boolean() ? try IPAddress(from: &reader) : nil
-            if let gateway, gateway.family != destination.family { throw .outOfBounds(.addressFamily) }
+        routes = reader.list(.routes, atMost: Limits.routesPerInterface) { reader in
+            let destination = IPAddress(from: &reader)
+            let prefixLength = reader.prefixLength(of: destination)
+            let gateway = reader.boolean() ? IPAddress(from: &reader) : nil
+            if let gateway, gateway.family != destination.family { reader.fail(.outOfBounds(.addressFamily)) }
             return Route(to: destination, prefixLength: prefixLength, via: gateway)
         }
     }
 }
 
 extension MessageReader {
-    mutating func boolean() throws(ProtocolError) -> Bool {
-        let byte = try integer(UInt8.self)
-        guard byte <= 1 else { throw .outOfBounds(.flags) }
+    @inline(never)
+    mutating func boolean() -> Bool {
+        let byte = integer(UInt8.self)
+        if byte > 1 { fail(.outOfBounds(.flags)) }
         return byte == 1
     }
 
     /// A string that begins with a slash.
-    mutating func absolutePath() throws(ProtocolError) -> ByteString {
-        let path = try string(.path, atMost: Limits.pathBytes)
-        guard path.bytes.first == UInt8(ascii: "/") else { throw .outOfBounds(.path) }
+    @inline(never)
+    mutating func absolutePath() -> ByteString {
+        let path = string(.path, atMost: Limits.pathBytes)
+        if !path.isAbsolutePath { fail(.outOfBounds(.path)) }
         return path
     }
 
     /// A string without white space or control characters: what becomes one word of a file such as `/etc/hosts`.
-    mutating func word(_ field: MessageField, atMost limit: Int) throws(ProtocolError) -> ByteString {
-        let word = try nonEmptyString(field, atMost: limit)
-        guard word.isOneWord else { throw .outOfBounds(field) }
+    @inline(never)
+    mutating func word(_ field: MessageField, atMost limit: Int) -> ByteString {
+        let word = nonEmptyString(field, atMost: limit)
+        if !word.isOneWord { fail(.outOfBounds(field)) }
         return word
     }
 
-    fileprivate mutating func prefixLength(of address: IPAddress) throws(ProtocolError) -> UInt8 {
-        let length = try integer(UInt8.self)
-        guard length <= address.bitWidth else { throw .outOfBounds(.prefixLength) }
+    fileprivate mutating func prefixLength(of address: IPAddress) -> UInt8 {
+        let length = integer(UInt8.self)
+        if length > address.bitWidth { fail(.outOfBounds(.prefixLength)) }
         return length
     }
 }
@@ -179,4 +182,6 @@ extension MessageReader {
 extension ByteString {
     /// Whether it holds neither white space nor control characters.
     var isOneWord: Bool { bytes.allSatisfy { $0 > 0x20 && $0 != 0x7f } }
+
+    var isAbsolutePath: Bool { bytes.first == UInt8(ascii: "/") }
 }

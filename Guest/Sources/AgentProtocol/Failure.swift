@@ -58,9 +58,9 @@ public struct Failure: Error, Equatable, Sendable {
         writer.write(text)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        code = Code(rawValue: try reader.integer()) ?? .internal
-        systemError = try reader.integer()
-        text = try reader.string(.failureText, atMost: Limits.failureTextBytes)
+    init(from reader: inout MessageReader) {
+        code = Code(rawValue: reader.integer()) ?? .internal
+        systemError = reader.integer()
+        text = reader.string(.failureText, atMost: Limits.failureTextBytes)
     }
 }

@@ -25,6 +25,12 @@ public struct Frame<Message: FramedMessage>: Equatable, Sendable {
         self.message = message
     }
 
+    /// Reads the payload of a frame.
+    public init(_ frame: RawFrame) throws(ProtocolError) {
+        id = frame.id
+        message = try Message(type: frame.type, payload: frame.payload)
+    }
+
     public func encoded() -> [UInt8] {
         var writer = LittleEndianWriter(reserving: 64)
         writer.write(UInt32(0))
@@ -40,15 +46,23 @@ public struct Frame<Message: FramedMessage>: Equatable, Sendable {
 /// Bytes of a frame before its payload.
 public let frameHeaderBytes = 12
 
-/// Puts frames together from bytes as they arrive.
+/// A frame whose payload nobody has looked at.
+public struct RawFrame: Equatable, Sendable {
+    public var type: UInt16
+    public var id: UInt32
+    public var payload: [UInt8]
+}
+
+/// Cuts bytes into frames as they arrive, whatever their messages.
 ///
 /// Holds at most one frame's payload plus what was appended last. A frame that is too long is refused as soon as its
 /// header is there, before any of its payload is kept. After an error the connection is of no use any more.
-public struct FrameAssembler<Message: FramedMessage>: Sendable {
+public struct FrameSplitter: Sendable {
+    private let payloadLimit: Int
     private var pending: [UInt8] = []
     private var start = 0
 
-    public init() {}
+    public init(payloadLimit: Int) { self.payloadLimit = payloadLimit }
 
     /// Bytes held that are not yet part of a returned frame.
     public var pendingCount: Int { pending.count - start }
@@ -62,14 +76,15 @@ public struct FrameAssembler<Message: FramedMessage>: Sendable {
     }
 
     /// The next whole frame, or nil while more bytes are needed.
-    public mutating func next() throws(ProtocolError) -> Frame<Message>? {
+    public mutating func next() throws(ProtocolError) -> RawFrame? {
         guard pendingCount >= frameHeaderBytes else { return nil }
         var header = MessageReader([UInt8](pending[start..<start + frameHeaderBytes]))
-        let length = try header.integer(UInt32.self)
-        let type = try header.integer(UInt16.self)
-        guard try header.integer(UInt16.self) == 0 else { throw .outOfBounds(.flags) }
-        let id = try header.integer(UInt32.self)
-        guard length <= UInt32(Message.payloadLimit) else { throw .frameTooLong(length) }
+        let length = header.integer(UInt32.self)
+        let type = header.integer(UInt16.self)
+        if header.integer(UInt16.self) != 0 { header.fail(.outOfBounds(.flags)) }
+        let id = header.integer(UInt32.self)
+        try header.finish()
+        guard length <= UInt32(payloadLimit) else { throw .frameTooLong(length) }
         guard pendingCount - frameHeaderBytes >= Int(length) else { return nil }
         let begin = start + frameHeaderBytes
         let payload = [UInt8](pending[begin..<begin + Int(length)])
@@ -78,7 +93,7 @@ public struct FrameAssembler<Message: FramedMessage>: Sendable {
             pending = []
             start = 0
         }
-        return Frame(try Message(type: type, payload: payload), id: id)
+        return RawFrame(type: type, id: id, payload: payload)
     }
 
     /// What follows the last frame: the first raw bytes of a relay. Nothing is held afterwards.
@@ -88,4 +103,25 @@ public struct FrameAssembler<Message: FramedMessage>: Sendable {
         start = 0
         return rest
     }
+}
+
+/// Puts the messages of one direction together from bytes as they arrive.
+public struct FrameAssembler<Message: FramedMessage>: Sendable {
+    private var splitter = FrameSplitter(payloadLimit: Message.payloadLimit)
+
+    public init() {}
+
+    /// Bytes held that are not yet part of a returned frame.
+    public var pendingCount: Int { splitter.pendingCount }
+
+    public mutating func append(_ bytes: some Sequence<UInt8>) { splitter.append(bytes) }
+
+    /// The next whole frame, or nil while more bytes are needed.
+    public mutating func next() throws(ProtocolError) -> Frame<Message>? {
+        guard let frame = try splitter.next() else { return nil }
+        return try Frame(frame)
+    }
+
+    /// What follows the last frame. Nothing is held afterwards.
+    public mutating func takeRest() -> [UInt8] { splitter.takeRest() }
 }

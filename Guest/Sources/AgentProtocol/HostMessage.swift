@@ -64,25 +64,24 @@ public enum HostMessage: FramedMessage {
     public init(type: UInt16, payload: [UInt8]) throws(ProtocolError) {
         var reader = MessageReader(payload)
         switch type {
-        case 1: self = .configure(try Configuration(from: &reader))
-        case 2: self = .start(try Start(from: &reader))
+        case 1: self = .configure(Configuration(from: &reader))
+        case 2: self = .start(Start(from: &reader))
         case 3:
-            let number = try reader.integer(UInt8.self)
-            guard (1...Limits.signal).contains(number) else { throw .outOfBounds(.signal) }
-            self = .signal(Signal(number, reachesGroup: try reader.boolean()))
-        case 4: self = .resize(try TerminalSize(from: &reader))
-        case 5: self = .status(path: try reader.absolutePath())
+            let number = reader.integer(UInt8.self)
+            if !(1...Limits.signal).contains(number) { reader.fail(.outOfBounds(.signal)) }
+            self = .signal(Signal(number, reachesGroup: reader.boolean()))
+        case 4: self = .resize(TerminalSize(from: &reader))
+        case 5: self = .status(path: reader.absolutePath())
         case 6:
-            guard let mode = PowerOff.Mode(rawValue: try reader.integer()) else { throw .outOfBounds(.powerOffMode) }
-            self = .powerOff(PowerOff(mode, graceMilliseconds: try reader.integer()))
+            guard let mode = PowerOff.Mode(rawValue: reader.integer()) else { throw .outOfBounds(.powerOffMode) }
+            self = .powerOff(PowerOff(mode, graceMilliseconds: reader.integer()))
         case 7: self = .ping
         case 8:
-            switch try reader.integer(UInt8.self) {
-            case 1: self = .relay(.dial(path: try reader.absolutePath()))
-            case 2: self = .relay(.accept(path: try reader.absolutePath()))
-            default: throw .outOfBounds(.kind)
-            }
-        case 9: self = .clock(realTimeNanoseconds: try reader.integer())
+            let kind = reader.integer(UInt8.self)
+            if kind != 1, kind != 2 { reader.fail(.outOfBounds(.kind)) }
+            let path = reader.absolutePath()
+            self = .relay(kind == 1 ? .dial(path: path) : .accept(path: path))
+        case 9: self = .clock(realTimeNanoseconds: reader.integer())
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -70,10 +70,13 @@ extension IPAddress: CustomStringConvertible {
     }
 
     /// As people write it. Source: RFC 5952 §4 for IPv6.
-    public var description: String {
+    public var description: String { text.description }
+
+    /// `description` as bytes.
+    public var text: ByteString {
+        var text: ByteString = ""
         guard family == .v6 else {
-            var text = ""
-            for (index, byte) in bytes.enumerated() { text += (index == 0 ? "" : ".") + String(byte) }
+            for byte in bytes { text += (text.isEmpty ? "" : ".") + ByteString(byte) }
             return text
         }
         let groups = (0..<8).map { UInt16(bytes[2 * $0]) << 8 | UInt16(bytes[2 * $0 + 1]) }
@@ -85,7 +88,6 @@ extension IPAddress: CustomStringConvertible {
             if end - index > max(longest.count, 1) { longest = index..<end }
             index = max(end, index + 1)
         }
-        var text = ""
         index = 0
         while index < 8 {
             if !longest.isEmpty, index == longest.lowerBound {
@@ -94,7 +96,7 @@ extension IPAddress: CustomStringConvertible {
                 continue
             }
             if index > 0, index != longest.upperBound || longest.isEmpty { text += ":" }
-            text += String(groups[index], radix: 16)
+            text += ByteString(groups[index], radix: 16)
             index += 1
         }
         return text

@@ -31,9 +31,10 @@ public struct IPAddress: Hashable, Sendable {
         writer.writeBytes(bytes)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        guard let family = Family(rawValue: try reader.integer()) else { throw .outOfBounds(.addressFamily) }
-        self.family = family
-        bytes = try reader.bytes(family == .v4 ? 4 : 16)
+    init(from reader: inout MessageReader) {
+        let number = reader.integer(UInt8.self)
+        if Family(rawValue: number) == nil { reader.fail(.outOfBounds(.addressFamily)) }
+        family = Family(rawValue: number) ?? .v4
+        bytes = reader.bytes(family == .v4 ? 4 : 16)
     }
 }

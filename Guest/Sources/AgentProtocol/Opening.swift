@@ -61,15 +61,15 @@ public struct Opening: Equatable, Sendable {
     public init(decoding bytes: [UInt8]) throws(ProtocolError) {
         guard bytes.count == Self.byteCount else { throw .truncated }
         var reader = MessageReader(bytes)
-        guard try reader.integer(UInt32.self) == Self.magic else { throw .notThisProtocol }
-        let version = try reader.integer(UInt16.self)
+        guard reader.integer(UInt32.self) == Self.magic else { throw .notThisProtocol }
+        let version = reader.integer(UInt16.self)
         guard version == Self.version else { throw .version(version) }
-        let number = try reader.integer(UInt8.self)
-        let stream = try reader.integer(UInt8.self)
-        let process = try reader.integer(UInt32.self)
-        guard try reader.integer(UInt32.self) == 0 else { throw .outOfBounds(.flags) }
-        let token = Token(first: try reader.integer(), second: try reader.integer())
-        secret = Secret(try reader.bytes(Secret.byteCount)) ?? .none
+        let number = reader.integer(UInt8.self)
+        let stream = reader.integer(UInt8.self)
+        let process = reader.integer(UInt32.self)
+        guard reader.integer(UInt32.self) == 0 else { throw .outOfBounds(.flags) }
+        let token = Token(first: reader.integer(), second: reader.integer())
+        secret = Secret(reader.bytes(Secret.byteCount)) ?? .none
         switch number {
         case 1: kind = .control
         case 2:

@@ -17,15 +17,62 @@ public enum ProtocolError: Error, Equatable, Sendable {
 }
 
 /// The fields that have bounds of their own, named for error messages.
-public enum MessageField: String, Equatable, Sendable {
+public enum MessageField: Equatable, Sendable {
     case kind, stream, flags
-    case agentVersion = "agent version", kernelRelease = "kernel release"
-    case hostName = "host name", fileSystem = "file system", device, path, options, overlay
-    case mounts, interfaces, interfaceName = "interface name", addresses, addressFamily = "address family"
-    case prefixLength = "prefix length", routes, nameServers = "name servers", searchDomains = "search domains"
-    case hostEntries = "host entries", seed, links
-    case arguments, argument, environment, variable, user, groups, workingDirectory = "working directory"
-    case signal, exitKind = "exit kind", failureCode = "failure code", failureText = "failure text"
-    case powerOffMode = "power-off mode", entryType = "entry type", entryPath = "entry path", linkTarget = "link target"
-    case name, data, streamOrigin = "stream origin"
+    case agentVersion, kernelRelease
+    case hostName, fileSystem, device, path, options, overlay
+    case mounts, interfaces, interfaceName, addresses, addressFamily
+    case prefixLength, routes, nameServers, searchDomains
+    case hostEntries, seed, links
+    case arguments, argument, environment, variable, user, groups, workingDirectory
+    case signal, exitKind, failureCode, failureText
+    case powerOffMode, entryType, entryPath, linkTarget
+    case name, data, streamOrigin
+
+    /// The field in words.
+    public var name: StaticString {
+        switch self {
+        case .kind: "kind"
+        case .stream: "stream"
+        case .flags: "flags"
+        case .agentVersion: "agent version"
+        case .kernelRelease: "kernel release"
+        case .hostName: "host name"
+        case .fileSystem: "file system"
+        case .device: "device"
+        case .path: "path"
+        case .options: "options"
+        case .overlay: "overlay"
+        case .mounts: "mounts"
+        case .interfaces: "interfaces"
+        case .interfaceName: "interface name"
+        case .addresses: "addresses"
+        case .addressFamily: "address family"
+        case .prefixLength: "prefix length"
+        case .routes: "routes"
+        case .nameServers: "name servers"
+        case .searchDomains: "search domains"
+        case .hostEntries: "host entries"
+        case .seed: "seed"
+        case .links: "links"
+        case .arguments: "arguments"
+        case .argument: "argument"
+        case .environment: "environment"
+        case .variable: "variable"
+        case .user: "user"
+        case .groups: "groups"
+        case .workingDirectory: "working directory"
+        case .signal: "signal"
+        case .exitKind: "exit kind"
+        case .failureCode: "failure code"
+        case .failureText: "failure text"
+        case .powerOffMode: "power-off mode"
+        case .entryType: "entry type"
+        case .entryPath: "entry path"
+        case .linkTarget: "link target"
+        case .name: "name"
+        case .data: "data"
+        case .streamOrigin: "stream origin"
+        }
+    }
 }

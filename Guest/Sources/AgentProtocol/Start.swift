@@ -78,32 +78,32 @@ public struct Start: Equatable, Sendable {
         writer.write(UInt8(outlivesConnection ? 1 : 0))
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        arguments = try reader.list(.arguments, atMost: Limits.arguments) { reader throws(ProtocolError) in
-            try reader.string(.argument, atMost: Limits.argumentBytes)
+    init(from reader: inout MessageReader) {
+        arguments = reader.list(.arguments, atMost: Limits.arguments) { reader in
+            reader.string(.argument, atMost: Limits.argumentBytes)
         }
-        guard let first = arguments.first, !first.isEmpty else { throw .outOfBounds(.arguments) }
-        environment = try reader.list(.environment, atMost: Limits.variables) { reader throws(ProtocolError) in
-            try reader.nonEmptyString(.variable, atMost: Limits.argumentBytes)
+        if arguments.first?.isEmpty ?? true { reader.fail(.outOfBounds(.arguments)) }
+        environment = reader.list(.environment, atMost: Limits.variables) { reader in
+            reader.nonEmptyString(.variable, atMost: Limits.argumentBytes)
         }
-        user = try reader.string(.user, atMost: Limits.userBytes)
-        supplementaryGroups = try reader.list(.groups, atMost: Limits.groups) { reader throws(ProtocolError) in
-            try reader.nonEmptyString(.groups, atMost: Limits.userBytes)
+        user = reader.string(.user, atMost: Limits.userBytes)
+        supplementaryGroups = reader.list(.groups, atMost: Limits.groups) { reader in
+            reader.nonEmptyString(.groups, atMost: Limits.userBytes)
         }
-        workingDirectory = try reader.string(.workingDirectory, atMost: Limits.pathBytes)
-        guard workingDirectory.isEmpty || workingDirectory.bytes.first == UInt8(ascii: "/") else {
-            throw .outOfBounds(.workingDirectory)
-        }
-        let which = try reader.integer(UInt8.self)
+        workingDirectory = reader.string(.workingDirectory, atMost: Limits.pathBytes)
+        if !workingDirectory.isEmpty, !workingDirectory.isAbsolutePath { reader.fail(.outOfBounds(.workingDirectory)) }
+        let which = reader.integer(UInt8.self)
         switch which {
-        case 0...7: streams = .pipes(input: which & 1 != 0, output: which & 2 != 0, error: which & 4 != 0)
-        case 8: streams = .terminal(try TerminalSize(from: &reader))
-        default: throw .outOfBounds(.stream)
+        case 8: streams = .terminal(TerminalSize(from: &reader))
+        default:
+            streams = .pipes(input: which & 1 != 0, output: which & 2 != 0, error: which & 4 != 0)
+            if which > 8 { reader.fail(.outOfBounds(.stream)) }
         }
-        guard let origin = StreamOrigin(rawValue: try reader.integer()) else { throw .outOfBounds(.streamOrigin) }
-        streamOrigin = origin
-        token = Token(first: try reader.integer(), second: try reader.integer())
-        outlivesConnection = try reader.boolean()
+        let origin = StreamOrigin(rawValue: reader.integer())
+        if origin == nil { reader.fail(.outOfBounds(.streamOrigin)) }
+        streamOrigin = origin ?? .agent
+        token = Token(first: reader.integer(), second: reader.integer())
+        outlivesConnection = reader.boolean()
     }
 }
 
@@ -128,10 +128,10 @@ public struct TerminalSize: Equatable, Sendable {
         writer.write(heightPixels)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        rows = try reader.integer()
-        columns = try reader.integer()
-        widthPixels = try reader.integer()
-        heightPixels = try reader.integer()
+    init(from reader: inout MessageReader) {
+        rows = reader.integer()
+        columns = reader.integer()
+        widthPixels = reader.integer()
+        heightPixels = reader.integer()
     }
 }

@@ -51,16 +51,16 @@ public enum TransferMessage: FramedMessage {
         var reader = MessageReader(payload)
         switch type {
         case 65:
-            let destination = try reader.absolutePath()
-            let name = try reader.string(.name, atMost: Limits.nameBytes)
+            let destination = reader.absolutePath()
+            let name = reader.string(.name, atMost: Limits.nameBytes)
             guard name.isEmpty || name.isFileName else { throw .outOfBounds(.name) }
-            self = .copyIn(CopyIn(destination: destination, name: name, keepsOwner: try reader.boolean()))
-        case 66: self = .copyOut(path: try reader.absolutePath())
-        case 67: self = .entry(try TransferEntry(from: &reader))
-        case 68: self = .data(try reader.rest(.data, atMost: Limits.transferDataBytes))
+            self = .copyIn(CopyIn(destination: destination, name: name, keepsOwner: reader.boolean()))
+        case 66: self = .copyOut(path: reader.absolutePath())
+        case 67: self = .entry(TransferEntry(from: &reader))
+        case 68: self = .data(reader.rest(.data, atMost: Limits.transferDataBytes))
         case 69: self = .end
-        case 70: self = .finished(entries: try reader.integer(), bytes: try reader.integer())
-        case 71: self = .failure(try Failure(from: &reader))
+        case 70: self = .finished(entries: reader.integer(), bytes: reader.integer())
+        case 71: self = .failure(Failure(from: &reader))
         default: throw .unknownMessage(type)
         }
         try reader.finish()
@@ -133,22 +133,24 @@ public struct TransferEntry: Equatable, Sendable {
         writer.write(modifiedNanoseconds)
     }
 
-    init(from reader: inout MessageReader) throws(ProtocolError) {
-        switch try reader.integer(UInt8.self) {
-        case 1: kind = .regular(sizeBytes: try reader.integer())
+    init(from reader: inout MessageReader) {
+        switch reader.integer(UInt8.self) {
+        case 1: kind = .regular(sizeBytes: reader.integer())
         case 2: kind = .directory
-        case 3: kind = .symbolicLink(target: try reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
-        default: throw .outOfBounds(.entryType)
+        case 3: kind = .symbolicLink(target: reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
+        default:
+            kind = .directory
+            reader.fail(.outOfBounds(.entryType))
         }
-        path = try reader.string(.entryPath, atMost: Limits.pathBytes)
-        guard path.isEmpty || path.split(UInt8(ascii: "/")).allSatisfy({ $0.isFileName }) else {
-            throw .outOfBounds(.entryPath)
+        path = reader.string(.entryPath, atMost: Limits.pathBytes)
+        if !path.isEmpty, !path.split(UInt8(ascii: "/")).allSatisfy({ $0.isFileName }) {
+            reader.fail(.outOfBounds(.entryPath))
         }
-        permissions = try reader.integer()
-        guard permissions <= 0o7777 else { throw .outOfBounds(.entryType) }
-        userID = try reader.integer()
-        groupID = try reader.integer()
-        modifiedNanoseconds = try reader.integer()
+        permissions = reader.integer()
+        if permissions > 0o7777 { reader.fail(.outOfBounds(.entryType)) }
+        userID = reader.integer()
+        groupID = reader.integer()
+        modifiedNanoseconds = reader.integer()
     }
 }
 

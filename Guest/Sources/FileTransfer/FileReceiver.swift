@@ -1,5 +1,5 @@
 public import AgentProtocol
-import LinuxCalls
+internal import LinuxCalls
 
 /// Writes what transfer messages describe below one destination, and nothing anywhere else.
 ///
@@ -55,8 +55,7 @@ public final class FileReceiver {
             }
         } catch {
             throw Failure(
-                error == .noEntry ? .noSuchFile : .fileSystem, systemError: UInt32(truncatingIfNeeded: error.number),
-                text: "destination \"" + request.destination + "\": " + ByteString(error.description))
+                error == .noEntry ? .noSuchFile : .fileSystem, error, "destination \"" + request.destination + "\"")
         }
     }
 
@@ -83,12 +82,9 @@ public final class FileReceiver {
             }
             return nil
         } catch {
-            let isUnsafe = error.number == Self.outOfOrder
-            throw Failure(
-                isUnsafe ? .unsafePath : .fileSystem,
-                systemError: isUnsafe ? 0 : UInt32(truncatingIfNeeded: error.number),
-                text: "\"" + path + "\": "
-                    + (isUnsafe ? "its file or directory was not announced" : ByteString(error.description)))
+            let quoted = "\"" + path + "\""
+            guard error.number == Self.outOfOrder else { throw Failure(.fileSystem, error, quoted) }
+            throw Failure(.unsafePath, text: quoted + ": its file or directory was not announced")
         }
     }
 

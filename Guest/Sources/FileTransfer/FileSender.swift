@@ -1,5 +1,5 @@
 public import AgentProtocol
-import LinuxCalls
+internal import LinuxCalls
 
 /// Reads a file, or a directory with all that lies in it, as a sequence of transfer messages.
 ///
@@ -37,9 +37,7 @@ public final class FileSender {
             first = (file.number, try FileTree.facts(in: file.number))
             current = consume file
         } catch {
-            throw Failure(
-                error == .noEntry ? .noSuchFile : .fileSystem, systemError: UInt32(truncatingIfNeeded: error.number),
-                text: "\"" + path + "\": " + ByteString(error.description))
+            throw Failure(error == .noEntry ? .noSuchFile : .fileSystem, error, "\"" + path + "\"")
         }
     }
 
@@ -49,9 +47,7 @@ public final class FileSender {
             return try nextMessage()
         } catch {
             isFinished = true
-            throw Failure(
-                .fileSystem, systemError: UInt32(truncatingIfNeeded: error.number),
-                text: "reading below \"" + path + "\": " + ByteString(error.description))
+            throw Failure(.fileSystem, error, "reading below \"" + path + "\"")
         }
     }
 

@@ -10,7 +10,10 @@ public struct LinuxError: Error, Equatable, Sendable {
 
 extension LinuxError: CustomStringConvertible {
     /// The kernel's words for the common numbers, and the number for the rest.
-    public var description: String {
+    public var description: String { words?.description ?? "error \(number)" }
+
+    /// The kernel's words for the common numbers, nil for the rest.
+    public var words: StaticString? {
         switch number {
         case EPERM: "operation not permitted"
         case ENOENT: "no such file or directory"
@@ -44,7 +47,7 @@ extension LinuxError: CustomStringConvertible {
         case ECONNREFUSED: "connection refused"
         case ECONNRESET: "connection reset by peer"
         case ETIMEDOUT: "connection timed out"
-        default: "error \(number)"
+        default: nil
         }
     }
 }

@@ -11,6 +11,11 @@ public enum UnixSocket {
     /// A non-blocking socket that listens at `path`.
     /// - Throws: EADDRINUSE when something lies there; ENAMETOOLONG over `maximumPathBytes`.
     public static func listen(_ path: String, backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
+        try listen([UInt8](path.utf8), backlog: backlog)
+    }
+
+    /// The same for a path of any bytes.
+    public static func listen(_ path: [UInt8], backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
         let socket = try streamSocket()
         try withAddress(path) { address, length throws(LinuxError) in
             // SAFETY: the address outlives the call.
@@ -24,6 +29,11 @@ public enum UnixSocket {
     /// A non-blocking socket connected to the listener at `path`.
     /// - Throws: ECONNREFUSED or ENOENT when nobody listens, EAGAIN when the listener's queue is full.
     public static func connect(_ path: String) throws(LinuxError) -> FileDescriptor {
+        try connect([UInt8](path.utf8))
+    }
+
+    /// The same for a path of any bytes.
+    public static func connect(_ path: [UInt8]) throws(LinuxError) -> FileDescriptor {
         let socket = try streamSocket()
         try withAddress(path) { address, length throws(LinuxError) in
             // SAFETY: the address outlives the call.
@@ -54,13 +64,11 @@ public enum UnixSocket {
     }
 
     private static func withAddress(
-        _ path: String, _ body: (Int, Int) throws(LinuxError) -> Void
+        _ path: [UInt8], _ body: (Int, Int) throws(LinuxError) -> Void
     ) throws(LinuxError) {
-        var bytes: [UInt8] = [1, 0]
-        bytes.append(contentsOf: path.utf8)
-        if bytes[2...].contains(0) { throw LinuxError(EINVAL) }
-        if bytes.count - 2 > maximumPathBytes { throw LinuxError(ENAMETOOLONG) }
-        bytes.append(0)
+        if path.contains(0) { throw LinuxError(EINVAL) }
+        if path.count > maximumPathBytes { throw LinuxError(ENAMETOOLONG) }
+        let bytes = [1, 0] + path + [0]
         // SAFETY: the array is alive until after `body`.
         unsafe try bytes.span.withUnsafeBufferPointer { buffer throws(LinuxError) in
             try body(Int(bitPattern: buffer.baseAddress), buffer.count)

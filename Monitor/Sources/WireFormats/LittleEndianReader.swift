@@ -20,16 +20,21 @@ public struct LittleEndianReader: Sendable {
     /// Bytes not read yet.
     public var remaining: Int { bytes.endIndex - position }
 
-    /// One unsigned integer at its natural width.
+    /// One unsigned integer of at most 64 bits at its natural width.
     @inline(__always)
     public mutating func read<Value: FixedWidthInteger & UnsignedInteger>(
         _ type: Value.Type = Value.self
     ) throws(Truncated) -> Value {
-        let width = Value.bitWidth / 8
-        guard remaining >= width else { throw Truncated() }
-        var value: Value = 0
-        for offset in 0..<width { value |= Value(bytes[position + offset]) << Value(8 * offset) }
-        position += width
+        Value(truncatingIfNeeded: try read(byteCount: Value.bitWidth / 8))
+    }
+
+    /// One body for all widths.
+    @inline(never)
+    private mutating func read(byteCount: Int) throws(Truncated) -> UInt64 {
+        guard remaining >= byteCount else { throw Truncated() }
+        var value: UInt64 = 0
+        for offset in 0..<byteCount { value |= UInt64(bytes[position + offset]) << UInt64(8 * offset) }
+        position += byteCount
         return value
     }
 

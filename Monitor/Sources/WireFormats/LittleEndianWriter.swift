@@ -7,12 +7,19 @@ public struct LittleEndianWriter: Sendable {
         bytes.reserveCapacity(count)
     }
 
-    /// Appends one unsigned integer at its natural width.
+    /// Appends one unsigned integer of at most 64 bits at its natural width.
     @inline(__always)
     public mutating func write<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) {
-        for offset in 0..<Value.bitWidth / 8 { bytes.append(UInt8(truncatingIfNeeded: value >> Value(8 * offset))) }
+        write(UInt64(truncatingIfNeeded: value), byteCount: Value.bitWidth / 8)
     }
 
+    /// One body for all widths: a message of many fields is then a row of calls, and small.
+    @inline(never)
+    private mutating func write(_ value: UInt64, byteCount: Int) {
+        for offset in 0..<byteCount { bytes.append(UInt8(truncatingIfNeeded: value &>> UInt64(8 * offset))) }
+    }
+
+    @inline(never)
     public mutating func writeBytes(_ more: [UInt8]) { bytes.append(contentsOf: more) }
 
     /// Replaces the four bytes at `offset`, for a length that is known only afterwards.
