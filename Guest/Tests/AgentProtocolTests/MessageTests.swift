@@ -126,4 +126,10 @@ import Testing
         let failure = Failure(.mount, text: ByteString([UInt8](repeating: 0x61, count: 5000)))
         #expect(failure.text.count == Limits.failureTextBytes)
     }
+
+    @Test func theFirstErrorOfAMessageIsTheOneThatIsTold() {
+        #expect(throws: ProtocolError.truncated) { try HostMessage(type: 8, payload: []) }
+        // The kind is wrong, and the path that should follow is missing.
+        #expect(throws: ProtocolError.outOfBounds(.kind)) { try HostMessage(type: 8, payload: [9]) }
+    }
 }
