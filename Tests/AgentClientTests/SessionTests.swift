@@ -8,6 +8,11 @@ import Testing
 
 /// A session against agents that do well, do badly, or do nothing.
 @Suite struct SessionTests {
+    @Test func `a guest's failure is one line, so that it cannot pass for a message of ours`() {
+        let error = AgentClientError(Failure(.internal, text: "no\r\nswiftlet: removed everything"))
+        #expect(error.message == "no swiftlet: removed everything")
+    }
+
     /// Runs a session against that script.
     private func run(
         input: Int32? = nil, prepare: (ProcessSession) -> Void = { _ in },

@@ -16,6 +16,12 @@ import Testing
         #expect(Table.printable("a\u{1b}[2Jb\nc") == "a?[2Jb?c")
     }
 
+    @Test func `an error that quotes a guest does not steer the terminal`() {
+        let failure = CommandFailure(
+            FleetError(.monitorEnded, "its console ends with:\n    \u{1b}]0;x\u{7}\r\u{9b}31m"))
+        #expect(failure.printableMessage == "its console ends with:\n    ?]0;x???31m")
+    }
+
     @Test func `an error for programs has its code, message and status`() {
         let failure = CommandFailure(FleetError(.duplicateName, "taken"))
         let text = JSONText.encode(

@@ -30,11 +30,17 @@ struct CommandFailure: Error, Equatable {
         }
     }
 
+    /// A message may quote what a guest's agent or console said. Lines stay, everything else that steers a terminal goes.
+    var printableMessage: String {
+        message.split(separator: "\n", omittingEmptySubsequences: false).map { Table.printable(String($0)) }
+            .joined(separator: "\n")
+    }
+
     func report(asJSON: Bool) {
         if asJSON {
             Output.error(JSONText.encode(ErrorDocument(error: .init(code: code, message: message, status: status))))
         } else {
-            Output.error("swiftlet: \(message)")
+            Output.error("swiftlet: \(printableMessage)")
         }
     }
 }

@@ -29,7 +29,11 @@ public struct AgentClientError: CodedError {
         self.failure = failure
     }
 
-    init(_ failure: Failure) { self.init(.refused, failure.text.description, failure: failure) }
+    /// The text is a guest's: it is kept to one line, so that it cannot look like several messages.
+    init(_ failure: Failure) {
+        let line = failure.text.description.split(whereSeparator: \.isNewline).joined(separator: " ")
+        self.init(.refused, line, failure: failure)
+    }
 
     init(_ error: ProtocolError) {
         self.init(
