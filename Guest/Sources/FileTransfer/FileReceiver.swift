@@ -5,7 +5,7 @@ internal import LinuxCalls
 ///
 /// Trust: the messages are somebody else's. Every name is made in a directory that this receiver opened itself, without
 /// following a link; an entry whose directory was not the last one announced is refused. What lies in the way of a file or a
-/// link is replaced, a directory is kept and filled.
+/// link is replaced; a directory is kept as it is, its permissions too, and filled.
 public final class FileReceiver {
     /// How much has arrived.
     public struct Counts: Equatable, Sendable {
@@ -16,10 +16,12 @@ public final class FileReceiver {
     private final class Folder {
         let file: FileDescriptor
         let entry: TransferEntry
+        let isNew: Bool
 
-        init(_ file: consuming FileDescriptor, _ entry: TransferEntry) {
+        init(_ file: consuming FileDescriptor, _ entry: TransferEntry, isNew: Bool) {
             self.file = file
             self.entry = entry
+            self.isNew = isNew
         }
     }
 
@@ -94,6 +96,8 @@ public final class FileReceiver {
     private func begin(_ entry: TransferEntry) throws(LinuxError) {
         guard !entry.path.isEmpty else {
             guard counts.entries == 0 else { throw LinuxError(Self.outOfOrder) }
+            // The sender follows what it was asked for; a link in its place would lead the next copy elsewhere.
+            if case .symbolicLink = entry.kind { throw LinuxError.tooManyLevels }
             return try make(entry, baseName.bytes, in: base.number)
         }
         var parent: ByteString = ""
@@ -114,13 +118,16 @@ public final class FileReceiver {
         switch entry.kind {
         case .directory:
             guard folders.count < FileSender.maximumDepth else { throw LinuxError.tooManyLevels }
+            var isNew = true
             do throws(LinuxError) {
                 try FileTree.makeDirectory(name, in: folder, mode: 0o700)
             } catch {
                 if error != .exists { throw error }
+                isNew = false
             }
             folders.append(
-                Folder(try FileTree.open(name, in: folder, [.readOnly, .directory, .noFollow]), entry))
+                Folder(
+                    try FileTree.open(name, in: folder, [.readOnly, .directory, .noFollow]), entry, isNew: isNew))
         case .regular:
             try removeOld(name, in: folder)
             current = try FileTree.open(
@@ -149,7 +156,10 @@ public final class FileReceiver {
         current = nil
     }
 
-    private func finish(_ folder: Folder) throws(LinuxError) { try setFacts(folder.file.number, folder.entry) }
+    /// What was there before keeps its facts: whoever sends does not decide who else may write to it.
+    private func finish(_ folder: Folder) throws(LinuxError) {
+        if folder.isNew { try setFacts(folder.file.number, folder.entry) }
+    }
 
     /// Owner first: changing it takes the set-user-ID bit away.
     private func setFacts(_ file: Int32, _ entry: TransferEntry) throws(LinuxError) {

@@ -136,7 +136,28 @@ import Testing
                 TransferEntry(.directory, path: "way", permissions: 0o755),
             ]) == .fileSystem)
         #expect(try refused([TransferEntry(.regular(sizeBytes: 0), path: "a", permissions: 0o644)]) == .unsafePath)
+        // A link instead of what was asked for, which the next copy would follow.
+        #expect(
+            try refused([TransferEntry(.symbolicLink(target: "/tmp"), path: "", permissions: 0o777)]) == .fileSystem)
         #expect(!FileManager.default.fileExists(atPath: "/tmp/out"))
+    }
+
+    @Test func aFolderThatWasThereKeepsItsPermissions() throws {
+        let agent = try TestAgent()
+        let target = agent.folder + "/there"
+        try FileManager.default.createDirectory(
+            atPath: target, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o750])
+        let into = TestFiles(try agent.connect(Opening(.files)))
+        try into.send(.copyIn(CopyIn(destination: ByteString(target))))
+        try into.send(.entry(TransferEntry(.directory, path: "", permissions: 0o777)))
+        try into.send(.entry(TransferEntry(.directory, path: "new", permissions: 0o711)))
+        try into.send(.end)
+        #expect(try into.next().message == .finished(entries: 2, bytes: 0))
+        func permissions(_ path: String) throws -> Int? {
+            try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        }
+        #expect(try permissions(target) == 0o750)
+        #expect(try permissions(target + "/new") == 0o711)
     }
 
     @Test func aMissingFileAndAPlaceThatIsNotThereAreNamed() throws {
