@@ -108,6 +108,19 @@ struct LayoutBuilder {
         #expect(throws: OCIError.self) { try layout.image(architecture: "amd64", reference: "three") }
     }
 
+    @Test("an index that is listed two hundred times in each of three others is read once", .timeLimit(.minutes(1)))
+    func repeatedIndexes() throws {
+        var builder = try LayoutBuilder(scratch)
+        try builder.add([tar("a")])
+        for _ in 0..<3 {
+            let list = builder.manifests.joined(separator: ",")
+            let index = try builder.blob(Array(#"{"schemaVersion":2,"manifests":[\#(list)]}"#.utf8))
+            let entry = #"{"mediaType":"application/vnd.oci.image.index.v1+json",\#(index)}"#
+            builder.manifests = Array(repeating: entry, count: 200)
+        }
+        #expect(try builder.layout().image(architecture: "amd64").architecture == "amd64")
+    }
+
     @Test("a blob or a layer that is not what its digest says is refused")
     func wrongDigests() throws {
         var builder = try LayoutBuilder(scratch)

@@ -39,21 +39,28 @@ public struct OCILayout: Sendable {
                 throw .noSuchImage("the layout has no image \"\(reference)\"; it has: \(Self.names(index.manifests))")
             }
         }
-        return try image(try choose(candidates, architecture, depth: 0))
+        var choices = IndexChoices()
+        return try image(try choose(candidates, architecture, depth: 0, &choices))
     }
 
     // MARK: - Choosing
 
+    /// What was chosen from the indexes looked into so far, by digest: each is read once, however often it is listed.
+    private struct IndexChoices {
+        var chosen: [String: OCIDocuments.Descriptor] = [:]
+        var withoutChoice: Set<String> = []
+    }
+
     private func choose(
-        _ candidates: [OCIDocuments.Descriptor], _ architecture: String, depth: Int
+        _ candidates: [OCIDocuments.Descriptor], _ architecture: String, depth: Int, _ choices: inout IndexChoices
     ) throws(OCIError) -> OCIDocuments.Descriptor {
         guard depth < Self.maximumIndexDepth else { throw .invalid("the layout's indexes lie too deep in one another") }
         var chosen: [OCIDocuments.Descriptor] = []
         for candidate in candidates {
             if candidate.isIndex {
-                let index: OCIDocuments.Index = try document(candidate, "index")
-                // An index for other processors only is no fault as long as another candidate fits.
-                if let found = try chooseIfAny(index.manifests, architecture, depth: depth + 1) { chosen.append(found) }
+                if let found = try chooseIfAny(candidate, architecture, depth: depth + 1, &choices) {
+                    chosen.append(found)
+                }
             } else if let platform = candidate.platform {
                 if platform.architecture == architecture && platform.os ?? "linux" == "linux" {
                     chosen.append(candidate)
@@ -75,12 +82,19 @@ public struct OCILayout: Sendable {
         return first
     }
 
+    /// An index for other processors only is no fault as long as another candidate fits.
     private func chooseIfAny(
-        _ candidates: [OCIDocuments.Descriptor], _ architecture: String, depth: Int
+        _ candidate: OCIDocuments.Descriptor, _ architecture: String, depth: Int, _ choices: inout IndexChoices
     ) throws(OCIError) -> OCIDocuments.Descriptor? {
+        if let found = choices.chosen[candidate.digest] { return found }
+        if choices.withoutChoice.contains(candidate.digest) { return nil }
+        let index: OCIDocuments.Index = try document(candidate, "index")
         do {
-            return try choose(candidates, architecture, depth: depth)
+            let found = try choose(index.manifests, architecture, depth: depth, &choices)
+            choices.chosen[candidate.digest] = found
+            return found
         } catch .noSuchImage {
+            choices.withoutChoice.insert(candidate.digest)
             return nil
         } catch {
             throw error
