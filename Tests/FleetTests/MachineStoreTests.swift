@@ -91,6 +91,20 @@ private final class Scratch {
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder + "/data/machines/.names") == [])
     }
 
+    @Test func `what a removal that was killed has left is gone, a record that cannot be read is not`() throws {
+        let scratch = try Scratch()
+        let machines = scratch.folder + "/data/machines"
+        for name in ["half", "odd"] {
+            let id: String
+            do { id = try scratch.store.create(scratch.specification, name: name).record.id }
+            try FileManager.default.moveItem(atPath: "\(machines)/\(id)", toPath: "\(machines)/\(name)")
+        }
+        try FileManager.default.removeItem(atPath: machines + "/half/record.json")
+        try Data("{".utf8).write(to: URL(fileURLWithPath: machines + "/odd/record.json"))
+        scratch.store.cleanLeftovers()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: machines).sorted() == [".names", "odd"])
+    }
+
     @Test func `a machine that is owned is not removed`() throws {
         let scratch = try Scratch()
         let machine = try scratch.store.create(scratch.specification, name: "web")

@@ -71,7 +71,8 @@ public struct MachineStore: Sendable {
                 throw FleetError(.unusableFolder, "cannot write the name \(link): \(LinuxError(errno))")
             }
             let holder = (try? link.linkTarget()).map { String(decoding: $0, as: UTF8.self) } ?? ""
-            if !folder(holder).exists, !root.appending(".new-\(holder)").exists {
+            // In this order: a draft that is gone has become a folder before that is looked for.
+            if !root.appending(".new-\(holder)").exists, !folder(holder).exists {
                 try? link.removeFile()
             } else if let wanted {
                 throw FleetError(
@@ -159,10 +160,17 @@ public struct MachineStore: Sendable {
             if name.hasPrefix(".new-") {
                 let draft = root.appending(name)
                 if !MachineLock.isHeld(in: draft) { Self.removeTree(draft) }
-            } else if !name.hasPrefix(".") {
-                _ = record(name)
+            } else if !name.hasPrefix("."), record(name) == nil {
+                removeUnfinished(folder(name))
             }
         }
+    }
+
+    /// A folder gets its name with a record in it, so one without is what a removal that was killed has left.
+    private func removeUnfinished(_ folder: HostPath) {
+        guard let lock = try? MachineLock.take(in: folder) else { return }
+        if !folder.appending(MachineRecord.fileName).exists { Self.removeTree(folder) }
+        extendLifetime(lock)
     }
 
     /// Takes a machine that has ended off the list, with its logs.
