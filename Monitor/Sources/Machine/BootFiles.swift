@@ -25,7 +25,8 @@ struct BootFiles {
 
     private static func open(_ path: String, purpose: String) throws(MachineError) -> FileDescriptor {
         do throws(LinuxError) {
-            return try LinuxCalls.open(path, .readOnly)
+            // A pipe that nobody writes to must not hold up a monitor that hears no signal yet.
+            return try LinuxCalls.open(path, [.readOnly, .nonBlocking])
         } catch {
             throw .file(purpose: purpose, path: path, error)
         }

@@ -38,6 +38,15 @@ struct EndOfLifeTests {
         #expect(output == "hello\n")
     }
 
+    @Test func `a kernel that is a pipe nobody writes to is refused and not waited for`() throws {
+        let path = NSTemporaryDirectory() + "pipe-\(UInt64.random(in: 0...UInt64.max))"
+        // SAFETY, for both: the text is valid during the call.
+        let isMade = unsafe mkfifo(path, 0o600) == 0
+        defer { _ = unsafe unlink(path) }
+        #expect(isMade)
+        #expect(throws: MachineError.self) { try run(BareGuest().powerOff) { $0.bootSource.kernelImagePath = path } }
+    }
+
     @Test func `a guest resets by the register that ACPI names`() throws {
         #expect(try run(BareGuest().resetByACPI).end == .reset)
     }
