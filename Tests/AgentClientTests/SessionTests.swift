@@ -13,6 +13,15 @@ import Testing
         #expect(error.message == "no swiftlet: removed everything")
     }
 
+    @Test func `writing to an agent that is gone is an error and no signal`() async {
+        await #expect(processExitsWith: .success) {
+            let pair = try StreamSocket.pair()
+            let socket = AgentSocket(try pair.first.duplicate())
+            shutDownSocket(pair.second.number, 2)
+            #expect(throws: AgentClientError.self) { try socket.write([1, 2, 3]) }
+        }
+    }
+
     /// Runs a session against that script.
     private func run(
         input: Int32? = nil, prepare: (ProcessSession) -> Void = { _ in },

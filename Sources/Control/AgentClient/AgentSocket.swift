@@ -10,8 +10,20 @@ public final class AgentSocket: Sendable {
 
     public var number: Int32 { descriptor.number }
 
+    /// An agent that is gone is an error here and no signal, which would end the command without a word.
     public func write(_ bytes: [UInt8]) throws(AgentClientError) {
-        do throws(LinuxError) { try writeAll(number, bytes) } catch { throw Self.gone(error) }
+        var sent = 0
+        do throws(LinuxError) {
+            while sent < bytes.count {
+                // SAFETY: the kernel reads only inside the array, which outlives the call.
+                sent += unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
+                    let rest = unsafe UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[sent...]))
+                    // MSG_NOSIGNAL
+                    return unsafe try systemCallRestarting(
+                        __NR_sendto, Int(number), Int(bitPattern: rest.baseAddress), rest.count, 0x4000)
+                }
+            }
+        } catch { throw Self.gone(error) }
     }
 
     /// Exactly so many bytes.
