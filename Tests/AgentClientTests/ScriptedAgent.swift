@@ -90,7 +90,7 @@ final class Conversation: Sendable {
     ).encoded()
 
     func send(_ message: AgentMessage, id: UInt32 = 1) { send(Frame(message, id: id).encoded()) }
-    func send(_ bytes: [UInt8]) { try? writeAll(descriptor, bytes) }
+    func send(_ bytes: [UInt8]) { Self.write(bytes, to: descriptor) }
     func greet() { send(Self.hello) }
 
     /// The next message that this side was sent; nil at the end.
@@ -113,7 +113,13 @@ final class Conversation: Sendable {
         send(.started(processIdentifier: 7))
     }
 
-    func write(_ text: String, to stream: ProcessStream) { try? writeAll(agent.stream(stream), Array(text.utf8)) }
+    func write(_ text: String, to stream: ProcessStream) { Self.write(Array(text.utf8), to: agent.stream(stream)) }
+
+    /// A session that is gone already must not end the tests by SIGPIPE.
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        guard let copy = try? fileControl(descriptor, 1030, 3) else { return }  // F_DUPFD_CLOEXEC
+        try? AgentSocket(FileDescriptor(owning: copy)).write(bytes)
+    }
     func end(_ stream: ProcessStream) { shutDownSocket(agent.stream(stream), 2) }
 
     /// Waits until the other side has closed the connection.
