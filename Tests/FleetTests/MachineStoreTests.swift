@@ -129,19 +129,4 @@ private final class Scratch {
         #expect(error?.code == .invalidSetting)
         #expect(scratch.store.list().isEmpty)
     }
-
-    @Test func `a disk that is not there or has no whole sectors is refused`() throws {
-        let scratch = try Scratch()
-        try FileManager.default.createDirectory(atPath: scratch.folder, withIntermediateDirectories: true)
-        let odd = scratch.folder + "/odd"
-        #expect(FileManager.default.createFile(atPath: odd, contents: Data(count: 1000)))
-        for path in [scratch.folder + "/none", odd] {
-            var specification = scratch.specification
-            specification.disks = [.init(path: path, isReadOnly: true)]
-            let error = #expect(throws: FleetError.self) {
-                _ = try MachineFleet(scratch.store.paths).create(specification, name: nil)
-            }
-            #expect(error?.code == .unusableDisk)
-        }
-    }
 }

@@ -19,7 +19,7 @@ enum ChildSpawning {
         var copies: [Int32] = []
         defer { for copy in copies { _ = Glibc.close(copy) } }
         for descriptor in descriptors {
-            copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, 64))
+            copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, max(64, descriptors.count)))
         }
         // SAFETY: each structure is initialised before and destroyed after its use; the texts live until after the call.
         unsafe posix_spawn_file_actions_init(&actions)

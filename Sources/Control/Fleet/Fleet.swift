@@ -13,9 +13,11 @@ public struct MachineFleet: Sendable {
     /// Checks what can be checked, then writes the machine down.
     public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         try specification.check()
-        for disk in specification.disks { try Self.check(disk) }
         store.cleanLeftovers()
-        return try store.create(specification, name: name)
+        let locks = try hold(specification.disks)
+        let machine = try store.create(specification, name: name)
+        machine.diskLocks = locks
+        return machine
     }
 
     /// What runs a machine in this process.
@@ -34,18 +36,19 @@ public struct MachineFleet: Sendable {
 
     /// Hands a machine to a background process and waits until its program runs.
     ///
-    /// The background process inherits the machine's lock and nothing else.
+    /// The background process inherits the locks of the machine and of its disks, and nothing else.
     /// - Throws: what kept the program from running.
     public func runInBackground(_ machine: OwnedMachine, executable: String) throws(FleetError) {
         let message: [UInt8]
         do throws(LinuxError) {
             let ready = try PipePair()
             let nothing = try open("/dev/null", .readWrite)
+            let descriptors = [
+                nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
+            ]
             _ = try ChildSpawning.start(
                 [executable, "supervise", machine.record.id],
-                descriptors: [
-                    nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
-                ], isSession: true)
+                descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, isSession: true)
             let reading = try ready.reading.duplicate()
             // Only the child holds the other end from here on.
             Self.drop(ready)
@@ -63,7 +66,8 @@ public struct MachineFleet: Sendable {
             parts.count == 2 ? String(parts[1]) : "the background process ended without a word")
     }
 
-    /// The background side of `runInBackground`: descriptor 3 is the lock, 4 takes the news.
+    /// The background side of `runInBackground`: descriptor 3 is the machine's lock, 4 takes the news, 5 and on are the
+    /// disks' locks.
     public func supervise(_ id: String, signals: SignalWatcher) {
         let ready = FileDescriptor(owning: 4)
         let number = ready.number
@@ -71,6 +75,9 @@ public struct MachineFleet: Sendable {
             try fileControl(3, F_SETFD, 1)
             try fileControl(4, F_SETFD, 1)
             let machine = try OwnedMachine(store: store, id: id, inheritedLock: 3)
+            for index in machine.record.specification.disks.indices {
+                machine.diskLocks.append(try DiskLock(inherited: Int32(5 + index)))
+            }
             let owner = try owner(
                 of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)),
                 report: { _ in })
@@ -97,19 +104,5 @@ public struct MachineFleet: Sendable {
         var bytes: [UInt8] = []
         while let count = try? read(descriptor, appendingTo: &bytes, maximumBytes: 4096), count > 0 {}
         return bytes
-    }
-
-    private static func check(_ disk: MachineSpecification.Disk) throws(FleetError) {
-        let size: UInt64
-        do throws(LinuxError) {
-            size = try open(disk.path, disk.isReadOnly ? .readOnly : .readWrite).sizeBytes()
-        } catch {
-            throw FleetError(.unusableDisk, "the disk \(disk.path) cannot be opened: \(error)")
-        }
-        guard size > 0, size % 512 == 0 else {
-            throw FleetError(
-                .unusableDisk,
-                "\(disk.path) has \(size) bytes; a disk is a multiple of 512 (truncate -s 64M \(disk.path))")
-        }
     }
 }

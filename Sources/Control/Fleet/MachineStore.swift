@@ -230,6 +230,8 @@ public final class OwnedMachine: @unchecked Sendable {
     public let store: MachineStore
     public private(set) var record: MachineRecord
     let lock: MachineLock
+    /// Let go of with the machine.
+    var diskLocks: [DiskLock] = []
 
     init(store: MachineStore, record: MachineRecord, lock: consuming MachineLock) {
         self.store = store
