@@ -39,6 +39,7 @@ public struct SwiftletCommand: ParsableCommand {
 
     /// Parses and runs; never returns.
     public static func run(arguments: [String]) -> Never {
+        openMissingStandardStreams()
         var arguments = arguments
         if arguments.first == "supervise" {
             // Not for people: the background side of `run --detach`.

@@ -10,7 +10,11 @@ public enum AgentMain {
     public static func run() -> Never {
         _ = try? setBlockedSignals(SignalSet(bits: .max))
         let isFirstProcess = Children.own == 1
-        if isFirstProcess { GuestSystem.mountOwnFileSystems() }
+        if isFirstProcess {
+            GuestSystem.mountOwnFileSystems()
+            openConsole()
+        }
+        openMissingStandardStreams()
         let arguments = ownArguments()
         if arguments.count >= 3, arguments[1] == "--unix" {
             let path = arguments[2]
@@ -20,7 +24,6 @@ public enum AgentMain {
             GuestSystem.report("runs as the first process of a guest, or with --unix PATH [--dial]")
             exitProcess(64)
         }
-        openConsole()
         GuestSystem.loadModules()
         if GuestSystem.kernelArguments().contains("swiftlet.role=host") {
             GuestSystem.bootHost()

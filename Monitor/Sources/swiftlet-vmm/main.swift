@@ -2,6 +2,7 @@ import LinuxCalls
 import Machine
 import MachineConfiguration
 
+openMissingStandardStreams()
 exitProcess(runMonitor())
 
 /// Builds the machine that the arguments name, runs it, and says how it ended.
