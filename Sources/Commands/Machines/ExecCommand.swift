@@ -46,7 +46,8 @@ struct ExecCommand: ParsableCommand {
                 ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
                 : .pipes(input: interactive, output: true, error: true),
             streamOrigin: .host, token: Token(first: generator.next(), second: generator.next()))
-        let session = try ProcessSession(start, over: try remote.connect(), output: StandardOutputs())
+        let standard = StandardOutputs()
+        let session = try ProcessSession(start, over: try remote.connect(), output: standard)
         session.endpoint = try remote.endpoint()
         session.input = interactive ? 0 : nil
         session.signals = signals
@@ -56,6 +57,7 @@ struct ExecCommand: ParsableCommand {
         defer { raw?.restore() }
         let end = try session.run()
         raw?.restore()
+        if let loss = standard.loss { throw loss }
         switch end {
         case .exited(let status): throw ExitStatusError(status: Int32(status.shellStatus))
         case .ended(let signal): throw ExitStatusError(status: 128 + signal)

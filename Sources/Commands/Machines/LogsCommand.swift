@@ -61,14 +61,14 @@ struct LogReader {
 
     mutating func take(_ bytes: [UInt8]) {
         if isRaw {
-            _ = writeWhole(bytes.span, to: 1)
+            Output.bytes(bytes, to: 1)
             return
         }
         pending += bytes
         var start = pending.startIndex
         while let end = pending[start...].firstIndex(of: 0x0a) {
             let (stream, text) = decode(pending[start..<end])
-            if !writeWhole(text.span, to: stream) { exitProcess(141) }
+            Output.bytes(text, to: stream)
             start = end + 1
         }
         pending.removeSubrange(..<start)

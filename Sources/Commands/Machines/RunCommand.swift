@@ -88,10 +88,11 @@ struct RunCommand: ParsableCommand {
             Output.line(machine.record.id)
             return
         }
+        let standard = StandardOutputs()
         let streams: any OutputSink =
             removesItself
-            ? StandardOutputs()
-            : ForkedOutput(StandardOutputs(), OutputLog(path: fleet.store.outputLog(machine.record)))
+            ? standard
+            : ForkedOutput(standard, OutputLog(path: fleet.store.outputLog(machine.record)))
         let owner = try fleet.owner(of: machine, signals: signals, output: streams) { Output.error("swiftlet: \($0)") }
         owner.input = interactive ? 0 : nil
         owner.terminalSize = Terminal.size
@@ -100,6 +101,7 @@ struct RunCommand: ParsableCommand {
         defer { raw?.restore() }
         let outcome = try owner.run()
         raw?.restore()
+        if let loss = standard.loss { throw loss }
         if let note = outcome.note { Output.error("swiftlet: \(note)") }
         throw ExitStatusError(status: outcome.exitStatus)
     }

@@ -20,6 +20,7 @@ struct CommandFailure: Error, Equatable {
     init(_ error: any Error) {
         switch error {
         case let error as CommandFailure: self = error
+        case let error as OutputLoss: self.init("output.lost", "\(error)")
         case let error as any CodedError:
             self.init(error.code.rawValue, error.message)
             if let error = error as? FleetError, error.code == .interrupted { status = 130 }

@@ -1,15 +1,22 @@
+import AgentClient
 import FoundationEssentials
 import LinuxCalls
 
 /// The one place that writes for people and programs.
 enum Output {
-    static func line(_ text: String) { write(text + "\n", to: 1) }
-    static func error(_ text: String) { write(text + "\n", to: 2) }
+    static func line(_ text: String) { bytes(Array("\(text)\n".utf8), to: 1) }
 
-    /// A reader that has gone away ends the command without a word, as it would a filter.
-    private static func write(_ text: String, to descriptor: Int32) {
-        do throws(LinuxError) { try writeAll(descriptor, text) } catch {
-            if descriptor == 1 { exitProcess(error.number == 32 ? 141 : CommandFailure.exitStatus) }
+    /// Nobody can be told that errors cannot be told.
+    static func error(_ text: String) { try? writeAll(2, text + "\n") }
+
+    /// A reader that has gone away ends the command without a word, as it would a filter; other losses are said.
+    static func bytes(_ bytes: [UInt8], to descriptor: Int32) {
+        do throws(LinuxError) { try writeWholly(bytes.span, to: descriptor) } catch {
+            if error.isBrokenPipe { exitProcess(141) }
+            let failure = CommandFailure(
+                OutputLoss(stream: descriptor == 2 ? .standardError : .standardOutput, error: error))
+            failure.report(asJSON: false)
+            exitProcess(failure.status)
         }
     }
 

@@ -1,5 +1,6 @@
 public import AgentProtocol
-import LinuxCalls
+public import LinuxCalls
+import Synchronization
 
 /// Takes what a command writes. Called by one thread per stream, which may be blocked: that is the back-pressure.
 public protocol OutputSink: AnyObject, Sendable {
@@ -9,10 +10,36 @@ public protocol OutputSink: AnyObject, Sendable {
 
 /// Standard output and standard error of this process.
 public final class StandardOutputs: OutputSink {
+    private let firstLoss = Mutex<OutputLoss?>(nil)
+
     public init() {}
 
+    /// What has been lost, unless it is that a reader has gone away: that is a reader's right.
+    public var loss: OutputLoss? { firstLoss.withLock { $0 } }
+
     public func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
-        writeWhole(bytes, to: stream == .standardError ? 2 : 1)
+        do throws(LinuxError) {
+            try writeWholly(bytes, to: stream == .standardError ? 2 : 1)
+            return true
+        } catch {
+            if !error.isBrokenPipe { firstLoss.withLock { $0 = $0 ?? OutputLoss(stream: stream, error: error) } }
+            return false
+        }
+    }
+}
+
+/// Output that could not be written.
+public struct OutputLoss: Error, Equatable, CustomStringConvertible {
+    public var stream: ProcessStream
+    public var error: LinuxError
+
+    public init(stream: ProcessStream, error: LinuxError) {
+        self.stream = stream
+        self.error = error
+    }
+
+    public var description: String {
+        "standard \(stream == .standardError ? "error" : "output") cannot be written: \(error)"
     }
 }
 
@@ -56,22 +83,26 @@ public final class CollectedOutput: OutputSink {
     public func text(of stream: ProcessStream) -> String { String(decoding: bytes(of: stream), as: UTF8.self) }
 }
 
-/// Writes everything to a descriptor, also to one that somebody else has made non-blocking.
-/// - Returns: false when the other end is gone or the disk is full.
+/// As `writeWholly`; false when the other end is gone or the disk is full.
 public func writeWhole(_ bytes: Span<UInt8>, to descriptor: Int32) -> Bool {
+    do throws(LinuxError) { try writeWholly(bytes, to: descriptor) } catch { return false }
+    return true
+}
+
+/// Writes everything to a descriptor, also to one that somebody else has made non-blocking.
+public func writeWholly(_ bytes: Span<UInt8>, to descriptor: Int32) throws(LinuxError) {
     // SAFETY: the span outlives the call.
-    unsafe bytes.withUnsafeBufferPointer { buffer in
+    unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
         var rest = UnsafeRawBufferPointer(buffer)
         while unsafe !rest.isEmpty {
             do throws(LinuxError) {
                 let count = unsafe try write(descriptor, rest)
                 unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             } catch {
-                guard error.isTryAgain else { return false }
+                guard error.isTryAgain else { throw error }
                 var entries = [PollEntry(writing: descriptor)]
                 wait(for: &entries, until: .never)
             }
         }
-        return true
     }
 }

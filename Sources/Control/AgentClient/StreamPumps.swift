@@ -1,12 +1,13 @@
 import AgentProtocol
 import CLinux
-import LinuxCalls
+public import LinuxCalls
 import Synchronization
 
 private let bufferBytes = 64 << 10
 
 extension LinuxError {
     var isTryAgain: Bool { number == EAGAIN }
+    public var isBrokenPipe: Bool { number == EPIPE }
 }
 
 /// A thread that carries what a command writes to a sink.
