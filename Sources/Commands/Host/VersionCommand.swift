@@ -23,7 +23,7 @@ struct CompletionsCommand: ParsableCommand {
               swiftlet completions zsh > ~/.zfunc/_swiftlet
               swiftlet completions fish > ~/.config/fish/completions/swiftlet.fish
             """)
-    @Argument(help: "bash, zsh or fish.") var shell: String
+    @Argument(help: "bash, zsh or fish.", completion: .list(["bash", "zsh", "fish"])) var shell: String
 
     func run() throws {
         guard let shell = CompletionShell(rawValue: shell) else {

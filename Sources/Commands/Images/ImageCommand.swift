@@ -33,9 +33,11 @@ struct ImageImportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
     var entrypoint: [String] = []
     @Option(help: ArgumentHelp("Which of an OCI layout's images.", valueName: "name")) var layoutReference: String?
-    @Option(help: "Which of an OCI index's architectures.") var architecture: String?
+    @Option(help: "Which of an OCI index's architectures.", completion: .list(["amd64", "arm64"])) var architecture:
+        String?
     @Argument(help: "What the image is to be called.") var name: String
-    @Argument(help: "A folder, a tar (- is standard input), or an OCI layout.") var source: String
+    @Argument(help: "A folder, a tar (- is standard input), or an OCI layout.", completion: .file())
+    var source: String
     @Argument(help: "The program that the image runs.") var program: [String] = []
     @OptionGroup var format: FormatOptions
 
@@ -83,7 +85,7 @@ struct ImageInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Print all that is known about images, as JSON.",
         discussion: "Example:\n  swiftlet image inspect busybox")
-    @Argument(help: "Names or digests.") var images: [String]
+    @Argument(help: "Names or digests.", completion: Completions.images) var images: [String]
     @OptionGroup var format: FormatOptions
 
     func run() throws {
@@ -97,7 +99,7 @@ struct ImageRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Remove images.", discussion: "Example:\n  swiftlet image remove busybox",
         aliases: ["rm"])
-    @Argument(help: "Names or digests.") var images: [String]
+    @Argument(help: "Names or digests.", completion: Completions.images) var images: [String]
 
     func run() throws {
         try forEach(images) { reference in

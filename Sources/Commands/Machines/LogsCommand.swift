@@ -20,7 +20,7 @@ struct LogsCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Go on as more is written, until the machine ends.") var follow = false
     @Flag(name: [.short, .long], help: "Print each line's time.") var timestamps = false
     @Flag(help: "Print the kernel's console instead.") var console = false
-    @Argument(help: "A machine's name or id.") var machine: String
+    @Argument(help: "A machine's name or id.", completion: Completions.machines) var machine: String
 
     func run() throws {
         let store = Product.fleet.store

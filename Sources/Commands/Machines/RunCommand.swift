@@ -34,7 +34,8 @@ struct RunCommand: ParsableCommand {
     var env: [String] = []
     @Option(
         help: ArgumentHelp(
-            "Variables from a file: NAME=VALUE a line, # begins a comment. May be repeated.", valueName: "file"))
+            "Variables from a file: NAME=VALUE a line, # begins a comment. May be repeated.", valueName: "file"),
+        completion: .file())
     var envFile: [String] = []
     @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path"))
     var workdir: String?
@@ -56,20 +57,24 @@ struct RunCommand: ParsableCommand {
         help: ArgumentHelp(
             "End the program after that long: 10s, 2m, 1h; then the exit status is 124.", valueName: "time"))
     var timeout: String?
-    @Option(help: ArgumentHelp("The kernel to boot, as `kernel list` names it.", valueName: "kernel")) var kernel:
-        String?
+    @Option(
+        help: ArgumentHelp("The kernel to boot, as `kernel list` names it.", valueName: "kernel"),
+        completion: Completions.kernels)
+    var kernel: String?
     @Option(
         help: ArgumentHelp(
             "A raw disk (a file or block device), with :ro read-only; the guest's /dev/vdb and on. May be repeated.",
-            valueName: "path[:ro]"))
+            valueName: "path[:ro]"), completion: .file())
     var disk: [String] = []
     @Option(
         help: ArgumentHelp(
             "none (the default); tap makes a TAP device and gives both sides an address; tap:NAME[,address=A/N[,gateway=A]] takes one that exists.",
-            valueName: "network"))
+            valueName: "network"), completion: Completions.networks)
     var network = "none"
     @Flag(help: "Show the kernel's console on standard error.") var console = false
-    @Argument(help: ArgumentHelp("An image, as `image list` names it.", valueName: "image")) var image: String
+    @Argument(
+        help: ArgumentHelp("An image, as `image list` names it.", valueName: "image"), completion: Completions.images)
+    var image: String
     @Argument(help: ArgumentHelp("The program and its arguments; the image's own without.", valueName: "program"))
     var command: [String] = []
 

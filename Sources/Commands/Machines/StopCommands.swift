@@ -13,7 +13,7 @@ struct StopCommand: ParsableCommand {
             """)
 
     @Option(name: [.short, .long], help: ArgumentHelp("How long programs have.", valueName: "time")) var time = "10s"
-    @Argument(help: "Names or ids of machines.") var machines: [String]
+    @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
 
     func run() throws {
         guard let seconds = Units.seconds(time) else {
@@ -38,7 +38,7 @@ struct KillCommand: ParsableCommand {
               swiftlet kill web
             """)
 
-    @Argument(help: "Names or ids of machines.") var machines: [String]
+    @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
 
     func run() throws {
         let store = Product.fleet.store
@@ -60,7 +60,7 @@ struct RemoveCommand: ParsableCommand {
             """)
 
     @Flag(name: [.short, .long], help: "End the machine first if it runs.") var force = false
-    @Argument(help: "Names or ids of machines.") var machines: [String]
+    @Argument(help: "Names or ids of machines.", completion: Completions.machines) var machines: [String]
 
     func run() throws {
         let store = Product.fleet.store
@@ -87,7 +87,7 @@ struct InspectCommand: ParsableCommand {
               swiftlet inspect web
             """)
 
-    @Argument(help: "Names or ids of machines.") var machines: [String]
+    @Argument(help: "Names or ids of machines.", completion: Completions.machines) var machines: [String]
     @OptionGroup var format: FormatOptions
 
     func run() throws {

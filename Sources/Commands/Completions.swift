@@ -1,0 +1,42 @@
+import ArgumentParser
+import Fleet
+import GuestKernels
+import HostFiles
+import ImageStore
+
+/// What a shell offers in place of a word, asked of this command itself, so that it works whatever it is called.
+enum Completions {
+    static var machines: CompletionKind {
+        .custom { _, _, _ in Product.fleet.store.list().map(\.name) }
+    }
+
+    static var runningMachines: CompletionKind { .custom { _, _, _ in running } }
+
+    static var images: CompletionKind {
+        .custom { _, _, _ in ((try? ImageCommand.store.list()) ?? []).flatMap(\.names) }
+    }
+
+    static var kernels: CompletionKind {
+        .custom { _, _, _ in Set(((try? KernelCommand.store.list()) ?? []).map(\.name)).sorted() }
+    }
+
+    /// Files here, and the machines in which others may be.
+    static var places: CompletionKind {
+        .custom { _, _, prefix in running.map { $0 + ":" } + files(prefix) }
+    }
+
+    static var networks: CompletionKind { .list(["none", "tap", "tap:"]) }
+
+    private static var running: [String] {
+        Product.fleet.store.list().filter { !$0.state.isOver }.map(\.name)
+    }
+
+    /// What lies in the folder that a path names so far; hidden ones when they are asked for.
+    static func files(_ prefix: String) -> [String] {
+        let folder = prefix.lastIndex(of: "/").map { String(prefix[...$0]) } ?? ""
+        let isHiddenWanted = prefix.dropFirst(folder.count).hasPrefix(".")
+        let names = (try? HostPath(folder.isEmpty ? "." : folder).folderNames()) ?? []
+        return names.map { String(decoding: $0, as: UTF8.self) }.filter { isHiddenWanted || !$0.hasPrefix(".") }
+            .map { folder + $0 }.filter { $0.hasPrefix(prefix) }.sorted()
+    }
+}
