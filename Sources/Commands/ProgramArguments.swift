@@ -1,5 +1,5 @@
-/// Keeps a program's own options away from ours: everything after the first word that is no option of `run` or `exec`
-/// is the program's, as it is with `env` or `sudo`.
+/// Keeps a program's own options away from ours: everything after the first word that is no option of `run`, `exec` or
+/// `host exec` is the program's, as it is with `env` or `sudo`.
 enum ProgramArguments {
     /// The options that take their value from the next word.
     static let optionsWithValues: Set<String> = [
@@ -9,8 +9,9 @@ enum ProgramArguments {
 
     /// The same arguments with `--` before the first word that is no option.
     static func separated(_ arguments: [String]) -> [String] {
-        guard let verb = arguments.first, verb == "run" || verb == "exec" else { return arguments }
-        var index = 1
+        let verbs: [[String]] = [["run"], ["exec"], ["host", "exec"]]
+        guard let verb = verbs.first(where: { arguments.starts(with: $0) }) else { return arguments }
+        var index = verb.count
         while index < arguments.count {
             let word = arguments[index]
             if word == "--" { return arguments }

@@ -15,6 +15,21 @@ import Testing
         #expect(run.command == ["ls", "--rm", "-l", "--", "-x"])
     }
 
+    @Test func `host exec has options of its own before the program, and help`() throws {
+        let words = ["host", "exec", "-it", "sh", "-c", "--help"]
+        let command = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words))
+        let exec = try #require(command as? HostExecCommand)
+        #expect(exec.tty && exec.interactive && exec.program == ["sh", "-c", "--help"])
+        let help = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(["host", "exec", "--help"]))
+        #expect(!(help is HostExecCommand))
+    }
+
+    @Test func `what ends with the host is named`() {
+        #expect(HostStopCommand.note(machines: [], programs: 0) == nil)
+        #expect(HostStopCommand.note(machines: ["web", "tick"], programs: 2) == "ended with it: web, tick")
+        #expect(HostStopCommand.note(machines: [], programs: 3)?.contains("3 programs") == true)
+    }
+
     @Test func `short flags may be joined`() throws {
         let run = try parse("run", "-it", "busybox")
         #expect(run.tty && run.interactive && run.command.isEmpty)
@@ -26,7 +41,10 @@ import Testing
     }
 
     @Test func `every option of run and exec that takes a value is known to the separation`() {
-        for help in [RunCommand.helpMessage(columns: 400), ExecCommand.helpMessage(columns: 400)] {
+        for help in [
+            RunCommand.helpMessage(columns: 400), ExecCommand.helpMessage(columns: 400),
+            HostExecCommand.helpMessage(columns: 400),
+        ] {
             for line in help.split(separator: "\n") where line.hasPrefix("  -") {
                 let words = line.split(separator: " ").prefix { $0.hasPrefix("-") || $0.hasPrefix("<") }
                 let takesValue = words.contains { $0.hasPrefix("<") }

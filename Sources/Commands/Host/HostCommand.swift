@@ -25,20 +25,24 @@ struct HostCommand: ParsableCommand {
     }
 
     /// Runs a command in the host as if it ran here.
-    static func run(_ arguments: [String], hasTerminal: Bool) throws -> Never {
+    static func run(_ arguments: [String], hasTerminal: Bool, isInteractive: Bool) throws -> Never {
+        if hasTerminal, isInteractive, !Terminal.isTerminal(0) {
+            throw CommandFailure(
+                "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
+        }
         let signals = try SignalWatcher()
         let host = try started()
         let start = host.start(
             arguments, environment: CommandLine.environmentList, workingDirectory: FilePaths.workingDirectory,
             streams: hasTerminal
                 ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
-                : .pipes(input: true, output: true, error: true))
+                : .pipes(input: isInteractive, output: true, error: true))
         let session = try ProcessSession(start, over: try host.connect(), output: StandardOutputs())
         session.endpoint = host
-        session.input = 0
+        session.input = isInteractive ? 0 : nil
         session.signals = signals
         session.terminalSize = Terminal.size
-        let raw = hasTerminal ? RawMode(0) : nil
+        let raw = hasTerminal && isInteractive ? RawMode(0) : nil
         let end: SessionEnd
         do { end = try session.run() } catch {
             raw?.restore()
@@ -63,10 +67,23 @@ struct HostStartCommand: ParsableCommand {
 
 struct HostStopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stop", abstract: "End it, with the machines in it.", discussion: "Example:\n  swiftlet host stop")
+        commandName: "stop", abstract: "End it, with the machines in it, which are named.",
+        discussion: "Example:\n  swiftlet host stop")
 
     func run() throws {
-        if try !HostCommand.host.stop() { Output.error("swiftlet: the emulated host did not run") }
+        let host = try HostCommand.host
+        let machines = Product.fleet.store.list().filter { $0.isEmulated && !$0.state.isOver }.map(\.name)
+        let programs = host.running() == nil ? 0 : host.status().commands ?? 0
+        guard try host.stop() else { return Output.error("swiftlet: the emulated host did not run") }
+        if let note = Self.note(machines: machines, programs: programs) { Output.error("swiftlet: \(note)") }
+    }
+
+    /// What ended with the host: every machine is one program in it, those of another `SWIFTLET_HOME` too.
+    static func note(machines: [String], programs: Int) -> String? {
+        let others = programs - machines.count
+        var words = machines
+        if others > 0 { words.append("\(others) program\(others == 1 ? "" : "s") of nobody in this SWIFTLET_HOME") }
+        return words.isEmpty ? nil : "ended with it: " + words.joined(separator: ", ")
     }
 }
 
@@ -94,19 +111,27 @@ struct HostShellCommand: ParsableCommand {
         commandName: "shell", abstract: "A shell in it; this computer's files are there at the same paths.",
         discussion: "Example:\n  swiftlet host shell")
 
-    func run() throws { try HostCommand.run(["/bin/sh"], hasTerminal: Terminal.isTerminal(0)) }
+    func run() throws {
+        try HostCommand.run(["/bin/sh"], hasTerminal: Terminal.isTerminal(0), isInteractive: true)
+    }
 }
 
 struct HostExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "exec", abstract: "Run a command in it.", usage: "swiftlet host exec <program> [<argument> ...]",
-        discussion: "Example:\n  swiftlet host exec dmesg")
-    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var program: [String]
+        commandName: "exec", abstract: "Run a command in it.",
+        usage: "swiftlet host exec [options] <program> [<argument> ...]",
+        discussion: """
+            Options stand before the program.
 
-    func run() throws {
-        let program = program.first == "--" ? Array(program.dropFirst()) : program
-        try HostCommand.run(program, hasTerminal: false)
-    }
+            Examples:
+              swiftlet host exec dmesg
+              echo 3 | swiftlet host exec -i tee /proc/sys/vm/drop_caches
+            """)
+    @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
+    @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
+    @Argument(help: "The program and its arguments.") var program: [String]
+
+    func run() throws { try HostCommand.run(program, hasTerminal: tty, isInteractive: interactive) }
 }
 
 /// The emulated host, for programs: names that stay.

@@ -93,10 +93,11 @@ public struct EmulatedHost: Sendable {
     /// - Returns: false when none was running.
     @discardableResult
     public func stop(graceMilliseconds: UInt32 = 2000) throws(HostError) -> Bool {
-        guard unsafe access(settings.lockFile, F_OK) == 0 else { return false }
-        let lock = try FileLock.wait(for: settings.lockFile)
+        // Without the file nobody is starting one from this data folder, and what runs was started from another.
+        let lock = unsafe access(settings.lockFile, F_OK) == 0 ? try FileLock.wait(for: settings.lockFile) : nil
         defer { extendLifetime(lock) }
         let host = running()
+        if lock == nil, host == nil { return false }
         if let host { end(host, graceMilliseconds: graceMilliseconds) }
         _ = try clearedLock()
         return host != nil
