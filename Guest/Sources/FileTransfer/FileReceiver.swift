@@ -4,8 +4,9 @@ internal import LinuxCalls
 /// Writes what transfer messages describe below one destination, and nothing anywhere else.
 ///
 /// Trust: the messages are somebody else's. Every name is made in a directory that this receiver opened itself, without
-/// following a link; an entry whose directory was not the last one announced is refused. What lies in the way of a file or a
-/// link is replaced; a directory is kept as it is, its permissions too, and filled.
+/// following a link; an entry whose directory was not the last one announced is refused. A file or a link
+/// that lies in the way of one is replaced, anything else but a directory is not; a directory is kept as it is, its
+/// permissions too, and filled.
 public final class FileReceiver {
     /// How much has arrived.
     public struct Counts: Equatable, Sendable {
@@ -25,6 +26,7 @@ public final class FileReceiver {
         }
     }
 
+    private let destination: ByteString
     private let base: FileDescriptor
     private let baseName: ByteString
     private let keepsOwner: Bool
@@ -38,6 +40,7 @@ public final class FileReceiver {
     ///   - root: an open directory that the destination does not leave, whatever links say.
     ///   - permissionMask: the permission bits that are taken over; those outside are never set.
     public init(_ request: CopyIn, root: Int32, permissionMask: UInt16 = 0o7777) throws(Failure) {
+        destination = request.destination
         keepsOwner = request.keepsOwner
         self.permissionMask = request.keepsOwner ? permissionMask : permissionMask & 0o1777
         do throws(LinuxError) {
@@ -84,14 +87,21 @@ public final class FileReceiver {
             }
             return nil
         } catch {
-            let quoted = "\"" + path + "\""
-            guard error.number == Self.outOfOrder else { throw Failure(.fileSystem, error, quoted) }
-            throw Failure(.unsafePath, text: quoted + ": its file or directory was not announced")
+            let quoted = "\"" + (path.isEmpty ? destination : path) + "\""
+            switch error.number {
+            case Self.outOfOrder:
+                throw Failure(.unsafePath, text: quoted + ": its file or directory was not announced")
+            case Self.inTheWay:
+                throw Failure(.unsafePath, text: quoted + ": a device, pipe or socket is there, which no copy replaces")
+            default: throw Failure(.fileSystem, error, quoted)
+            }
         }
     }
 
     /// Stands for an entry outside the directories that were announced; no number of the kernel's.
     private static let outOfOrder: Int32 = 4095
+    /// Stands for what is neither a file nor a link; no number of the kernel's.
+    private static let inTheWay: Int32 = 4094
 
     private func begin(_ entry: TransferEntry) throws(LinuxError) {
         guard !entry.path.isEmpty else {
@@ -143,6 +153,7 @@ public final class FileReceiver {
 
     private func removeOld(_ name: [UInt8], in folder: Int32) throws(LinuxError) {
         do throws(LinuxError) {
+            guard try FileTree.facts(name, in: folder).kind != .other else { throw LinuxError(Self.inTheWay) }
             try FileTree.remove(name, in: folder)
         } catch {
             if error != .noEntry { throw error }

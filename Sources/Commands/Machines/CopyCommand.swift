@@ -12,14 +12,20 @@ struct CopyCommand: ParsableCommand {
               swiftlet cp app.py web:/srv/
               swiftlet cp web:/var/log ./logs
             """)
-    @Argument(help: "From where.") var source: String
-    @Argument(help: "To where.") var destination: String
+    @Argument(help: "From where.", completion: Completions.places) var source: String
+    @Argument(help: "To where.", completion: Completions.places) var destination: String
 
     func run() throws {
         let from = Place(source)
         let to = Place(destination)
         let store = Product.fleet.store
-        let bar = ProgressBar()
+        guard source != "-", destination != "-" else {
+            throw CommandFailure(
+                "usage.cp",
+                "- is no place for a copy; for a stream let tar make or take one: swiftlet exec web tar c -C /srv . > srv.tar (a file of that name is ./-)"
+            )
+        }
+        let bar = ProgressBar(saysPhases: false)
         let show: (CopyProgress) -> Void = {
             bar.show("copying", detail: "\(Units.size($0.bytes)), \($0.entries) files")
         }
