@@ -73,6 +73,24 @@ private final class Scratch {
         #expect(scratch.store.list().count == 60)
     }
 
+    @Test func `folders, users and host names that cannot be are refused before anything is made`() throws {
+        let scratch = try Scratch()
+        let plain = scratch.specification
+        func refuse(_ change: (inout MachineSpecification) -> Void, _ what: String) {
+            var specification = plain
+            change(&specification)
+            let error = #expect(throws: FleetError.self) { try specification.check() }
+            #expect(error?.code == .invalidSetting && error?.message.contains(what) == true)
+        }
+        for folder in ["etc", "./x"] { refuse({ $0.workingDirectory = folder }, "/\(folder)") }
+        for user in ["a:b:c", "a user", String(repeating: "u", count: 257)] { refuse({ $0.user = user }, user) }
+        for host in ["a b", "höst", String(repeating: "h", count: 65)] { refuse({ $0.hostName = host }, host) }
+        refuse({ $0.memoryMebibytes = 1 << 20 }, "at most 512 GiB")
+        var good = plain
+        (good.workingDirectory, good.user, good.hostName) = ("/etc", "1000:www-data", "web-1.example")
+        try good.check()
+    }
+
     @Test func `a machine whose owner is gone has failed`() throws {
         let scratch = try Scratch()
         do { _ = try scratch.store.create(scratch.specification, name: "lost") }

@@ -16,13 +16,14 @@ struct ExecCommand: ParsableCommand {
 
     @Option(name: [.short, .long], help: ArgumentHelp("Set a variable. May be repeated.", valueName: "name=value"))
     var env: [String] = []
-    @Option(help: ArgumentHelp("Variables from a file. May be repeated.", valueName: "file")) var envFile: [String] = []
+    @Option(help: ArgumentHelp("Variables from a file. May be repeated.", valueName: "file"), completion: .file())
+    var envFile: [String] = []
     @Option(name: [.short, .long], help: ArgumentHelp("Folder in which the program starts.", valueName: "path"))
     var workdir: String?
     @Option(name: [.short, .long], help: ArgumentHelp("Run as this user.", valueName: "user")) var user: String?
     @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
     @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
-    @Argument(help: "A machine's name or id.") var machine: String
+    @Argument(help: "A machine's name or id.", completion: Completions.runningMachines) var machine: String
     @Argument(help: "The program and its arguments.") var program: [String]
 
     func run() throws {
@@ -31,6 +32,7 @@ struct ExecCommand: ParsableCommand {
             throw CommandFailure(
                 "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
         }
+        try MachineSpecification.check(user: user ?? "", workingDirectory: workdir ?? "")
         let store = Product.fleet.store
         let record = try store.findRunning(machine)
         let remote = MachineRemote(record, store: store)

@@ -17,6 +17,7 @@ final class EmulatedLauncher: MonitorLauncher {
 
     var sockets: any SocketDomain { host.sockets }
     var isEmulated: Bool { true }
+    var memoryMebibytes: Int? { host.memoryMebibytes }
 
     /// The host has a `/run` of its own.
     func socketPath(_ id: String) -> String { "/run/swiftlet-\(id)" }

@@ -26,7 +26,13 @@ public struct MachineFleet: Sendable {
     ) throws -> MachineOwner {
         do {
             let launcher = try Launchers.choose(store.paths, report: report)
-            try Self.check(machine.record.specification.network, isEmulated: launcher.isEmulated)
+            let specification = machine.record.specification
+            try Self.check(specification.network, isEmulated: launcher.isEmulated)
+            if let most = launcher.memoryMebibytes, specification.memoryMebibytes > most {
+                report(
+                    "the machine has \(specification.memoryMebibytes) MiB of memory, but the emulated host \(most) MiB; it ends when it uses more than that"
+                )
+            }
             return MachineOwner(machine, launcher: launcher, signals: signals, output: output)
         } catch {
             machine.finish(exitStatus: nil, failure: "\(error)")

@@ -18,6 +18,7 @@ final class LocalLauncher: MonitorLauncher {
 
     let sockets: any SocketDomain = LocalSockets()
     var isEmulated: Bool { false }
+    var memoryMebibytes: Int? { nil }
 
     func socketPath(_ id: String) -> String { "\(runtime)/\(id)" }
 

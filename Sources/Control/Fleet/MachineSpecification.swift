@@ -1,3 +1,5 @@
+import AgentProtocol
+
 /// What a machine is to be: everything its owner needs to know, resolved, so that it can be written down and read again.
 public struct MachineSpecification: Codable, Equatable, Sendable {
     public static let processorRange = 1...32
@@ -47,12 +49,48 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         guard Self.memoryMebibytesRange.contains(memoryMebibytes) else {
             throw FleetError(
                 .invalidSetting,
-                "\(memoryMebibytes) MiB of memory will not do; a machine needs at least 32 MiB (--memory)")
+                "\(memoryMebibytes) MiB of memory will not do; a machine has at least 32 MiB and at most 512 GiB (--memory)"
+            )
         }
+        try Self.check(user: user, workingDirectory: workingDirectory)
+        if let hostName { try Self.check(hostName: hostName) }
         guard !command.isEmpty else {
             throw FleetError(
                 .noCommand,
                 "the image \"\(image)\" names no program; give one after its name: swiftlet run \(image) PROGRAM")
+        }
+    }
+
+    /// What can be known of a program's settings without the image's files, in which names of users are.
+    public static func check(user: String, workingDirectory: String) throws(FleetError) {
+        guard workingDirectory.isEmpty || workingDirectory.hasPrefix("/") else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(workingDirectory)\" cannot be a program's folder; give a path from the root: /\(workingDirectory)")
+        }
+        guard workingDirectory.utf8.count <= Limits.pathBytes else {
+            throw FleetError(.invalidSetting, "the program's folder has a path longer than \(Limits.pathBytes) bytes")
+        }
+        let parts = user.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 2, user.utf8.count <= Limits.userBytes, !user.contains(where: \.isWhitespace) else {
+            throw FleetError(
+                .invalidSetting, "\"\(user)\" cannot be a user; write a name or number, with :GROUP if need be (--user)"
+            )
+        }
+    }
+
+    private static func check(hostName: String) throws(FleetError) {
+        let isName = hostName.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x2d, 0x2e, 0x30...0x39, 0x41...0x5a, 0x5f, 0x61...0x7a: true
+            default: false
+            }
+        }
+        guard isName, !hostName.isEmpty, hostName.utf8.count <= Limits.hostNameBytes else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(hostName)\" cannot be a host's name; use letters, digits, \".\", \"-\" and \"_\", at most \(Limits.hostNameBytes) (--hostname)"
+            )
         }
     }
 }

@@ -4,6 +4,8 @@ import AgentProtocol
 /// Starts monitors: on this machine, or inside the emulated host. Everything else about a machine is the same.
 protocol MonitorLauncher: AnyObject, Sendable {
     var isEmulated: Bool { get }
+    /// What all machines there have together; nil where that is this computer's memory.
+    var memoryMebibytes: Int? { get }
     /// Where the monitors' sockets are.
     var sockets: any SocketDomain { get }
     /// How long a guest may take until its agent answers.

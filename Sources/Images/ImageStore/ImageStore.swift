@@ -70,9 +70,9 @@ public struct ImageStore: Sendable {
             guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
             return digest
         }
-        guard let prefix = ImageNames.digestPrefix(reference) else { throw unknown(reference) }
+        guard let prefix = ImageNames.digestPrefix(reference) else { throw unknown(reference, index) }
         let matches = Set(index.names.values).filter { $0.dropFirst(7).hasPrefix(prefix) }
-        guard let first = matches.first else { throw unknown(reference) }
+        guard let first = matches.first else { throw unknown(reference, index) }
         guard matches.count == 1 else {
             throw ImageError(
                 .ambiguousReference,
@@ -104,9 +104,12 @@ public struct ImageStore: Sendable {
             diskPath: "", diskDigest: "", sizeBytes: 0, importedSeconds: 0, configuration: ImageConfiguration())
     }
 
-    private func unknown(_ reference: String) -> ImageError {
-        ImageError(
-            .unknownImage, "no image is called \"\(reference.prefix(255))\"; `swiftlet image list` shows what there is")
+    private func unknown(_ reference: String, _ index: StoreDocuments.Index) -> ImageError {
+        let advice =
+            index.names.isEmpty
+            ? ", which holds none. Let SWIFTLET_HOME name the folder where yours are, or make one with `swiftlet image import`"
+            : "; `swiftlet image list` shows what there is"
+        return ImageError(.unknownImage, "no image is called \"\(reference.prefix(255))\" in \(root)\(advice)")
     }
 
     private func damaged(_ digest: String) -> ImageError {

@@ -23,7 +23,7 @@ extension KernelStore {
             if let kernel = Self.preferred(of: try list(), chosen: nil) { return kernel }
             throw KernelError(
                 .unknownKernel,
-                "no guest kernel is there; `swiftlet kernel install` takes the distribution's in seconds, "
+                "no guest kernel is in \(folder); `swiftlet kernel install` takes the distribution's in seconds, "
                     + "`swiftlet kernel build` makes the small one in minutes")
         }
         let kernels = try list()
@@ -40,7 +40,8 @@ extension KernelStore {
             if let kernel = matching.first { return kernel }
         }
         throw KernelError(
-            .unknownKernel, "no kernel is called \"\(reference)\"; `swiftlet kernel list` shows what there is")
+            .unknownKernel,
+            "no kernel is called \"\(reference)\" in \(folder); `swiftlet kernel list` shows what there is")
     }
 
     /// Which kernel is meant when none is asked for.
