@@ -12,6 +12,27 @@ import Testing
         #expect(table.text == "A      LONG  C\nfirst  x     end")
     }
 
+    @Test func `where lines cannot change a phase is said once, and every minute how far it is`() {
+        var lines = ProgressLines()
+        let second: UInt64 = 1_000_000_000
+        #expect(lines.next("compiling x", detail: "0 files", nanoseconds: 5 * second) == "compiling x")
+        #expect(lines.next("compiling x", detail: "9 files", nanoseconds: 64 * second) == nil)
+        let line = lines.next("compiling x", detail: "10 files", nanoseconds: 65 * second)
+        #expect(line == "compiling x: 1 min, 10 files")
+        #expect(lines.next("compiling x", detail: "11 files", nanoseconds: 66 * second) == nil)
+        #expect(lines.next("compiling x", detail: "", nanoseconds: 126 * second) == "compiling x: 2 min")
+        #expect(lines.next("finishing x", detail: "", nanoseconds: 127 * second) == "finishing x")
+    }
+
+    @Test func `empty lists and objects take no lines of their own`() {
+        struct Document: Encodable {
+            var list: [Int] = []
+            var object: [String: Int] = [:]
+        }
+        #expect(JSONText.encode([Int]()) == "[]")
+        #expect(JSONText.encode([Document()]) == "[\n  {\n    \"list\" : [],\n    \"object\" : {}\n  }\n]")
+    }
+
     @Test func `control characters of others do not reach the terminal`() {
         #expect(Table.printable("a\u{1b}[2Jb\nc") == "a?[2Jb?c")
     }

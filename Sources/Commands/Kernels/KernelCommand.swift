@@ -14,14 +14,15 @@ struct KernelCommand: ParsableCommand {
 
     static func report(_ kernel: StoredKernel, asJSON: Bool) {
         if asJSON { return Output.json(KernelDocument(kernel)) }
-        Output.line("\(kernel.name): \(kernel.version), \(kernel.shortDigest), \(Units.size(kernel.sizeBytes))")
+        Output.line("\(kernel.name): \(kernel.version), \(kernel.shortDigest), \(Units.size(kernel.wholeSizeBytes))")
     }
 
-    static func show(_ progress: KernelProgress, on bar: ProgressBar) {
+    static func show(_ progress: KernelProgress, of kernel: String, on bar: ProgressBar) {
+        let files = progress.stepsTotal.map { "\(progress.stepsDone) of about \($0) files" }
         bar.show(
-            progress.phase.rawValue,
+            "\(progress.phase.rawValue) the kernel \(kernel)",
             done: progress.stepsTotal.map { $0 == 0 ? 1 : Double(progress.stepsDone) / Double($0) },
-            detail: progress.detail)
+            detail: [files, progress.detail].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: ", "))
     }
 }
 
@@ -36,7 +37,10 @@ struct KernelInstallCommand: ParsableCommand {
               swiftlet kernel install --package-file ./linux-image.deb --name mine
             """)
     @Option(help: "The package.") var package: String?
-    @Option(help: ArgumentHelp("A package file that is here already.", valueName: "file")) var packageFile: String?
+    @Option(
+        help: ArgumentHelp("A package file that is here already.", valueName: "file"),
+        completion: .file(extensions: ["deb"]))
+    var packageFile: String?
     @Option(help: "What the kernel is called.") var name: String?
     @Option(help: ArgumentHelp("A further module to take. May be repeated.", valueName: "name")) var module: [String] =
         []
@@ -49,7 +53,9 @@ struct KernelInstallCommand: ParsableCommand {
         settings.packageFile = packageFile
         settings.additionalModules = module
         let bar = ProgressBar()
-        let kernel = try KernelCommand.store.install(settings) { KernelCommand.show($0, on: bar) }
+        let kernel = try KernelCommand.store.install(settings) {
+            KernelCommand.show($0, of: settings.name, on: bar)
+        }
         bar.finish()
         KernelCommand.report(kernel, asJSON: format.isJSON)
     }
@@ -67,11 +73,14 @@ struct KernelBuildCommand: ParsableCommand {
             """)
     @Option(
         help: ArgumentHelp(
-            "Lines CONFIG_X=value over `make allnoconfig`; the project's own without.", valueName: "file"))
+            "Lines CONFIG_X=value over `make allnoconfig`; the project's own without.", valueName: "file"),
+        completion: .file())
     var configuration: String?
     @Option(help: "What the kernel is called.") var name: String?
     @Option(help: ArgumentHelp("The source package.", valueName: "package")) var sourcePackage: String?
-    @Option(help: ArgumentHelp("Keep source and objects there, so that the next build is quick.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp("Keep source and objects there, so that the next build is quick.", valueName: "folder"),
+        completion: .directory)
     var workFolder: String?
     @Option(help: "Compilers at once.") var jobs: Int?
     @OptionGroup var format: FormatOptions
@@ -84,7 +93,9 @@ struct KernelBuildCommand: ParsableCommand {
         settings.workFolder = workFolder
         settings.jobs = jobs
         let bar = ProgressBar()
-        let kernel = try KernelCommand.store.build(settings) { KernelCommand.show($0, on: bar) }
+        let kernel = try KernelCommand.store.build(settings) {
+            KernelCommand.show($0, of: settings.name, on: bar)
+        }
         bar.finish()
         KernelCommand.report(kernel, asJSON: format.isJSON)
     }
@@ -103,7 +114,7 @@ struct KernelListCommand: ParsableCommand {
         for kernel in kernels {
             table.add(
                 kernel.isDefault ? "*" : "", kernel.name, kernel.version, kernel.shortDigest,
-                Units.size(kernel.sizeBytes + kernel.modulesSizeBytes), kernel.source.description,
+                Units.size(kernel.wholeSizeBytes), kernel.source.description,
                 Units.since(kernel.installedSeconds))
         }
         Output.line(table.text)
@@ -114,7 +125,7 @@ struct KernelUseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "use", abstract: "Choose the kernel that machines get when none is asked for.",
         discussion: "Example:\n  swiftlet kernel use debian-cloud")
-    @Argument(help: "A name, version or digest.") var kernel: String
+    @Argument(help: "A name, version or digest.", completion: Completions.kernels) var kernel: String
     @OptionGroup var format: FormatOptions
 
     func run() throws { KernelCommand.report(try KernelCommand.store.use(kernel), asJSON: format.isJSON) }
@@ -125,7 +136,7 @@ struct KernelRemoveCommand: ParsableCommand {
         commandName: "remove", abstract: "Remove kernels.",
         discussion: "Example:\n  swiftlet kernel remove debian-cloud",
         aliases: ["rm"])
-    @Argument(help: "Names, versions or digests.") var kernels: [String]
+    @Argument(help: "Names, versions or digests.", completion: Completions.kernels) var kernels: [String]
 
     func run() throws {
         try forEach(kernels) { reference in

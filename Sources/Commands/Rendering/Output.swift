@@ -29,7 +29,24 @@ enum JSONText {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(value) else { return "null" }
-        return String(decoding: data, as: UTF8.self)
+        return joiningEmpty(String(decoding: data, as: UTF8.self))
+    }
+
+    /// The encoder puts a blank line into an empty list or object. A text within JSON holds no line's end.
+    private static func joiningEmpty(_ text: String) -> String {
+        var lines: [Substring] = []
+        var isJoining = false
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            if isJoining, let opening = lines.popLast() {
+                lines.append(opening + line.drop(while: { $0 == " " }))
+                isJoining = false
+            } else if line.isEmpty {
+                isJoining = true
+            } else {
+                lines.append(line)
+            }
+        }
+        return lines.joined(separator: "\n")
     }
 }
 

@@ -8,12 +8,18 @@ final class ProgressBar {
     private static let width = 24
     private static let firstAfterNanoseconds: UInt64 = 1_000_000_000
     private let isTerminal = isatty(2) == 1
+    private let saysPhases: Bool
     private let begin = Clock.monotonic.nanoseconds()
+    private var lines = ProgressLines()
     private var lastLine = ""
     private var isShown = false
 
+    /// - Parameter saysPhases: whether anything is said where there is no terminal.
+    init(saysPhases: Bool = true) { self.saysPhases = saysPhases }
+
     func show(_ phase: String, done: Double? = nil, detail: String = "") {
-        guard Clock.monotonic.nanoseconds() - begin > Self.firstAfterNanoseconds else { return }
+        let now = Clock.monotonic.nanoseconds()
+        guard now - begin > Self.firstAfterNanoseconds else { return }
         if isTerminal {
             var line = phase
             if let done {
@@ -27,9 +33,8 @@ final class ProgressBar {
             try? writeAll(2, "\r\u{1b}[K" + line.prefix(max(20, Terminal.columns(2) - 1)))
             lastLine = line
             isShown = true
-        } else if phase != lastLine {
-            try? writeAll(2, phase + "\n")
-            lastLine = phase
+        } else if saysPhases, let line = lines.next(phase, detail: detail, nanoseconds: now) {
+            try? writeAll(2, Table.printable(line) + "\n")
         }
     }
 
@@ -40,4 +45,24 @@ final class ProgressBar {
     }
 
     deinit { finish() }
+}
+
+/// What is said where lines cannot change: each phase as it begins, and every minute that it goes on and how far it is.
+struct ProgressLines {
+    private static let intervalNanoseconds: UInt64 = 60_000_000_000
+    private var phase = ""
+    private var beginNanoseconds: UInt64 = 0
+    private var lastNanoseconds: UInt64 = 0
+
+    /// Nil when there is nothing to say now.
+    mutating func next(_ phase: String, detail: String, nanoseconds now: UInt64) -> String? {
+        guard phase == self.phase else {
+            (self.phase, beginNanoseconds, lastNanoseconds) = (phase, now, now)
+            return phase
+        }
+        guard now - lastNanoseconds >= Self.intervalNanoseconds else { return nil }
+        lastNanoseconds = now
+        let minutes = (now - beginNanoseconds) / Self.intervalNanoseconds
+        return "\(phase): \(minutes) min" + (detail.isEmpty ? "" : ", \(detail)")
+    }
 }

@@ -28,6 +28,9 @@ public struct StoredKernel: Equatable, Sendable {
     /// Whether `resolve()` gives this one when nothing is asked for.
     public let isDefault: Bool
 
+    /// What the kernel takes with its modules.
+    public var wholeSizeBytes: UInt64 { sizeBytes + modulesSizeBytes }
+
     /// The first twelve digits of the digest, enough for people.
     public var shortDigest: String { String(digest.dropFirst(7).prefix(12)) }
 }
