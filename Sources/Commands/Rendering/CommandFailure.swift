@@ -5,8 +5,8 @@ import Fleet
 
 /// Every error as a person and a program see it: one line (and what belongs to it), a stable code, an exit status.
 struct CommandFailure: Error, Equatable {
-    /// Of our own errors before a program ran, as other runners of containers have it.
-    static let exitStatus: Int32 = 125
+    /// Of our own errors before a program ran.
+    static let exitStatus = RunFailure.usualStatus
 
     var code: String
     var message: String
@@ -23,10 +23,10 @@ struct CommandFailure: Error, Equatable {
         case let error as OutputLoss: self.init("output.lost", "\(error)")
         case let error as any CodedError:
             self.init(error.code.rawValue, error.message)
-            if let error = error as? FleetError, error.code == .interrupted { status = 130 }
-            if let error = error as? AgentClientError, let failure = error.failure {
-                status = Int32(failure.shellStatus)
-            }
+            status = RunFailure(error).status
+        case let error as RunFailure:
+            self.init(error.code, error.message)
+            status = error.status
         default: self.init("internal", "\(error)")
         }
     }

@@ -44,7 +44,7 @@ public struct MachineFleet: Sendable {
     ///
     /// The background process inherits the locks of the machine and of its disks, and nothing else.
     /// - Throws: what kept the program from running.
-    public func runInBackground(_ machine: OwnedMachine, executable: String) throws(FleetError) {
+    public func runInBackground(_ machine: OwnedMachine, executable: String) throws(RunFailure) {
         let message: [UInt8]
         do throws(LinuxError) {
             let ready = try PipePair()
@@ -62,14 +62,10 @@ public struct MachineFleet: Sendable {
         } catch {
             let error = FleetError(.missingPart, "\(executable) cannot be started in the background: \(error)")
             machine.finish(exitStatus: nil, failure: error.message)
-            throw error
+            throw RunFailure(error)
         }
         if message == Array("ok\n".utf8) { return }
-        let text = String(decoding: message, as: UTF8.self)
-        let parts = text.split(separator: "\t", maxSplits: 1)
-        throw FleetError(
-            parts.first.flatMap { FleetError.Code(rawValue: String($0)) } ?? .monitorEnded,
-            parts.count == 2 ? String(parts[1]) : "the background process ended without a word")
+        throw RunFailure(decoding: String(decoding: message, as: UTF8.self))
     }
 
     /// The background side of `runInBackground`: descriptor 3 is the machine's lock, 4 takes the news, 5 and on are the
@@ -96,10 +92,8 @@ public struct MachineFleet: Sendable {
                 }
             }
             _ = try owner.run()
-        } catch let error as FleetError {
-            try? writeAll(number, "\(error.code.rawValue)\t\(error.message)")
         } catch {
-            try? writeAll(number, "\(FleetError.Code.monitorEnded.rawValue)\t\(error)")
+            try? writeAll(number, RunFailure(error).encoded)
         }
         extendLifetime(ready)
     }

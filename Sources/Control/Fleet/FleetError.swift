@@ -33,9 +33,12 @@ public struct FleetError: CodedError {
 
     public let code: Code
     public let message: String
+    /// What interrupted, where something did.
+    public let signal: Int32?
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, signal: Int32? = nil) {
         self.code = code
         self.message = message
+        self.signal = signal
     }
 }

@@ -19,6 +19,12 @@ public final class MachineOwner {
     private static let processID: UInt32 = 2
     private static let consoleTailBytes = 2000
 
+    /// How a guest ends its machine, by what the monitor then ends with. A kernel without ACPI halts when it is switched
+    /// off. Source: swiftlet-vmm --help.
+    private static let ownEnds = [
+        "exit status 0": "the machine was powered off or restarted", "exit status 2": "the machine was halted",
+    ]
+
     private let machine: OwnedMachine
     private let launcher: any MonitorLauncher
     private let signals: SignalWatcher?
@@ -120,8 +126,8 @@ public final class MachineOwner {
         case .machineEnded:
             // A guest that was told to power off, by `stop` or from within, ends without a status.
             _ = monitor.waitUntilEnded(milliseconds: 5000)
-            if machine.record.state == .running, monitor.ending == "exit status 0" {
-                return RunOutcome(exitStatus: 128 + SignalNumber.kill, note: "the machine was powered off")
+            if machine.record.state == .running, let note = Self.ownEnds[monitor.ending] {
+                return RunOutcome(exitStatus: 128 + SignalNumber.kill, note: note)
             }
             throw FleetError(
                 .monitorEnded,
@@ -151,9 +157,11 @@ public final class MachineOwner {
                     "the guest did not answer within \(launcher.patienceSeconds) seconds; is its kernel one that Swiftlet knows?\(tail(consolePath))"
                 )
             }
-            while let signal = signals?.next() {
-                guard signal != SignalNumber.windowChange, signal != SignalNumber.user1 else { continue }
-                throw FleetError(.interrupted, "interrupted by signal \(signal) before the program started")
+            while let next = signals?.next() {
+                guard next != SignalNumber.windowChange, next != SignalNumber.user1 else { continue }
+                let signal = next == SignalWatcher.endNow ? SignalNumber.kill : next
+                throw FleetError(
+                    .interrupted, "ended by signal \(signal) before the program started", signal: signal)
             }
             if entries[2...].contains(where: \.isReady), let connection = try listener.accept() {
                 let socket = AgentSocket(connection)
