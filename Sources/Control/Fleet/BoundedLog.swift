@@ -2,6 +2,7 @@ public import AgentClient
 public import AgentProtocol
 import HostFiles
 import LinuxCalls
+import Synchronization
 
 /// A file that never grows over its bound: when it is full it becomes `FILE.1`, in place of the one before.
 final class BoundedLog: Sendable {
@@ -43,19 +44,22 @@ final class BoundedLog: Sendable {
 final class ConsoleSink: OutputSink {
     private static let maximumBytes = 1 << 20
     private let log: BoundedLog
-    private let isShown: Bool
+    private let isShown: Atomic<Bool>
 
     init(_ path: HostPath, isShown: Bool) {
         log = BoundedLog(path, maximumBytes: Self.maximumBytes)
-        self.isShown = isShown
+        self.isShown = Atomic(isShown)
     }
 
     func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
         // SAFETY: the buffer is copied inside the closure.
         log.append(unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) })
-        if isShown { _ = writeWhole(bytes, to: 2) }
+        if isShown.load(ordering: .relaxed) { _ = writeWhole(bytes, to: 2) }
         return true
     }
+
+    /// What comes from now on is only kept: the end of a machine that has done its work is no news.
+    func hide() { isShown.store(false, ordering: .relaxed) }
 }
 
 /// A program's output as lines with their time and stream.

@@ -78,10 +78,12 @@ public final class MachineOwner {
             "\(socketPath)_\(VsockPorts.agent)", expecting: Self.expectedConnections)
         defer { listener.close() }
         let consolePath = machine.folder.appending("console.log")
+        let console = ConsoleSink(consolePath, isShown: specification.showsConsole)
         let monitor = try launcher.start(
             paths.monitor, configurationPath: configurationPath.description,
-            console: ConsoleSink(consolePath, isShown: specification.showsConsole))
+            console: console)
         defer {
+            console.hide()
             monitor.end()
             if monitor.wasKilled { launcher.removeSocket(socketPath) }
         }
