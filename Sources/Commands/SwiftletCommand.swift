@@ -96,8 +96,14 @@ enum Product {
     static var executable: String { "/proc/self/exe" }
 }
 
-/// `--json`, wherever a program may read.
+/// `--json`, wherever a program may read. Every error is JSON with it.
 struct FormatOptions: ParsableArguments {
     @Flag(name: .customLong("json"), help: "Print JSON, for programs.")
+    var isJSON = false
+}
+
+/// `--json` where what is printed is not ours.
+struct ErrorFormatOptions: ParsableArguments {
+    @Flag(name: .customLong("json"), help: "Print errors as JSON, for programs.")
     var isJSON = false
 }

@@ -89,9 +89,7 @@ struct ImageInspectCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        var documents: [ImageDocument] = []
-        for reference in images { documents.append(ImageDocument(try ImageCommand.store.resolve(reference))) }
-        Output.json(documents)
+        try collect(images, asJSON: format.isJSON) { ImageDocument(try ImageCommand.store.resolve($0)) }
     }
 }
 
@@ -100,12 +98,10 @@ struct ImageRemoveCommand: ParsableCommand {
         commandName: "remove", abstract: "Remove images.", discussion: "Example:\n  swiftlet image remove busybox",
         aliases: ["rm"])
     @Argument(help: "Names or digests.", completion: Completions.images) var images: [String]
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try forEach(images) { reference in
-            try ImageCommand.store.remove(reference)
-            Output.line(reference)
-        }
+        try forEach(images, asJSON: format.isJSON) { try ImageCommand.store.remove($0) }
     }
 }
 

@@ -137,12 +137,10 @@ struct KernelRemoveCommand: ParsableCommand {
         discussion: "Example:\n  swiftlet kernel remove debian-cloud",
         aliases: ["rm"])
     @Argument(help: "Names, versions or digests.", completion: Completions.kernels) var kernels: [String]
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try forEach(kernels) { reference in
-            try KernelCommand.store.remove(reference)
-            Output.line(reference)
-        }
+        try forEach(kernels, asJSON: format.isJSON) { try KernelCommand.store.remove($0) }
     }
 }
 

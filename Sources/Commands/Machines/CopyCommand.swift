@@ -14,6 +14,7 @@ struct CopyCommand: ParsableCommand {
             """)
     @Argument(help: "From where.", completion: Completions.places) var source: String
     @Argument(help: "To where.", completion: Completions.places) var destination: String
+    @OptionGroup var format: ErrorFormatOptions
 
     func run() throws {
         let from = Place(source)

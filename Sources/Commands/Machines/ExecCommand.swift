@@ -24,6 +24,7 @@ struct ExecCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Give the program a terminal.") var tty = false
     @Flag(name: [.short, .long], help: "Pass standard input on.") var interactive = false
     @Argument(help: "A machine's name or id.", completion: Completions.runningMachines) var machine: String
+    @OptionGroup var format: ErrorFormatOptions
     @Argument(help: "The program and its arguments.") var program: [String]
 
     func run() throws {

@@ -21,6 +21,7 @@ struct LogsCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Print each line's time.") var timestamps = false
     @Flag(help: "Print the kernel's console instead.") var console = false
     @Argument(help: "A machine's name or id.", completion: Completions.machines) var machine: String
+    @OptionGroup var format: ErrorFormatOptions
 
     func run() throws {
         let store = Product.fleet.store

@@ -17,6 +17,7 @@ struct PsCommand: ParsableCommand {
 
     func run() throws {
         let machines = Product.fleet.store.list().filter { all || !$0.state.isOver }
+        if format.isJSON, quiet { return Output.json(machines.map(\.id)) }
         if format.isJSON { return Output.json(machines.map(MachineDocument.init)) }
         if quiet { return machines.forEach { Output.line($0.id) } }
         var table = Table("ID", "NAME", "IMAGE", "COMMAND", "CREATED", "STATE")

@@ -72,6 +72,8 @@ struct RunCommand: ParsableCommand {
             valueName: "network"), completion: Completions.networks)
     var network = "none"
     @Flag(help: "Show the kernel's console on standard error.") var console = false
+    @Flag(name: .customLong("json"), help: "Print errors, and with --detach the machine's id and name, as JSON.")
+    var isJSON = false
     @Argument(
         help: ArgumentHelp("An image, as `image list` names it.", valueName: "image"), completion: Completions.images)
     var image: String
@@ -90,15 +92,17 @@ struct RunCommand: ParsableCommand {
         let machine = try fleet.create(specification, name: name)
         if detach {
             try fleet.runInBackground(machine, executable: Product.executable)
-            Output.line(machine.record.id)
-            return
+            let started = StartedDocument(id: machine.record.id, name: machine.record.name)
+            return isJSON ? Output.json(started) : Output.line(started.id)
         }
         let standard = StandardOutputs()
         let streams: any OutputSink =
             removesItself
             ? standard
             : ForkedOutput(standard, OutputLog(path: fleet.store.outputLog(machine.record)))
-        let owner = try fleet.owner(of: machine, signals: signals, output: streams) { Output.error("swiftlet: \($0)") }
+        let owner = try fleet.owner(of: machine, signals: signals, output: streams) {
+            if !isJSON { Output.error("swiftlet: \($0)") }
+        }
         owner.input = interactive ? 0 : nil
         owner.terminalSize = Terminal.size
         var raw: RawMode?
@@ -107,7 +111,11 @@ struct RunCommand: ParsableCommand {
         let outcome = try owner.run()
         raw?.restore()
         if let loss = standard.loss { throw loss }
-        if let note = outcome.note { Output.error("swiftlet: \(note)") }
+        if let note = outcome.note {
+            var failure = CommandFailure("machine.ended-early", note)
+            failure.status = outcome.exitStatus
+            throw failure
+        }
         throw ExitStatusError(status: outcome.exitStatus)
     }
 
@@ -153,4 +161,10 @@ struct RunCommand: ParsableCommand {
         specification.showsConsole = console && !detach
         return specification
     }
+}
+
+/// A machine in the background, for programs: names that stay.
+struct StartedDocument: Encodable {
+    var id: String
+    var name: String
 }

@@ -14,16 +14,16 @@ struct StopCommand: ParsableCommand {
 
     @Option(name: [.short, .long], help: ArgumentHelp("How long programs have.", valueName: "time")) var time = "10s"
     @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
         guard let seconds = Units.seconds(time) else {
             throw CommandFailure("usage.time", "\"\(time)\" is no time; write it as 10s or 1m")
         }
         let store = Product.fleet.store
-        try forEach(machines) { reference in
+        try forEach(machines, asJSON: format.isJSON) { reference in
             let record = try store.findRunning(reference)
             try MachineRemote(record, store: store).stop(graceSeconds: UInt32(min(seconds.rounded(.up), 3600)))
-            Output.line(reference)
         }
     }
 }
@@ -39,12 +39,12 @@ struct KillCommand: ParsableCommand {
             """)
 
     @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
         let store = Product.fleet.store
-        try forEach(machines) { reference in
+        try forEach(machines, asJSON: format.isJSON) { reference in
             try MachineRemote(try store.findRunning(reference), store: store).kill()
-            Output.line(reference)
         }
     }
 }
@@ -61,20 +61,20 @@ struct RemoveCommand: ParsableCommand {
 
     @Flag(name: [.short, .long], help: "End the machine first if it runs.") var force = false
     @Argument(help: "Names or ids of machines.", completion: Completions.machines) var machines: [String]
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
         let store = Product.fleet.store
-        try forEach(machines) { reference in
+        try forEach(machines, asJSON: format.isJSON) { reference in
             let record = try store.find(reference)
             if force, store.isOwned(record) {
                 try MachineRemote(record, store: store).kill()
                 // One that removes itself is gone.
-                guard let rest = try? store.find(record.id) else { return Output.line(reference) }
+                guard let rest = try? store.find(record.id) else { return }
                 try store.remove(rest)
             } else {
                 try store.remove(record)
             }
-            Output.line(reference)
         }
     }
 }
@@ -92,20 +92,35 @@ struct InspectCommand: ParsableCommand {
 
     func run() throws {
         let store = Product.fleet.store
-        var documents: [MachineDocument] = []
-        for reference in machines { documents.append(MachineDocument(try store.find(reference))) }
-        Output.json(documents)
+        try collect(machines, asJSON: format.isJSON) { MachineDocument(try store.find($0)) }
     }
 }
 
-/// Does it for each; what goes wrong with one is said and does not keep the others from being done.
-func forEach(_ references: [String], _ body: (String) throws -> Void) throws {
+/// Does it for each and prints which were done; what goes wrong with one is said and does not keep the others from being
+/// done.
+func forEach(_ references: [String], asJSON isJSON: Bool, _ body: (String) throws -> Void) throws {
+    let printed: ([String]) -> Void = { if isJSON { Output.json($0) } }
+    try collect(references, asJSON: isJSON, print: printed) { (reference: String) -> String in
+        try body(reference)
+        if !isJSON { Output.line(reference) }
+        return reference
+    }
+}
+
+/// Makes something of each and prints what there is of it; what goes wrong with one is said and does not keep the others
+/// from being printed.
+func collect<Result: Encodable>(
+    _ references: [String], asJSON isJSON: Bool, print: ([Result]) -> Void = { Output.json($0) },
+    _ body: (String) throws -> Result
+) throws {
+    var results: [Result] = []
     var last: CommandFailure?
     for reference in references {
-        do { try body(reference) } catch {
-            last.map { $0.report(asJSON: false) }
+        do { results.append(try body(reference)) } catch {
+            last?.report(asJSON: isJSON)
             last = CommandFailure(error)
         }
     }
+    print(results)
     if let last { throw last }
 }
