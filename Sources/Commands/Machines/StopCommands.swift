@@ -5,7 +5,7 @@ struct StopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop", abstract: "Let machines power off.",
         discussion: """
-            Programs get SIGTERM, and SIGKILL when they have not ended in time.
+            Programs get SIGTERM, and SIGKILL when they have not ended in time. A machine that has ended is left as it is.
 
             Examples:
               swiftlet stop web
@@ -22,7 +22,8 @@ struct StopCommand: ParsableCommand {
         }
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
-            let record = try store.findRunning(reference)
+            let record = try store.find(reference)
+            guard !record.state.isOver else { return }
             try MachineRemote(record, store: store).stop(graceSeconds: UInt32(min(seconds.rounded(.up), 3600)))
         }
     }
@@ -32,7 +33,8 @@ struct KillCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kill", abstract: "End machines at once.",
         discussion: """
-            Nothing in the machine is asked; what it has not written to its disks is lost.
+            Nothing in the machine is asked; what it has not written to its disks is lost. A machine that has ended is left
+            as it is.
 
             Example:
               swiftlet kill web
@@ -44,7 +46,9 @@ struct KillCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
-            try MachineRemote(try store.findRunning(reference), store: store).kill()
+            let record = try store.find(reference)
+            guard !record.state.isOver else { return }
+            try MachineRemote(record, store: store).kill()
         }
     }
 }
