@@ -4,7 +4,7 @@ enum ProgramArguments {
     /// The options that take their value from the next word.
     static let optionsWithValues: Set<String> = [
         "--cpus", "--memory", "-m", "--env", "-e", "--env-file", "--workdir", "-w", "--user", "-u", "--hostname",
-        "--name", "--timeout", "--kernel", "--disk", "--network",
+        "--name", "--timeout", "--kernel", "--disk", "--network", "--entrypoint",
     ]
 
     /// The same arguments with `--` before the first word that is no option.

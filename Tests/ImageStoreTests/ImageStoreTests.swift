@@ -98,6 +98,9 @@ import Testing
         settings.overrides.labels = ["k": "v"]
         let configuration = try store.importImage(from: try folder(), as: "a", settings: settings).configuration
         #expect(configuration.arguments(overridingCommand: []) == ["/bin/sh", "-c", "true"])
+        #expect(configuration.arguments(overridingCommand: [], entrypoint: "/bin/ls") == ["/bin/ls"])
+        #expect(configuration.arguments(overridingCommand: ["/"], entrypoint: "/bin/ls") == ["/bin/ls", "/"])
+        #expect(configuration.arguments(overridingCommand: ["ls"], entrypoint: "") == ["ls"])
         #expect(configuration.environment == ["B=2", "A=3"])
         #expect(configuration.user == "nobody")
         #expect(configuration.workingDirectory == "/tmp")

@@ -71,6 +71,11 @@ struct RunCommand: ParsableCommand {
             "none (the default); tap makes a TAP device and gives both sides an address; tap:NAME[,address=A/N[,gateway=A]] takes one that exists.",
             valueName: "network"), completion: Completions.networks)
     var network = "none"
+    @Option(
+        help: ArgumentHelp(
+            "What stands before the program instead of the image's own entry point; --entrypoint= for nothing.",
+            valueName: "word"))
+    var entrypoint: String?
     @Flag(help: "Show the kernel's console on standard error.") var console = false
     @Flag(name: .customLong("json"), help: "Print errors, and with --detach the machine's id and name, as JSON.")
     var isJSON = false
@@ -143,7 +148,8 @@ struct RunCommand: ParsableCommand {
         specification.image = self.image
         specification.imageDigest = image.digest
         specification.imageDiskPath = image.diskPath
-        specification.command = image.configuration.arguments(overridingCommand: command)
+        specification.command = image.configuration.arguments(
+            overridingCommand: command, entrypoint: entrypoint)
         specification.environment = try EnvironmentList.merged(
             image.configuration.environment, files: envFile, settings: env, hasTerminal: tty)
         specification.user = user ?? image.configuration.user

@@ -26,7 +26,10 @@ public struct ImageConfiguration: Codable, Equatable, Sendable {
     public init() {}
 
     /// The argument vector of a run: the entry point, then `arguments`, or the image's own command when there are none.
-    public func arguments(overridingCommand arguments: [String]) -> [String] {
-        entrypoint + (arguments.isEmpty ? command : arguments)
+    ///
+    /// Another entry point, which is empty for none, knows nothing of the image's command.
+    public func arguments(overridingCommand arguments: [String], entrypoint other: String? = nil) -> [String] {
+        if let other { return (other.isEmpty ? [] : [other]) + arguments }
+        return entrypoint + (arguments.isEmpty ? command : arguments)
     }
 }
