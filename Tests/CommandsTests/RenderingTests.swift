@@ -59,6 +59,18 @@ import Testing
         #expect(CommandFailure(error).status == status)
     }
 
+    @Test(arguments: [(0, ""), (1, "C"), (2, "bC"), (3, "abC"), (4, "xabC"), (9, "xabC")])
+    func `the last lines of a log begin where the one before them ends`(lines: Int, texts: String) {
+        let entries = ["T stdout F x", "T stdout P a", "T stdout F ", "T stderr F b", "T stdout P C"]
+        let bytes = Array(entries.map { $0 + "\n" }.joined().utf8)
+        let reader = LogReader(isRaw: false, showsTimes: false)
+        let rest = String(decoding: bytes[reader.start(ofLast: lines, in: bytes)...], as: UTF8.self)
+        #expect(rest.split(separator: "\n").map { $0.split(separator: " ").dropFirst(3).joined() }.joined() == texts)
+        let console = LogReader(isRaw: true, showsTimes: false)
+        #expect(console.start(ofLast: 1, in: Array("one\ntwo\n".utf8)) == 4)
+        #expect(console.start(ofLast: 1, in: Array("one\ntwo".utf8)) == 4)
+    }
+
     @Test func `entries of a log become what was written`() {
         var reader = LogReader(isRaw: false, showsTimes: false)
         #expect(reader.decode(Array("T stdout F hello world".utf8)[...]) == (1, Array("hello world\n".utf8)))

@@ -14,23 +14,34 @@ struct LogsCommand: ParsableCommand {
             Examples:
               swiftlet logs web
               swiftlet logs --follow --timestamps web
+              swiftlet logs --tail 20 web
               swiftlet logs --console web
             """)
 
     @Flag(name: [.short, .long], help: "Go on as more is written, until the machine ends.") var follow = false
     @Flag(name: [.short, .long], help: "Print each line's time.") var timestamps = false
+    @Option(help: ArgumentHelp("Begin with so many of the last lines.", valueName: "lines")) var tail: Int?
     @Flag(help: "Print the kernel's console instead.") var console = false
     @Argument(help: "A machine's name or id.", completion: Completions.machines) var machine: String
     @OptionGroup var format: ErrorFormatOptions
+
+    func validate() throws {
+        if let tail, tail < 0 { throw ValidationError("--tail takes a number of lines, not \(tail)") }
+    }
 
     func run() throws {
         let store = Product.fleet.store
         let record = try store.find(machine)
         let path = HostPath(console ? store.consoleLog(record) : store.outputLog(record))
         var reader = LogReader(isRaw: console, showsTimes: timestamps)
-        if let older = try? HostPath("\(path).1").readWhole(limit: 32 << 20) { reader.take(older) }
         var file = try? HostFile(path)
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var begin = (try? HostPath("\(path).1").readWhole(limit: 32 << 20)) ?? []
+        if let tail {
+            while let count = try file?.read(into: &buffer), count > 0 { begin += buffer[..<count] }
+            begin.removeSubrange(..<reader.start(ofLast: tail, in: begin))
+        }
+        reader.take(begin)
         while true {
             // Asked before the file is read to its end, so that nothing written last is missed.
             let isOver = !follow || ((try? store.find(record.id))?.state.isOver ?? true)
@@ -76,6 +87,29 @@ struct LogReader {
     }
 
     func finish() {}
+
+    /// Where the last lines begin: after the end of the one before them. What an unfinished line has so far is one.
+    func start(ofLast lines: Int, in bytes: [UInt8]) -> Int {
+        var left = lines
+        var end = bytes.endIndex
+        var isAtEnd = true
+        while end > 0 {
+            let begin = bytes[..<(end - 1)].lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+            if isAtEnd || endsLine(bytes[begin..<end]) {
+                if left == 0 { return end }
+                left -= 1
+            }
+            isAtEnd = false
+            end = begin
+        }
+        return 0
+    }
+
+    /// Whether the line ends with this entry; every one of a console does.
+    private func endsLine(_ entry: ArraySlice<UInt8>) -> Bool {
+        let parts = entry.split(separator: 0x20, maxSplits: 3, omittingEmptySubsequences: false)
+        return isRaw || parts.count < 3 || !parts[2].elementsEqual("P".utf8)
+    }
 
     /// An entry's stream and text; the line's end is there only if it was written.
     mutating func decode(_ entry: ArraySlice<UInt8>) -> (stream: Int32, text: [UInt8]) {
