@@ -56,6 +56,13 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [("TERM", 15), ("sighup", 1), ("12", 12), ("KILL", 9), ("STOP", nil), ("", nil)]
+            as [(String, Int32?)])
+    func `signals have names and numbers`(text: String, number: Int32?) {
+        #expect(KillCommand.number(of: text) == number)
+    }
+
     @Test(arguments: [["run"], ["run", "--cpus", "x", "busybox"], ["frobnicate"], ["cp", "a"], ["kernel", "use"]])
     func `wrong usage is refused`(words: [String]) {
         #expect(throws: (any Error).self) { _ = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words)) }

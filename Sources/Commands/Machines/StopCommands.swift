@@ -1,5 +1,7 @@
+import AgentClient
 import ArgumentParser
 import Fleet
+import LinuxCalls
 
 struct StopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,22 +36,40 @@ struct KillCommand: ParsableCommand {
         commandName: "kill", abstract: "End machines at once.",
         discussion: """
             Nothing in the machine is asked; what it has not written to its disks is lost. A machine that has ended is left
-            as it is.
+            as it is. With a signal nothing ends but what the signal ends: the program gets it. KILL ends the machine.
 
-            Example:
+            Examples:
               swiftlet kill web
+              swiftlet kill --signal HUP web
             """)
 
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("HUP, INT, QUIT, TERM, USR1 or USR2: give the program this signal.", valueName: "signal"))
+    var signal = "KILL"
     @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
     @OptionGroup var format: FormatOptions
 
     func run() throws {
+        guard let number = Self.number(of: signal) else {
+            throw CommandFailure(
+                "usage.signal",
+                "\"\(signal)\" cannot be given to a program; HUP, INT, QUIT, TERM, USR1 and USR2 can")
+        }
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
             let record = try store.find(reference)
-            guard !record.state.isOver else { return }
-            try MachineRemote(record, store: store).kill()
+            let remote = MachineRemote(record, store: store)
+            if number != SignalNumber.kill { return try remote.pass(number) }
+            if !record.state.isOver { try remote.kill() }
         }
+    }
+
+    /// `TERM`, `SIGTERM` and `15` are the same.
+    static func number(of text: String) -> Int32? {
+        let name = text.uppercased()
+        let known = SignalWatcher.passedOn.map { ($0.key, $0.value) } + [("KILL", SignalNumber.kill)]
+        return known.first { $0.0 == name || "SIG\($0.0)" == name || "\($0.1)" == name }?.1
     }
 }
 

@@ -6,6 +6,11 @@ public import LinuxCalls
 public final class SignalWatcher: Sendable {
     /// Asks the owner of a machine to end it at once. Real-time signals below this one belong to the C library.
     public static let endNow: Int32 = 36
+    /// What reaches a program from outside, by its name.
+    public static let passedOn: KeyValuePairs = [
+        "HUP": SignalNumber.hangUp, "INT": SignalNumber.interrupt, "QUIT": SignalNumber.quit,
+        "TERM": SignalNumber.terminate, "USR1": SignalNumber.user1, "USR2": 12,
+    ]
     private static let watched = SignalSet(
         SignalNumber.hangUp, SignalNumber.interrupt, SignalNumber.quit, SignalNumber.terminate, SignalNumber.user1,
         12, SignalNumber.windowChange, endNow)

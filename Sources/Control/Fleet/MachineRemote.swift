@@ -54,6 +54,17 @@ public struct MachineRemote: Sendable {
         }
     }
 
+    /// Has the owner pass a signal on to the machine's program, as it does with those that come to `run`.
+    /// - Parameter signal: one of `SignalWatcher.passedOn`.
+    public func pass(_ signal: Int32) throws(FleetError) {
+        // Before the program runs a signal would end the machine.
+        guard record.state == .running else {
+            throw FleetError(
+                .notRunning, "the machine \"\(record.name)\" runs no program (it is \(record.state.rawValue))")
+        }
+        signalOwner(signal)
+    }
+
     /// The owner holds the lock, so its number cannot have gone to another process while the lock is held.
     private func signalOwner(_ signal: Int32) {
         guard MachineLock.isHeld(in: store.folder(record.id)), record.ownerProcess > 1 else { return }
