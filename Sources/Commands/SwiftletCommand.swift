@@ -26,7 +26,7 @@ public struct SwiftletCommand: ParsableCommand {
                 name: "Machines",
                 subcommands: [
                     RunCommand.self, ExecCommand.self, PsCommand.self, LogsCommand.self, CopyCommand.self,
-                    StopCommand.self, KillCommand.self, RemoveCommand.self, InspectCommand.self,
+                    StopCommand.self, KillCommand.self, WaitCommand.self, RemoveCommand.self, InspectCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of", subcommands: [ImageCommand.self, KernelCommand.self]),
