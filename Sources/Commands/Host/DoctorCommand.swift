@@ -16,7 +16,8 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         let paths = Product.paths
-        let checks = try Doctor(Launchers.hostSettings(paths), parts: [paths.monitor, paths.agent]).checks()
+        let checks =
+            try Doctor(Launchers.hostSettings(paths), parts: [paths.monitor, paths.agent]).checks() + Self.storeChecks()
         if format.isJSON {
             Output.json(checks.map(CheckDocument.init))
         } else {
@@ -33,6 +34,33 @@ struct DoctorCommand: ParsableCommand {
             }
         }
         if checks.contains(where: { $0.verdict == .problem }) { throw ExitStatusError(status: 1) }
+    }
+
+    /// What every machine is made of.
+    private static func storeChecks() -> [MachineCheck] {
+        let kernel: MachineCheck
+        do {
+            let chosen = try KernelCommand.store.resolve()
+            kernel = MachineCheck("kernel", .good, "machines get the kernel \(chosen.name) \(chosen.version)")
+        } catch {
+            kernel = MachineCheck(
+                "kernel", .problem, "\(CommandFailure(error).message)", meaning: "no guest can be started",
+                advice: "swiftlet kernel install")
+        }
+        let image: MachineCheck
+        do {
+            let names = try ImageCommand.store.list().flatMap(\.names)
+            image =
+                names.isEmpty
+                ? MachineCheck(
+                    "images", .problem, "there is no image in \(ImageCommand.store.root)",
+                    meaning: "there is nothing to run",
+                    advice: "swiftlet image import NAME SOURCE, or let SWIFTLET_HOME name the folder where yours are")
+                : MachineCheck("images", .good, "\(names.count) image\(names.count == 1 ? "" : "s")")
+        } catch {
+            image = MachineCheck("images", .problem, CommandFailure(error).message)
+        }
+        return [kernel, image]
     }
 }
 

@@ -37,7 +37,9 @@ public struct Doctor: Sendable {
             checks.append(
                 MachineCheck(
                     "host-kernel", .good, "the emulated host's kernel is not fetched yet",
-                    meaning: isNeeded ? "the first start of the host fetches it (70 MB)" : reason))
+                    meaning: isNeeded
+                        ? "the first start of the host fetches it (70 MB), and a newer QEMU if need be (15 MB)" : reason
+                ))
         }
         let host = EmulatedHost(settings).running()
         checks.append(
