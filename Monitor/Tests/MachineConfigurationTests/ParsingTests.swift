@@ -1,3 +1,4 @@
+import Foundation
 import MachineConfiguration
 import Testing
 
@@ -43,6 +44,23 @@ import Testing
         #expect(configuration.vsock?.guestCID == 3)
         #expect(configuration.balloon?.amountMebibytes == 16)
         #expect(configuration.hasEntropyDevice)
+    }
+
+    /// Each section with a field that nobody knows: the refusal lists those that are known.
+    @Test(arguments: [
+        #"{"x": 1}"#, #"{"boot-source": {"x": 1}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 64}}"#,
+        #"{"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"x": 1}}"#, #""drives": [{"x": 1}]"#,
+        #""network-interfaces": [{"x": 1}]"#, #""vsock": {"x": 1}"#, #""balloon": {"x": 1}"#, #""entropy": {"x": 1}"#,
+        #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#,
+    ])
+    func `the page on the configuration names every field`(_ text: String) throws {
+        let page = URL(filePath: #filePath).appending(path: "../../../../Documentation/monitor-configuration.md")
+        let description = try String(contentsOf: page.standardized, encoding: .utf8)
+        let refusal = try #require(message(text.hasPrefix("{") ? text : document(", " + text)))
+        let known = try #require(refusal.range(of: "known here: ")).upperBound
+        for field in refusal[known...].split(separator: ", ") {
+            #expect(description.contains("`\(field)`"), "\(field)")
+        }
     }
 
     @Test(arguments: ["0", "33", "-1", "1.5", "\"2\""])
