@@ -30,6 +30,15 @@ import Testing
         #expect(HostStopCommand.note(machines: [], programs: 3)?.contains("3 programs") == true)
     }
 
+    @Test func `the words of an entry point may begin with a dash`() throws {
+        let words = [
+            "image", "import", "tool", "./root", "--entrypoint", "/bin/sh", "--entrypoint", "-c", "--", "date",
+        ]
+        let command = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words))
+        let image = try #require(command as? ImageImportCommand)
+        #expect(image.entrypoint == ["/bin/sh", "-c"] && image.program == ["date"])
+    }
+
     @Test func `short flags may be joined`() throws {
         let run = try parse("run", "-it", "busybox")
         #expect(run.tty && run.interactive && run.command.isEmpty)

@@ -125,12 +125,13 @@ import Testing
     func badSources() throws {
         _ = try folder()
         try shell(
-            "tar czf a.tar.gz root; head -c 60 a.tar.gz > cut.gz; echo hi > text; : > empty; xz -k a.tar.gz",
+            "tar czf a.tar.gz root; head -c 60 a.tar.gz > cut.gz; echo hi > text; : > empty; mkdir nothing; tar cf nothing.tar -T /dev/null; xz -k a.tar.gz",
             in: scratch.path)
         let before = try store.importImage(from: try folder(), as: "kept")
         for (source, expected) in [
             ("missing", ImageError.Code.unreadableSource), ("cut.gz", .invalidSource), ("text", .invalidSource),
-            ("empty", .invalidSource), ("a.tar.gz.xz", .invalidSource),
+            ("empty", .invalidSource), ("nothing", .invalidSource), ("nothing.tar", .invalidSource),
+            ("a.tar.gz.xz", .invalidSource),
         ] {
             let path = scratch.appending(source)
             #expect(code { () throws(ImageError) in try store.importImage(from: path, as: "kept") } == expected)

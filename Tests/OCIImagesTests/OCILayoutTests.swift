@@ -108,6 +108,17 @@ struct LayoutBuilder {
         #expect(throws: OCIError.self) { try layout.image(architecture: "amd64", reference: "three") }
     }
 
+    @Test("an image for another processor is refused, though its index does not say what it is for")
+    func unnamedArchitecture() throws {
+        var builder = try LayoutBuilder(scratch)
+        try builder.add([tar("a")], architecture: "amd64", platform: false)
+        let layout = try builder.layout()
+        #expect(try layout.image(architecture: "amd64").architecture == "amd64")
+        #expect(throws: OCIError.noSuchImage("the layout has no image for linux/arm64; it has one for linux/amd64")) {
+            try layout.image(architecture: "arm64")
+        }
+    }
+
     @Test("an index that is listed two hundred times in each of three others is read once", .timeLimit(.minutes(1)))
     func repeatedIndexes() throws {
         var builder = try LayoutBuilder(scratch)

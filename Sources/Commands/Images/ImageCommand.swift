@@ -30,7 +30,9 @@ struct ImageImportCommand: ParsableCommand {
     var env: [String] = []
     @Option(name: [.short, .long], help: "The program's user.") var user: String?
     @Option(name: [.short, .long], help: "The program's folder.") var workdir: String?
-    @Option(help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
     var entrypoint: [String] = []
     @Option(help: ArgumentHelp("Which of an OCI layout's images.", valueName: "name")) var layoutReference: String?
     @Option(help: "Which of an OCI index's architectures.", completion: .list(["amd64", "arm64"])) var architecture:

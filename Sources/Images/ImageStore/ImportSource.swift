@@ -20,6 +20,9 @@ struct ImportSource {
         } catch {
             throw ImageError(error, source: name)
         }
+        guard meter.entries > 0 else {
+            throw ImageError(.invalidSource, "\(name) is empty; there is nothing to make an image of")
+        }
         if OCILayout.isLayout(files) { return try readLayout(files) }
         if files.lookup("/manifest.json") != nil && files.lookup("/repositories") != nil {
             throw ImageError(

@@ -40,7 +40,13 @@ public struct OCILayout: Sendable {
             }
         }
         var choices = IndexChoices()
-        return try image(try choose(candidates, architecture, depth: 0, &choices))
+        let image = try image(try choose(candidates, architecture, depth: 0, &choices))
+        // An index need not say what its images are for; they do so themselves.
+        guard image.architecture.isEmpty || image.architecture == architecture else {
+            throw .noSuchImage(
+                "the layout has no image for linux/\(architecture); it has one for linux/\(image.architecture)")
+        }
+        return image
     }
 
     // MARK: - Choosing
