@@ -88,6 +88,10 @@ def make_tap():
     subprocess.run(["ip", "link", "set", TAP, "up"], check=True)
 
 
+class Unfinished(SystemExit):
+    """A run that did not come to its mark; ends the measurement unless it is caught."""
+
+
 class Run:
     """A started process whose output is watched. As a context it is gone at the end, with all that it started."""
 
@@ -121,7 +125,8 @@ class Run:
             chunk = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not chunk:
                 said = self.output[-2000:].decode(errors="replace")
-                sys.exit(f"bench: {self.arguments[0]} {'ended' if ready else 'was silent'} before {mark}; it said:\n{said}")
+                raise Unfinished(
+                    f"bench: {self.arguments[0]} {'ended' if ready else 'was silent'} before {mark}; it said:\n{said}")
             self.output += chunk
             if os.environ.get("VERBOSE"):
                 sys.stderr.buffer.write(chunk)
@@ -133,7 +138,7 @@ class Run:
         lines = [line for line in self.output.decode(errors="replace").splitlines() if text in line]
         if not lines:
             said = self.output[-2000:].decode(errors="replace")
-            sys.exit(f"bench: {self.arguments[0]} wrote no line with {text}; it said:\n{said}")
+            raise Unfinished(f"bench: {self.arguments[0]} wrote no line with {text}; it said:\n{said}")
         return lines
 
 
