@@ -1,5 +1,6 @@
 """iperf3 and request-response between a guest and its host through a TAP device, ours and Firecracker."""
 import contextlib
+import itertools
 import os
 
 from monitors import *
@@ -11,6 +12,8 @@ ATTEMPTS = 3
 # deterministic clock, and only with it, a guest of either monitor may spin for ever at a lock that nobody holds.
 PATIENCE_SECONDS = 2.5
 DONE = b"TRAFFIC-DONE"
+# Of sockperf, another one for each run: one whose transfer stands still is not free for a while.
+PORTS = itertools.count(11111)
 SET_UP = f"$bb ip link set lo up; $bb ip link set eth0 up; $bb ip address add {GUEST_ADDRESS}/24 dev eth0"
 IPERF = f"$bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m"
 # What is measured, its unit, the command, what to look for in its answer. Answers are single lines, so that the console's
@@ -18,9 +21,9 @@ IPERF = f"$bb chroot /root iperf3 -c {TAP_ADDRESS} -n {MEBIBYTES}M -f m"
 LOADS = [
     ("iperf3 from the guest", "Mbit/s", f"{IPERF} | $bb grep receiver", r"([0-9.]+) Mbits/sec", float),
     ("iperf3 to the guest", "Mbit/s", f"{IPERF} -R | $bb grep receiver", r"([0-9.]+) Mbits/sec", float),
-    # One way of a round trip, in microseconds.
+    # One way of a round trip, in microseconds; two thousand of them.
     ("request and response of 64 bytes", "/s",
-     f"$bb chroot /root sockperf ping-pong -i {TAP_ADDRESS} --tcp -m 64 -t 1 2>&1 | $bb grep -e Latency -e ERROR",
+     f"$bb chroot /root sockperf ping-pong -i {TAP_ADDRESS} -p $port --tcp -m 64 -t 1 --mps=2000 2>&1 | $bb grep -e Latency -e ERROR",
      r"Latency is ([0-9.]+) usec", lambda text: 1e6 / (2 * float(text))),
 ]
 
@@ -33,13 +36,13 @@ def mount_tools():
 
 
 @contextlib.contextmanager
-def servers():
+def servers(port):
     """On the host's side, from the same packages as in the guest. For one run: iperf3 serves nobody while a transfer that
     stands still is open."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = [
         subprocess.Popen(["chroot", "tools", "iperf3", "-s"], **quiet),
-        subprocess.Popen(["chroot", "tools", "sockperf", "server", "-i", TAP_ADDRESS, "--tcp"], **quiet),
+        subprocess.Popen(["chroot", "tools", "sockperf", "server", "-i", TAP_ADDRESS, "--tcp", "-p", f"{port}"], **quiet),
     ]
     # Until they listen.
     time.sleep(0.5)
@@ -54,12 +57,13 @@ def servers():
 def figure(monitor, load):
     """The best of some runs, each in a machine of its own; None when none came to its end."""
     _, unit, job, answer, value = load
-    initrd = initial_files("initrd-job", f"{SET_UP}\n{job}\necho {DONE.decode()}\n")
-    machine = configuration(initrd=initrd, memory=TOOLS_GUEST_MIB, drives=[TOOLS], tap=True)
     found = []
     for _ in range(REPEATS + ATTEMPTS - 1):
+        port = next(PORTS)
+        initrd = initial_files("initrd-job", f"port={port}\n{SET_UP}\n{job}\necho {DONE.decode()}\n")
+        machine = configuration(initrd=initrd, memory=TOOLS_GUEST_MIB, drives=[TOOLS], tap=True)
         try:
-            with servers(), Run(command(monitor, machine, "network")) as run:
+            with servers(port), Run(command(monitor, machine, "network")) as run:
                 run.wait_for(DONE, PATIENCE_SECONDS)
                 found.append(value(re.search(answer, run.lines_with("/sec" if unit == "Mbit/s" else "Latency")[0])[1]))
         except Unfinished as reason:
