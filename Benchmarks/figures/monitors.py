@@ -182,11 +182,11 @@ def swiftlet_environment(monitors):
 STAMP = "monitor-started"
 
 
-def stamp_monitors(then):
-    """Puts a program in the place of the command line's swiftlet-vmm that notes the time and goes on with `then`."""
+def replace_monitors():
+    """Puts a shell in the place of the command line's swiftlet-vmm, which notes the time and ends; see also stamper.c."""
     path, folder = "libexec/swiftlet-vmm", os.getcwd()
     with open(path, "w") as file:
-        file.write(f'#!/bin/bash\necho $EPOCHREALTIME > "{folder}/{STAMP}"\nexec {then}\n')
+        file.write(f'#!/bin/bash\necho $EPOCHREALTIME > "{folder}/{STAMP}"\n')
     os.chmod(path, 0o755)
 
 

@@ -14,7 +14,7 @@ def before_the_monitor():
         return (stamp() - run.start) * 1000
 
 
-stamp_monitors("true")
+replace_monitors()
 times = sorted(before_the_monitor() for _ in range(REPEATS))
 print(f"\n`swiftlet run` before the monitor: least {times[0]:.1f} ms, median {times[len(times) // 2]:.1f} of {len(times)} runs")
 result("swiftlet run before the monitor, native", f"at most {GOAL_MS} ms", f"{times[0]:.1f} ms", "", times[0] <= GOAL_MS)
