@@ -45,9 +45,9 @@ struct LogsCommand: ParsableCommand {
         while true {
             // Asked before the file is read to its end, so that nothing written last is missed.
             let isOver = !follow || ((try? store.find(record.id))?.state.isOver ?? true)
+            if file == nil { file = try? HostFile(path) }
             while let count = try file?.read(into: &buffer), count > 0 { reader.take(Array(buffer[..<count])) }
             if isOver { break }
-            if file == nil { file = try? HostFile(path) }
             LinuxCalls.sleep(nanoseconds: 50_000_000)
             // The log is turned over when it is full.
             if let now = try? path.status(), let open = try file?.status(), now.inodeNumber != open.inodeNumber {
