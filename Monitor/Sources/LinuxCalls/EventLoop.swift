@@ -29,7 +29,7 @@ public struct EventRegistration: Sendable, Equatable {
 
 /// One thread's wait for many descriptors.
 ///
-/// Everything but `perform`, `post` and `stop` belongs to the thread that calls `run` (or to its creator before that).
+/// Everything but `perform` and `stop` belongs to the thread that calls `run` (or to its creator before that).
 @safe public final class EventLoop: @unchecked Sendable {
     private struct Watch {
         var handler: (any EventHandler)?

@@ -11,7 +11,7 @@ enum Output {
 
     /// A reader that has gone away ends the command without a word, as it would a filter; other losses are said.
     static func bytes(_ bytes: [UInt8], to descriptor: Int32) {
-        do throws(LinuxError) { try writeWholly(bytes.span, to: descriptor) } catch {
+        do throws(LinuxError) { try writeWhole(bytes.span, to: descriptor) } catch {
             if error.isBrokenPipe { exitProcess(141) }
             let failure = CommandFailure(
                 OutputLoss(stream: descriptor == 2 ? .standardError : .standardOutput, error: error))

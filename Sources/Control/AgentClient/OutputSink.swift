@@ -19,7 +19,7 @@ public final class StandardOutputs: OutputSink {
 
     public func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
         do throws(LinuxError) {
-            try writeWholly(bytes, to: stream == .standardError ? 2 : 1)
+            try writeWhole(bytes, to: stream == .standardError ? 2 : 1)
             return true
         } catch {
             if !error.isBrokenPipe { firstLoss.withLock { $0 = $0 ?? OutputLoss(stream: stream, error: error) } }
@@ -83,14 +83,9 @@ public final class CollectedOutput: OutputSink {
     public func text(of stream: ProcessStream) -> String { String(decoding: bytes(of: stream), as: UTF8.self) }
 }
 
-/// As `writeWholly`; false when the other end is gone or the disk is full.
-public func writeWhole(_ bytes: Span<UInt8>, to descriptor: Int32) -> Bool {
-    do throws(LinuxError) { try writeWholly(bytes, to: descriptor) } catch { return false }
-    return true
-}
-
 /// Writes everything to a descriptor, also to one that somebody else has made non-blocking.
-public func writeWholly(_ bytes: Span<UInt8>, to descriptor: Int32) throws(LinuxError) {
+/// - Throws: EPIPE when the other end is gone, ENOSPC when the disk is full.
+public func writeWhole(_ bytes: Span<UInt8>, to descriptor: Int32) throws(LinuxError) {
     // SAFETY: the span outlives the call.
     unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
         var rest = UnsafeRawBufferPointer(buffer)

@@ -62,7 +62,7 @@ func startInputPump(from source: Int32, to socket: AgentSocket) throws(LinuxErro
         var buffer = [UInt8](repeating: 0, count: bufferBytes)
         while true {
             guard let count = readSome(source, into: &buffer), count > 0,
-                writeWhole(buffer.span.extracting(0..<count), to: socket.number)
+                (try? writeWhole(buffer.span.extracting(0..<count), to: socket.number)) != nil
             else { break }
         }
         socket.finishSending()

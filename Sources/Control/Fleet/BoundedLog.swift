@@ -54,7 +54,7 @@ final class ConsoleSink: OutputSink {
     func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
         // SAFETY: the buffer is copied inside the closure.
         log.append(unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) })
-        if isShown.load(ordering: .relaxed) { _ = writeWhole(bytes, to: 2) }
+        if isShown.load(ordering: .relaxed) { try? writeWhole(bytes, to: 2) }
         return true
     }
 
