@@ -41,7 +41,10 @@ final class ScriptedAgent: Sendable {
         }
     }
 
-    deinit { try? removeFile(path) }
+    deinit {
+        streams.withLock { for connection in $0.values { Glibc.close(connection) } }
+        try? removeFile(path)
+    }
 
     /// Ends the thread, and with it what holds this.
     func stop() { shutDownSocket(listener, 2) }

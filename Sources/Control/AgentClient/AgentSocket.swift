@@ -11,15 +11,17 @@ public final class AgentSocket: Sendable {
     public var number: Int32 { descriptor.number }
 
     /// An agent that is gone is an error here and no signal, which would end the command without a word.
-    public func write(_ bytes: [UInt8]) throws(AgentClientError) {
-        var sent = 0
+    public func write(_ bytes: [UInt8]) throws(AgentClientError) { try write(bytes.span) }
+
+    func write(_ bytes: Span<UInt8>) throws(AgentClientError) {
         do throws(LinuxError) {
-            while sent < bytes.count {
-                // SAFETY: the kernel reads only inside the array, which outlives the call.
-                sent += unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
-                    let rest = unsafe UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[sent...]))
+            // SAFETY: the kernel reads only inside the span, which outlives the calls.
+            unsafe try bytes.withUnsafeBytes { buffer throws(LinuxError) in
+                var sent = 0
+                while sent < buffer.count {
+                    let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[sent...])
                     // MSG_NOSIGNAL
-                    return unsafe try systemCallRestarting(
+                    sent += unsafe try systemCallRestarting(
                         __NR_sendto, Int(number), Int(bitPattern: rest.baseAddress), rest.count, 0x4000)
                 }
             }

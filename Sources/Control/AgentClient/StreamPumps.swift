@@ -62,7 +62,7 @@ func startInputPump(from source: Int32, to socket: AgentSocket) throws(LinuxErro
         var buffer = [UInt8](repeating: 0, count: bufferBytes)
         while true {
             guard let count = readSome(source, into: &buffer), count > 0,
-                (try? writeWhole(buffer.span.extracting(0..<count), to: socket.number)) != nil
+                (try? socket.write(buffer.span.extracting(0..<count))) != nil
             else { break }
         }
         socket.finishSending()

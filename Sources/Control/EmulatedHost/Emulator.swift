@@ -43,8 +43,12 @@ struct Emulator: ~Copyable {
     /// Whether it still runs. Once it does not, nobody may wait for it any more but the end of this value.
     var isRunning: Bool { identity.isRunning }
 
-    /// Lets it outlive this value.
-    mutating func keep() { isKept = true }
+    /// Lets it outlive this value, and this process. Should it end before this process does, nothing of it is left.
+    mutating func keep() {
+        isKept = true
+        let child = child
+        try? startThread { _ = child.wait() }
+    }
 
     /// The error, with what QEMU itself said about it.
     func explained(_ error: HostError) -> HostError {
