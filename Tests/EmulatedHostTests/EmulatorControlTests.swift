@@ -14,10 +14,10 @@ import WireFormats
     ) throws {
         try ScratchFolder.with { folder in
             let server = try ScriptedServer(path: folder + "/qmp") { socket in
-                try? writeAll(socket, Self.greeting + "\r\n")
+                reply(socket, Self.greeting + "\r\n")
                 for answer in [#"{"return":{}}"#] + lines {
                     while receive(socket, 1) != [UInt8(ascii: "\n")] {}
-                    try? writeAll(socket, answer + "\r\n")
+                    reply(socket, answer + "\r\n")
                 }
             }
             var control = try EmulatorControl.connect(folder + "/qmp", waitingMilliseconds: 5000) { true }

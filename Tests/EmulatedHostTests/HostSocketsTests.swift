@@ -41,8 +41,8 @@ import Testing
         let server = try ScriptedServer { socket in
             guard Self.request(socket) == .dial(path: "/run/m.sock") else { return }
             // In one piece: the client must not read beyond the frame.
-            try? writeAll(socket, Self.answer(.connected, then: "hello"))
-            try? writeAll(socket, receive(socket, 3))
+            reply(socket, Self.answer(.connected, then: "hello"))
+            reply(socket, receive(socket, 3))
         }
         let connection = try host(server).sockets.connect("/run/m.sock", until: soon)
         #expect(receive(connection.number, 5) == Array("hello".utf8))
@@ -53,7 +53,7 @@ import Testing
     @Test func whatTheAgentRefusesIsUnreachable() throws {
         let server = try ScriptedServer { socket in
             _ = Self.request(socket)
-            try? writeAll(
+            reply(
                 socket, Self.answer(.failure(Failure(.relay, systemError: 111, text: "nobody listens at /run/x"))))
         }
         #expect {
@@ -71,7 +71,7 @@ import Testing
         for bytes in answers {
             let server = try ScriptedServer { socket in
                 _ = Self.request(socket)
-                try? writeAll(socket, bytes)
+                reply(socket, bytes)
             }
             #expect(throws: AgentClientError.self, "\(bytes)") {
                 _ = try host(server).sockets.connect("/run/x", until: soon).number
@@ -91,8 +91,8 @@ import Testing
     @Test func anAcceptedConnectionIsTakenAndReplaced() throws {
         let server = try ScriptedServer { socket in
             guard Self.request(socket) == .accept(path: "/run/m.sock_1024") else { return }
-            try? writeAll(socket, Self.answer(.listening))
-            try? writeAll(socket, Self.answer(.connected, then: "agent"))
+            reply(socket, Self.answer(.listening))
+            reply(socket, Self.answer(.connected, then: "agent"))
         }
         let listener = try host(server).sockets.listen("/run/m.sock_1024", expecting: 1)
         for _ in 0..<3 {

@@ -53,6 +53,14 @@ final class ScriptedServer: Sendable {
     }
 }
 
+/// Sends a short reply. A client that is gone already must not end the tests by SIGPIPE.
+func reply(_ socket: Int32, _ bytes: [UInt8]) {
+    // SAFETY: the kernel reads only inside the array, during the call.
+    unsafe bytes.withUnsafeBytes { _ = unsafe try? StreamSocket.send(socket, $0) }
+}
+
+func reply(_ socket: Int32, _ text: String) { reply(socket, Array(text.utf8)) }
+
 /// Exactly so many bytes, or fewer at the end of the stream.
 func receive(_ socket: Int32, _ count: Int) -> [UInt8] {
     var bytes: [UInt8] = []
