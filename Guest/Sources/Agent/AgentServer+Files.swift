@@ -10,7 +10,11 @@ extension AgentServer {
         connection.onFrame = { frame in
             do throws(Failure) {
                 if let receiver {
-                    guard let counts = try receiver.take(frame.message) else { return }
+                    let counts: FileReceiver.Counts?
+                    do throws(Failure) { counts = try receiver.take(frame.message) } catch {
+                        throw error.adding(receiver.leftover)
+                    }
+                    guard let counts else { return }
                     connection.send(.finished(entries: counts.entries, bytes: counts.bytes))
                     return connection.finish()
                 }

@@ -43,6 +43,11 @@ public struct Failure: Error, Equatable, Sendable {
         self.text = text.count > Limits.failureTextBytes ? ByteString(text.bytes[..<Limits.failureTextBytes]) : text
     }
 
+    /// The same with more text.
+    public func adding(_ text: ByteString) -> Failure {
+        Failure(code, systemError: systemError, text: self.text + text)
+    }
+
     /// The exit status that a shell would give for a command that could not be started.
     public var shellStatus: UInt8 {
         switch code {

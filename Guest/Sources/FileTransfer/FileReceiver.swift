@@ -7,6 +7,9 @@ internal import LinuxCalls
 /// following a link; an entry whose directory was not the last one announced is refused. A file or a link
 /// that lies in the way of one is replaced, anything else but a directory is not; a directory is kept as it is, its
 /// permissions too, and filled.
+///
+/// A file has a name of its own beside its place until it is whole. One that is not when the copy ends, or when this
+/// receiver is let go of, is removed, and what it was to replace is still there.
 public final class FileReceiver {
     /// How much has arrived.
     public struct Counts: Equatable, Sendable {
@@ -26,14 +29,44 @@ public final class FileReceiver {
         }
     }
 
+    /// A file that is not whole. Its directory is the last one announced, which stays open for as long as this is there.
+    private final class Draft {
+        let file: FileDescriptor
+        let entry: TransferEntry
+        let folder: Int32
+        let name: [UInt8]
+        let finalName: [UInt8]
+
+        init(_ entry: TransferEntry, for finalName: [UInt8], in folder: Int32) throws(LinuxError) {
+            var number = Clock.monotonic.nanoseconds()
+            while true {
+                let name = (".swiftlet-cp-" + ByteString(number, radix: 16)).bytes
+                do throws(LinuxError) {
+                    file = try FileTree.open(
+                        name, in: folder, [.writeOnly, .create, .exclusive, .noFollow, .noControllingTerminal],
+                        mode: 0o600)
+                    self.name = name
+                    break
+                } catch {
+                    if error != .exists { throw error }
+                    number &+= 1
+                }
+            }
+            self.entry = entry
+            self.folder = folder
+            self.finalName = finalName
+        }
+    }
+
     private let destination: ByteString
     private let base: FileDescriptor
     private let baseName: ByteString
     private let keepsOwner: Bool
     private let permissionMask: UInt16
     private var folders: [Folder] = []
-    private var current: FileDescriptor?
-    private var currentEntry: TransferEntry?
+    private var draft: Draft?
+    private var lastPath: ByteString = ""
+    private var madeEntries: UInt64 = 0
     public private(set) var counts = Counts()
 
     /// - Parameters:
@@ -64,18 +97,30 @@ public final class FileReceiver {
         }
     }
 
+    deinit { dropDraft() }
+
+    /// What an error has to add: that something of the copy is there though not all of it is. Empty when nothing is.
+    public var leftover: ByteString {
+        guard madeEntries > 0 else { return "" }
+        return "; what arrived whole before is left there: " + ByteString(madeEntries)
+            + (madeEntries == 1 ? " file or folder" : " files and folders")
+    }
+
     /// Takes the next message. Returns what has arrived when it was the last one.
+    ///
+    /// After an error there is nothing more to take.
     public func take(_ message: TransferMessage) throws(Failure) -> Counts? {
-        var path: ByteString = currentEntry?.path ?? ""
+        var path = draft?.entry.path ?? lastPath
         do throws(LinuxError) {
             switch message {
             case .entry(let entry):
-                path = entry.path
                 try finishFile()
+                path = entry.path
+                lastPath = path
                 try begin(entry)
                 counts.entries += 1
             case .data(let bytes):
-                guard let number = current?.number else { throw LinuxError(Self.outOfOrder) }
+                guard let number = draft?.file.number else { throw LinuxError(Self.outOfOrder) }
                 try writeAll(number, bytes)
                 counts.bytes += UInt64(bytes.count)
             case .end:
@@ -87,6 +132,7 @@ public final class FileReceiver {
             }
             return nil
         } catch {
+            dropDraft()
             let quoted = "\"" + (path.isEmpty ? destination : path) + "\""
             switch error.number {
             case Self.outOfOrder:
@@ -135,36 +181,49 @@ public final class FileReceiver {
                 if error != .exists { throw error }
                 isNew = false
             }
+            if isNew { madeEntries += 1 }
             folders.append(
                 Folder(
                     try FileTree.open(name, in: folder, [.readOnly, .directory, .noFollow]), entry, isNew: isNew))
         case .regular:
-            try removeOld(name, in: folder)
-            current = try FileTree.open(
-                name, in: folder, [.writeOnly, .create, .exclusive, .noFollow, .noControllingTerminal], mode: 0o600)
-            currentEntry = entry
+            try checkReplaceable(name, in: folder)
+            draft = try Draft(entry, for: name, in: folder)
         case .symbolicLink(let target):
-            try removeOld(name, in: folder)
+            if try checkReplaceable(name, in: folder) { try FileTree.remove(name, in: folder) }
             try FileTree.makeSymbolicLink(name, in: folder, to: target.bytes)
+            madeEntries += 1
             if keepsOwner { try FileTree.setOwner(name, in: folder, user: entry.userID, group: entry.groupID) }
             try? FileTree.setModified(name, in: folder, nanoseconds: Int64(bitPattern: entry.modifiedNanoseconds))
         }
     }
 
-    private func removeOld(_ name: [UInt8], in folder: Int32) throws(LinuxError) {
+    /// Whether something lies there; it may be replaced.
+    @discardableResult
+    private func checkReplaceable(_ name: [UInt8], in folder: Int32) throws(LinuxError) -> Bool {
         do throws(LinuxError) {
-            guard try FileTree.facts(name, in: folder).kind != .other else { throw LinuxError(Self.inTheWay) }
-            try FileTree.remove(name, in: folder)
+            switch try FileTree.facts(name, in: folder).kind {
+            case .other: throw LinuxError(Self.inTheWay)
+            case .directory: throw LinuxError.isADirectory
+            default: return true
+            }
         } catch {
-            if error != .noEntry { throw error }
+            if error == .noEntry { return false }
+            throw error
         }
     }
 
     private func finishFile() throws(LinuxError) {
-        guard let entry = currentEntry, let number = current?.number else { return }
-        try setFacts(number, entry)
-        currentEntry = nil
-        current = nil
+        guard let draft else { return }
+        try setFacts(draft.file.number, draft.entry)
+        try FileTree.rename(draft.name, in: draft.folder, to: draft.finalName)
+        self.draft = nil
+        madeEntries += 1
+    }
+
+    private func dropDraft() {
+        guard let draft else { return }
+        try? FileTree.remove(draft.name, in: draft.folder)
+        self.draft = nil
     }
 
     /// What was there before keeps its facts: whoever sends does not decide who else may write to it.

@@ -142,6 +142,46 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: "/tmp/out"))
     }
 
+    @Test func aCopyThatEndsHalfWayLeavesNoPartOfAFile() throws {
+        let agent = try TestAgent()
+        let target = agent.folder + "/target"
+        let names = { try FileManager.default.contentsOfDirectory(atPath: target).sorted() }
+        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
+        try Data("old".utf8).write(to: URL(fileURLWithPath: target + "/second"))
+        func begin() throws -> TestFiles {
+            let into = TestFiles(try agent.connect(Opening(.files)))
+            try into.send(.copyIn(CopyIn(destination: ByteString(target))))
+            try into.send(.entry(TransferEntry(.directory, path: "", permissions: 0o755)))
+            try into.send(.entry(TransferEntry(.regular(sizeBytes: 3), path: "first", permissions: 0o644)))
+            try into.send(.data([1, 2, 3]))
+            try into.send(.entry(TransferEntry(.regular(sizeBytes: 9), path: "second", permissions: 0o644)))
+            try into.send(.data([4, 5, 6]))
+            return into
+        }
+        func expectOld() throws {
+            for _ in 0..<400 where try names() != ["first", "second"] { sleep(nanoseconds: 5_000_000) }
+            #expect(try names() == ["first", "second"])
+            #expect(FileManager.default.contents(atPath: target + "/second") == Data("old".utf8))
+            #expect(FileManager.default.contents(atPath: target + "/first") == Data([1, 2, 3]))
+        }
+        // By a message that is none of its folder's.
+        let refused = try begin()
+        try refused.send(.entry(TransferEntry(.regular(sizeBytes: 0), path: "no/where", permissions: 0o644)))
+        guard case .failure(let failure) = try refused.next().message else { throw LinuxError.protocolError }
+        #expect(failure.text.description.hasSuffix("left there: 2 files and folders"))
+        try Data("old".utf8).write(to: URL(fileURLWithPath: target + "/second"))
+        try expectOld()
+        // By the other side's end.
+        do {
+            let abandoned = try begin()
+            for _ in 0..<400 where try names().count < 3 { sleep(nanoseconds: 5_000_000) }
+            #expect(try names().count == 3)
+            abandoned.connection.endOfInput()
+            _ = try? abandoned.connection.receiveAll()
+        }
+        try expectOld()
+    }
+
     @Test func aFolderThatWasThereKeepsItsPermissions() throws {
         let agent = try TestAgent()
         let target = agent.folder + "/there"

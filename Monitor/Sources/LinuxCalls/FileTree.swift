@@ -120,6 +120,18 @@ public enum FileTree {
         }
     }
 
+    /// Gives what lies at a name another name in the same directory; a file or link that has that one is replaced.
+    public static func rename(
+        _ path: [UInt8], in directory: Int32 = current, to other: [UInt8]
+    ) throws(LinuxError) {
+        _ = try withKernelBytes(path) { path throws(LinuxError) in
+            try withKernelBytes(other) { other throws(LinuxError) in
+                // SAFETY: both names outlive the call.
+                unsafe try systemCall(__NR_renameat2, Int(directory), path, Int(directory), other, 0)
+            }
+        }
+    }
+
     /// The names in an open directory, without `.` and `..`, in the file system's order.
     public static func names(in directory: Int32) throws(LinuxError) -> [[UInt8]] {
         var names: [[UInt8]] = []

@@ -8,6 +8,7 @@ extension LinuxError {
     public static let busy = LinuxError(EBUSY)
     public static let exists = LinuxError(EEXIST)
     public static let noDevice = LinuxError(ENODEV)
+    public static let isADirectory = LinuxError(EISDIR)
     public static let notADirectory = LinuxError(ENOTDIR)
     public static let invalidArgument = LinuxError(EINVAL)
     public static let nameTooLong = LinuxError(ENAMETOOLONG)
