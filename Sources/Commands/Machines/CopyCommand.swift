@@ -6,7 +6,8 @@ struct CopyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cp", abstract: "Copy files into or out of a running machine.",
         discussion: """
-            One side is MACHINE:PATH with an absolute path. Folders are copied with all that lies in them.
+            One side is MACHINE:PATH with an absolute path. Folders are copied with all that lies in them. A file gets its
+            place when all of it has arrived; what was there is replaced then, and not before.
 
             Examples:
               swiftlet cp app.py web:/srv/
@@ -17,6 +18,8 @@ struct CopyCommand: ParsableCommand {
     @OptionGroup var format: ErrorFormatOptions
 
     func run() throws {
+        // Before any thread is started.
+        let signals = try SignalWatcher()
         let from = Place(source)
         let to = Place(destination)
         let store = Product.fleet.store
@@ -33,10 +36,14 @@ struct CopyCommand: ParsableCommand {
         switch (from, to) {
         case (.here(let path), .machine(let name, let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
-            try FileCopy.into(try remote.endpoint(), from: FilePaths.absolute(path), to: target, progress: show)
+            try FileCopy.into(
+                try remote.endpoint(), from: FilePaths.absolute(path), to: target, patience: remote.copyPatience,
+                signals: signals, progress: show)
         case (.machine(let name, let path), .here(let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
-            try FileCopy.outOf(try remote.endpoint(), from: path, to: FilePaths.absolute(target), progress: show)
+            try FileCopy.outOf(
+                try remote.endpoint(), from: path, to: FilePaths.absolute(target), patience: remote.copyPatience,
+                signals: signals, progress: show)
         default:
             throw CommandFailure(
                 "usage.cp", "exactly one side must be MACHINE:PATH, as in `swiftlet cp file web:/tmp/`")

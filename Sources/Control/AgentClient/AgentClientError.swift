@@ -16,23 +16,33 @@ public struct AgentClientError: CodedError {
         case refused = "agent.refused"
         /// A file of this side could not be read or written while copying.
         case localFile = "copy.local-file"
+        /// Somebody asked for the copy's end; `signal` says by which signal.
+        case interrupted = "copy.interrupted"
     }
 
     public let code: Code
     public let message: String
     /// The agent's own words, where it answered.
     public let failure: Failure?
+    /// What interrupted, where something did.
+    public let signal: Int32?
 
-    public init(_ code: Code, _ message: String, failure: Failure? = nil) {
+    public init(_ code: Code, _ message: String, failure: Failure? = nil, signal: Int32? = nil) {
         self.code = code
         self.message = message
         self.failure = failure
+        self.signal = signal
     }
 
     /// The text is a guest's: it is kept to one line, so that it cannot look like several messages.
     init(_ failure: Failure) {
         let line = failure.text.description.split(whereSeparator: \.isNewline).joined(separator: " ")
         self.init(.refused, line, failure: failure)
+    }
+
+    /// The same with more text.
+    func adding(_ text: String) -> AgentClientError {
+        AgentClientError(code, message + text, failure: failure, signal: signal)
     }
 
     init(_ error: ProtocolError) {

@@ -28,6 +28,19 @@ public final class AgentSocket: Sendable {
         } catch { throw Self.gone(error) }
     }
 
+    /// As many of the bytes as the connection has room for; none when it has no room.
+    func writeSome(_ bytes: ArraySlice<UInt8>) throws(AgentClientError) -> Int {
+        do throws(LinuxError) {
+            // SAFETY: the kernel reads only inside the slice, which outlives the call.
+            return unsafe try bytes.span.withUnsafeBytes { buffer throws(LinuxError) in
+                unsafe try StreamSocket.send(number, buffer)
+            }
+        } catch {
+            if error.isTryAgain { return 0 }
+            throw Self.gone(error)
+        }
+    }
+
     /// Exactly so many bytes.
     public func readExactly(_ count: Int, until deadline: Deadline) throws(AgentClientError) -> [UInt8] {
         var bytes: [UInt8] = []

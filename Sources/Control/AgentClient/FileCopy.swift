@@ -9,14 +9,20 @@ public struct CopyProgress: Equatable, Sendable {
 }
 
 /// Copies files and folders between this side and a guest.
+///
+/// A file is whole at its destination or not there: one that did not get whole is removed, by whichever side writes it.
 public enum FileCopy {
-    private static let patienceMilliseconds: UInt64 = 30_000
+    public static let usualPatience = Duration.seconds(30)
 
     /// Copies `source`, with all that lies in it, to `destination` in the guest: into it where it is a folder.
     /// `source` must be absolute.
+    ///
+    /// - Parameters:
+    ///   - patience: how long the machine may go without taking or sending a byte.
+    ///   - signals: ends the copy when one comes.
     public static func into(
         _ endpoint: any AgentEndpoint, from source: String, to destination: String,
-        progress: (CopyProgress) -> Void = { _ in }
+        patience: Duration = usualPatience, signals: SignalWatcher? = nil, progress: (CopyProgress) -> Void = { _ in }
     ) throws(AgentClientError) {
         try checkGuestPath(destination)
         let root = try localRoot()
@@ -24,7 +30,7 @@ public enum FileCopy {
         do throws(Failure) { sender = try FileSender(ByteString(source), root: root.number) } catch {
             throw local(error)
         }
-        let channel = try TransferChannel(endpoint, until: Deadline(afterMilliseconds: patienceMilliseconds))
+        let channel = try TransferChannel(endpoint, patience: patience, signals: signals)
         try channel.send(.copyIn(CopyIn(destination: ByteString(destination), name: ByteString(lastName(source)))))
         var done = CopyProgress()
         while true {
@@ -49,7 +55,7 @@ public enum FileCopy {
     /// owners nor set-user-id bits over.
     public static func outOf(
         _ endpoint: any AgentEndpoint, from source: String, to destination: String,
-        progress: (CopyProgress) -> Void = { _ in }
+        patience: Duration = usualPatience, signals: SignalWatcher? = nil, progress: (CopyProgress) -> Void = { _ in }
     ) throws(AgentClientError) {
         try checkGuestPath(source)
         let root = try localRoot()
@@ -61,18 +67,22 @@ public enum FileCopy {
         } catch {
             throw local(error)
         }
-        let channel = try TransferChannel(endpoint, until: Deadline(afterMilliseconds: patienceMilliseconds))
-        try channel.send(.copyOut(path: ByteString(source)))
-        while let message = try channel.receive() {
-            if case .failure(let failure) = message { throw AgentClientError(failure) }
-            do throws(Failure) {
-                if try receiver.take(message) != nil { return }
-            } catch {
-                throw local(error)
+        let channel = try TransferChannel(endpoint, patience: patience, signals: signals)
+        do throws(AgentClientError) {
+            try channel.send(.copyOut(path: ByteString(source)))
+            while let message = try channel.receive() {
+                if case .failure(let failure) = message { throw AgentClientError(failure) }
+                do throws(Failure) {
+                    if try receiver.take(message) != nil { return }
+                } catch {
+                    throw local(error)
+                }
+                progress(CopyProgress(entries: receiver.counts.entries, bytes: receiver.counts.bytes))
             }
-            progress(CopyProgress(entries: receiver.counts.entries, bytes: receiver.counts.bytes))
+            throw AgentClientError(.gone, "the machine closed the connection before the copy was done")
+        } catch {
+            throw error.adding(receiver.leftover.description)
         }
-        throw AgentClientError(.gone, "the machine closed the connection before the copy was done")
     }
 
     private static func localRoot() throws(AgentClientError) -> FileDescriptor {
@@ -98,19 +108,33 @@ public enum FileCopy {
     }
 }
 
-/// A connection that carries files.
+/// A connection that carries files, on which something must happen for as long as one waits.
 private final class TransferChannel {
     private let socket: AgentSocket
+    private let patience: Duration
+    private let signals: SignalWatcher?
     private var assembler = FrameAssembler<TransferMessage>()
 
-    init(_ endpoint: any AgentEndpoint, until deadline: Deadline) throws(AgentClientError) {
-        socket = try endpoint.open(.files, until: deadline)
+    init(
+        _ endpoint: any AgentEndpoint, patience: Duration, signals: SignalWatcher?
+    ) throws(AgentClientError) {
+        socket = try endpoint.open(.files, until: Deadline(after: patience))
+        self.patience = patience
+        self.signals = signals
     }
 
     /// A receiver that has given up says why before it closes; its reason is worth more than the broken pipe.
     func send(_ message: TransferMessage) throws(AgentClientError) {
-        do throws(AgentClientError) { try socket.write(Frame(message).encoded()) } catch {
-            if case .failure(let failure) = try receive() { throw AgentClientError(failure) }
+        let bytes = Frame(message).encoded()
+        var sent = 0
+        do throws(AgentClientError) {
+            while sent < bytes.count {
+                let count = try socket.writeSome(bytes[sent...])
+                sent += count
+                if count == 0 { try wait(PollEntry(writing: socket.number)) }
+            }
+        } catch {
+            if error.code == .gone, case .failure(let failure) = try receive() { throw AgentClientError(failure) }
             throw error
         }
     }
@@ -123,9 +147,29 @@ private final class TransferChannel {
             } catch {
                 throw AgentClientError(error)
             }
+            try wait(PollEntry(reading: socket.number))
             var bytes: [UInt8] = []
             guard try socket.readSome(appendingTo: &bytes, maximumBytes: 64 << 10, until: .never) else { return nil }
             assembler.append(bytes)
+        }
+    }
+
+    private func wait(_ entry: PollEntry) throws(AgentClientError) {
+        let deadline = Deadline(after: patience)
+        var entries = [entry, PollEntry(reading: signals?.descriptor ?? -1)]
+        while true {
+            AgentClient.wait(for: &entries, until: deadline)
+            while let signal = signals?.next() {
+                guard signal != SignalNumber.windowChange, signal != SignalNumber.user1 else { continue }
+                throw AgentClientError(.interrupted, "the copy was ended by signal \(signal)", signal: signal)
+            }
+            if entries[0].isReady { return }
+            if deadline.isOver {
+                throw AgentClientError(
+                    .silent,
+                    "the machine has \(entry.events & 1 != 0 ? "sent" : "taken") nothing for \(patience); the copy is given up"
+                )
+            }
         }
     }
 }

@@ -24,6 +24,9 @@ public struct MachineRemote: Sendable {
         try AgentConnection(to: try endpoint(), until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
     }
 
+    /// How long a copy may stand still.
+    public var copyPatience: Duration { record.isEmulated ? .seconds(120) : FileCopy.usualPatience }
+
     /// Tells the guest to power off, its processes to end first, and ends it when it does not.
     public func stop(graceSeconds: UInt32) throws {
         let grace = UInt64(graceSeconds) * 1000

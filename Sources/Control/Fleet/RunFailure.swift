@@ -23,7 +23,8 @@ public struct RunFailure: Error, Equatable, CustomStringConvertible {
         let status =
             switch error {
             case let error as RunFailure: error.status
-            case let error as AgentClientError: error.failure.map { Int32($0.shellStatus) } ?? Self.usualStatus
+            case let error as AgentClientError:
+                error.signal.map { 128 + $0 } ?? error.failure.map { Int32($0.shellStatus) } ?? Self.usualStatus
             case let error as FleetError: error.signal.map { 128 + $0 } ?? Self.usualStatus
             default: Self.usualStatus
             }
