@@ -43,7 +43,7 @@ import Testing
         specification.kernelPath = "/kernel"
         specification.network = .ownTap
         var record = MachineRecord(
-            id: "0123", name: "a", specification: specification, createdSeconds: 0, ownerProcess: 1, socketPath: "/s")
+            id: "0123", name: "a", specification: specification, createdSeconds: 0, socketPath: "/s")
         record.networkNumber = 1
         let text = MonitorConfiguration(
             specification: specification, ownNetwork: record.ownNetwork, initrdPaths: ["/a.cpio"], socketPath: "/s"
@@ -60,7 +60,7 @@ import Testing
         var specification = MachineSpecification()
         specification.network = .tap(name: "tap0", address: nil, gateway: nil)
         let record = MachineRecord(
-            id: "0123", name: "a", specification: specification, createdSeconds: 0, ownerProcess: 1, socketPath: "/s")
+            id: "0123", name: "a", specification: specification, createdSeconds: 0, socketPath: "/s")
         #expect(record.guestInterfaces.isEmpty)
     }
 

@@ -1,18 +1,18 @@
 import Glibc
 
 /// A process, told from a later one that got the same number by the time of its start.
-struct ProcessIdentity: Equatable, Sendable {
-    let identifier: Int32
+package struct ProcessIdentity: Equatable, Sendable {
+    package let identifier: Int32
     /// In clock ticks since the machine started. Source: proc(5), `/proc/PID/stat`, field 22.
-    let startTicks: UInt64
+    package let startTicks: UInt64
 
-    init(identifier: Int32, startTicks: UInt64) {
+    package init(identifier: Int32, startTicks: UInt64) {
         self.identifier = identifier
         self.startTicks = startTicks
     }
 
     /// The process that has this number now; nil when there is none, or only what is left of one until it is waited for.
-    init?(running identifier: Int32) {
+    package init?(running identifier: Int32) {
         guard identifier > 0, let text = TextFile.read("/proc/\(identifier)/stat"),
             let fields = Self.fieldsAfterName(text), fields.count > 19, fields[0] != "Z", fields[0] != "X",
             let ticks = UInt64(fields[19])
@@ -21,9 +21,9 @@ struct ProcessIdentity: Equatable, Sendable {
     }
 
     /// Whether it still runs.
-    var isRunning: Bool { ProcessIdentity(running: identifier) == self }
+    package var isRunning: Bool { ProcessIdentity(running: identifier) == self }
 
-    func send(signal number: Int32) { if isRunning { _ = kill(identifier, number) } }
+    package func send(signal number: Int32) { if isRunning { _ = kill(identifier, number) } }
 
     /// The name may hold anything, spaces and brackets too; the fields start behind its last bracket.
     static func fieldsAfterName(_ text: String) -> [Substring]? {

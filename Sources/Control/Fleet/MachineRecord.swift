@@ -1,4 +1,6 @@
+import EmulatedHost
 import FoundationEssentials
+import Glibc
 import HostFiles
 
 /// Where a machine is in its life.
@@ -25,7 +27,9 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     public var startedSeconds: Int64?
     public var endedSeconds: Int64?
     /// The process that holds the machine's lock.
-    public var ownerProcess: Int32
+    public internal(set) var ownerProcess: Int32
+    /// When that process started, by which it is told from a later one with its number.
+    var ownerStartTicks: UInt64?
     /// Of the monitor on this machine; nil inside the emulated host.
     public var monitorProcess: Int32?
     public var isEmulated = false
@@ -37,15 +41,27 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     public var failure: String?
 
     init(
-        id: String, name: String, specification: MachineSpecification, createdSeconds: Int64, ownerProcess: Int32,
-        socketPath: String
+        id: String, name: String, specification: MachineSpecification, createdSeconds: Int64, socketPath: String
     ) {
         self.id = id
         self.name = name
         self.specification = specification
         self.createdSeconds = createdSeconds
-        self.ownerProcess = ownerProcess
         self.socketPath = socketPath
+        ownerProcess = 0
+        takeOver()
+    }
+
+    /// Makes this process the owner.
+    mutating func takeOver() {
+        ownerProcess = getpid()
+        ownerStartTicks = ProcessIdentity(running: ownerProcess)?.startTicks
+    }
+
+    /// The owner, if it still runs. One that wrote no time, of an earlier version, is believed to.
+    var owner: ProcessIdentity? {
+        guard let running = ProcessIdentity(running: ownerProcess) else { return nil }
+        return ownerStartTicks == nil || ownerStartTicks == running.startTicks ? running : nil
     }
 
     static let fileName = "record.json"

@@ -68,9 +68,11 @@ public struct MachineRemote: Sendable {
         signalOwner(signal)
     }
 
-    /// The owner holds the lock, so its number cannot have gone to another process while the lock is held.
+    /// The record is read again: `run --detach` hands a machine from one process to another, and the first one's number
+    /// may have gone to a stranger.
     private func signalOwner(_ signal: Int32) {
-        guard MachineLock.isHeld(in: store.folder(record.id)), record.ownerProcess > 1 else { return }
-        _ = Glibc.kill(record.ownerProcess, signal)
+        let folder = store.folder(record.id)
+        guard MachineLock.isHeld(in: folder), let record = MachineRecord.read(from: folder) else { return }
+        record.owner?.send(signal: signal)
     }
 }

@@ -40,7 +40,7 @@ public struct MachineStore: Sendable {
             let chosen = try claimName(name, for: id, using: &generator)
             var record = MachineRecord(
                 id: id, name: chosen, specification: specification,
-                createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), ownerProcess: getpid(),
+                createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000),
                 socketPath: "\(paths.runtime)/\(id)")
             if specification.network == .ownTap { record.networkNumber = try freeNetworkNumber(using: &generator) }
             do throws(FleetError) {
@@ -245,7 +245,7 @@ public final class OwnedMachine: @unchecked Sendable {
         guard var record = MachineRecord.read(from: store.folder(id)) else {
             throw FleetError(.unknownMachine, "the record of machine \(id) cannot be read")
         }
-        record.ownerProcess = getpid()
+        record.takeOver()
         self.store = store
         self.record = record
         self.lock = lock
