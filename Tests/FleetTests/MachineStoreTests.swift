@@ -1,4 +1,5 @@
 import Foundation
+import LinuxCalls
 import Testing
 
 @testable import Fleet
@@ -121,6 +122,34 @@ private final class Scratch {
         try Data("{".utf8).write(to: URL(fileURLWithPath: machines + "/odd/record.json"))
         scratch.store.cleanLeftovers()
         #expect(try FileManager.default.contentsOfDirectory(atPath: machines).sorted() == [".names", "odd"])
+    }
+
+    @Test(arguments: ["{", ""]) func `a machine whose record is damaged can be removed, and its name is free`(
+        content: String
+    ) throws {
+        let scratch = try Scratch()
+        let id: String
+        do { id = try scratch.store.create(scratch.specification, name: "odd").record.id }
+        _ = try scratch.store.create(scratch.specification, name: "even")
+        let folder = scratch.folder + "/data/machines/\(id)"
+        try Data(content.utf8).write(to: URL(fileURLWithPath: folder + "/record.json"))
+        for reference in ["odd", id, String(id.prefix(5))] {
+            let error = #expect(throws: FleetError.self) { try scratch.store.find(reference) }
+            #expect(error?.code == .damagedRecord)
+            #expect(error?.message.contains("`swiftlet rm --force \(reference)`") == true)
+        }
+        #expect(try !scratch.store.removeDamaged("even"))
+        #expect(try !scratch.store.removeDamaged("nobody"))
+        do {
+            guard let owner = try MachineLock.take(in: scratch.store.folder(id)) else { throw LinuxError.busy }
+            let error = #expect(throws: FleetError.self) { try scratch.store.removeDamaged("odd") }
+            #expect(error?.code == .stillRunning)
+            extendLifetime(owner)
+        }
+        #expect(try scratch.store.removeDamaged("odd"))
+        #expect(!FileManager.default.fileExists(atPath: folder))
+        #expect(throws: FleetError.self) { try scratch.store.find("odd") }
+        _ = try scratch.store.create(scratch.specification, name: "odd")
     }
 
     @Test func `a machine that is owned is not removed`() throws {

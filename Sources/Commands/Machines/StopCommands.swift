@@ -79,7 +79,7 @@ struct RemoveCommand: ParsableCommand {
         discussion: """
             Examples:
               swiftlet rm web
-              swiftlet rm --force web          ends it first
+              swiftlet rm --force web          ends it first; removes one whose record is damaged, too
               swiftlet rm $(swiftlet ps --all --quiet)
             """)
 
@@ -90,6 +90,7 @@ struct RemoveCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
+            if force, try store.removeDamaged(reference) { return }
             let record = try store.find(reference)
             if force, store.isOwned(record) {
                 try MachineRemote(record, store: store).kill()

@@ -4,6 +4,8 @@ public import CodedErrors
 public struct FleetError: CodedError {
     public enum Code: String, Sendable {
         case unknownMachine = "machine.unknown"
+        /// What is written down about a machine cannot be read.
+        case damagedRecord = "machine.damaged-record"
         case ambiguousReference = "machine.ambiguous"
         case duplicateName = "machine.duplicate-name"
         case invalidName = "machine.invalid-name"

@@ -127,21 +127,58 @@ public struct MachineStore: Sendable {
 
     /// The machine that a name, an id or the first digits of one mean.
     public func find(_ reference: String) throws(FleetError) -> MachineRecord {
-        if let target = try? names.appending(reference).linkTarget(),
-            let record = record(String(decoding: target, as: UTF8.self)), record.name == reference
-        {
+        guard let id = try identifier(reference) else { throw Self.unknown(reference) }
+        if let record = record(id) {
+            guard record.name == reference || record.id.hasPrefix(reference) else { throw Self.unknown(reference) }
             return record
+        }
+        guard isDamaged(id) else { throw Self.unknown(reference) }
+        throw FleetError(
+            .damagedRecord,
+            "the record of the machine \"\(reference)\" cannot be read; `swiftlet rm --force \(reference)` removes it")
+    }
+
+    private static func unknown(_ reference: String) -> FleetError {
+        FleetError(.unknownMachine, "no machine is called \"\(reference)\"; `swiftlet ps --all` shows what there is")
+    }
+
+    /// A folder with a record that is none.
+    private func isDamaged(_ id: String) -> Bool {
+        folder(id).appending(MachineRecord.fileName).exists && MachineRecord.read(from: folder(id)) == nil
+    }
+
+    /// Removes a machine of which nothing is known but where it is kept.
+    /// - Returns: false when it has a record that can be read, or is not there.
+    public func removeDamaged(_ reference: String) throws(FleetError) -> Bool {
+        guard let id = try identifier(reference), isDamaged(id) else { return false }
+        guard let lock = try? MachineLock.take(in: folder(id)) else {
+            throw FleetError(
+                .stillRunning,
+                "the record of the machine \"\(reference)\" cannot be read, and a process still owns it: the one that holds \(folder(id))/\(MachineLock.fileName); end that, and remove it then"
+            )
+        }
+        for port in ["", "_\(VsockPorts.agent)"] { try? HostPath("\(paths.runtime)/\(id)\(port)").removeFile() }
+        for name in (try? names.folderNames()) ?? [] {
+            let link = names.appending(String(decoding: name, as: UTF8.self))
+            if let target = try? link.linkTarget(), target.elementsEqual(id.utf8) { try? link.removeFile() }
+        }
+        Self.removeTree(folder(id))
+        extendLifetime(lock)
+        return true
+    }
+
+    /// The id of a machine that is there; nil when none is meant.
+    private func identifier(_ reference: String) throws(FleetError) -> String? {
+        if (try? MachineNames.check(reference)) != nil, let target = try? names.appending(reference).linkTarget() {
+            let id = String(decoding: target, as: UTF8.self)
+            if !id.contains("/"), !id.hasPrefix("."), folder(id).exists { return id }
         }
         let isHexadecimal = reference.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
         let matches = isHexadecimal && reference.utf8.count >= 3 ? identifiers().filter { $0.hasPrefix(reference) } : []
         if matches.count > 1 {
             throw FleetError(.ambiguousReference, "\"\(reference)\" could be any of \(matches.joined(separator: ", "))")
         }
-        guard let match = matches.first, let record = record(match) else {
-            throw FleetError(
-                .unknownMachine, "no machine is called \"\(reference)\"; `swiftlet ps --all` shows what there is")
-        }
-        return record
+        return matches.first
     }
 
     /// As `find`, and it runs.
