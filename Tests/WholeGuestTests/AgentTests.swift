@@ -94,6 +94,24 @@ extension WholeGuestTests {
             #expect(try shellHere("debugfs -R 'cat /file' \(data) 2> /dev/null") == "here\n")
         }
 
+        @Test func `a program in the guest cannot call the agent in the host's place`() throws {
+            let guest = try TestGuest(GuestPlan(kernel: "debian-cloud"))
+            for file in ["vsock-call", "vsock_loopback.ko"] {
+                try guest.copy("\(Lab.partsFolder)/\(file)", to: "/tmp/")
+            }
+            let opening = try scratch.write("opening", String(decoding: Opening(.control).encoded(), as: UTF8.self))
+            try guest.copy(opening, to: "/tmp/")
+            // With the module vsock reaches the machine's own ports; somebody listens there who would answer with a greeting.
+            #expect(
+                try guest.shell(
+                    """
+                    insmod /tmp/vsock_loopback.ko
+                    for context in 1 3; do /tmp/vsock-call $context 1024 < /tmp/opening | wc -c; done
+                    """) == "0\n0")
+            #expect(try guest.shell("echo alive") == "alive")
+            #expect(try guest.powerOff() == "exit status 0")
+        }
+
         @Test func `a disk that a program mounted itself is unmounted too when the guest is powered off`() throws {
             let disk = try makeDisk("own")
             var plan = GuestPlan()

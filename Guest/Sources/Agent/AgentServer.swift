@@ -88,7 +88,7 @@ public final class AgentServer: EventHandler {
             do throws(LinuxError) {
                 guard let accepted = try StreamSocket.accept(listener.number) else { return }
                 let handle = Handle(accepted)
-                if openingReaders >= Self.maximumOpeningReaders {
+                if openingReaders >= Self.maximumOpeningReaders || !transport.isFromHost(handle.number) {
                     handle.close()
                     continue
                 }

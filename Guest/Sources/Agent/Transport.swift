@@ -26,6 +26,13 @@ public enum Transport: Sendable {
         }
     }
 
+    /// Whether the one who made this connection may speak for the host. In a guest nobody but the host may: its own
+    /// programs reach the agent's port too, where the kernel carries vsock within a machine.
+    func isFromHost(_ connection: Int32) -> Bool {
+        guard case .vsock = self else { return true }
+        return VsockSocket.peer(connection) == VsockSocket.host
+    }
+
     /// Whether anybody on the machine can connect, so that a secret must be shown.
     var needsSecret: Bool { if case .tcp = self { true } else { false } }
 }

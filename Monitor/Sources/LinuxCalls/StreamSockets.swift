@@ -19,6 +19,20 @@ public enum VsockSocket {
         try StreamSocket.connecting(family: 40, address(contextID, port))
     }
 
+    /// Who is at the other end of a connection, or nil when that is no vsock connection. Source: getpeername(2).
+    public static func peer(_ socket: Int32) -> UInt32? {
+        var address = linux_vsock_address()
+        var length = UInt32(MemoryLayout<linux_vsock_address>.size)
+        // SAFETY: the kernel fills the address, at most as much as the length says, and the length during the call.
+        let result = unsafe withUnsafeMutablePointer(to: &address) { address in
+            unsafe withUnsafeMutablePointer(to: &length) { length in
+                linux_system_call(
+                    Int(__NR_getpeername), Int(socket), Int(bitPattern: address), Int(bitPattern: length), 0, 0, 0)
+            }
+        }
+        return result == 0 && address.family == 40 ? address.cid : nil
+    }
+
     private static func address(_ contextID: UInt32, _ port: UInt32) -> linux_vsock_address {
         var address = linux_vsock_address()
         address.family = 40
