@@ -28,4 +28,18 @@ import Testing
         #expect(RunFailure(decoding: "").code == "machine.monitor-ended")
         #expect(RunFailure(decoding: "x\ty\tz").status == 125)
     }
+
+    @Test func `a kernel that gave up is told from one that was asked to restart`() {
+        let end = "[    3.2] CPU: 0 PID: 1 Comm: init\r\n[    3.2] Call Trace:\nswiftlet-vmm: the guest reset itself\n"
+        let panics = [
+            ("[    3.1] Kernel panic - not syncing: Out of memory: compulsory", "Out of memory: compulsory"),
+            ("[    3.1][    T1] Kernel panic - not syncing: x", "x"), ("Kernel panic - not syncing: y", "y"),
+            ("echo: Kernel panic - not syncing: z", nil), ("[    3.1] reboot: Restarting system", nil),
+        ]
+        for (line, reason) in panics {
+            #expect(MachineOwner.panic(in: "[    0.0] Linux version 6\r\n\(line)\r\n\(end)") == reason, "\(line)")
+        }
+        #expect(MachineOwner.panic(in: "") == nil)
+        #expect(RunFailure(FleetError(.kernelPanicked, "no")).status == 125)
+    }
 }

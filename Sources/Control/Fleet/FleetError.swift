@@ -24,6 +24,8 @@ public struct FleetError: CodedError {
         case missingPart = "machine.missing-part"
         /// The monitor did not start, or ended before the guest answered.
         case monitorEnded = "machine.monitor-ended"
+        /// The guest's kernel gave up while the program ran.
+        case kernelPanicked = "machine.kernel-panicked"
         /// The guest's agent never came.
         case agentSilent = "machine.agent-silent"
         /// The command line was asked to end before the program ran.

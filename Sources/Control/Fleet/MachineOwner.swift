@@ -18,6 +18,8 @@ public final class MachineOwner {
     private static let configureID: UInt32 = 1
     private static let processID: UInt32 = 2
     private static let consoleTailBytes = 2000
+    /// A panic's own line stands before its registers, calls and modules.
+    private static let panicTailBytes = 64 << 10
 
     /// How a guest ends its machine, by what the monitor then ends with. A kernel without ACPI halts when it is switched
     /// off. Source: swiftlet-vmm --help.
@@ -128,6 +130,9 @@ public final class MachineOwner {
         case .machineEnded:
             // A guest that was told to power off, by `stop` or from within, ends without a status.
             _ = monitor.waitUntilEnded(milliseconds: 5000)
+            if let reason = panic(consolePath) {
+                throw FleetError(.kernelPanicked, "the guest's kernel panicked: \(reason)\(tail(consolePath))")
+            }
             if machine.record.state == .running, let note = Self.ownEnds[monitor.ending] {
                 return RunOutcome(exitStatus: 128 + SignalNumber.kill, note: note)
             }
@@ -178,6 +183,28 @@ public final class MachineOwner {
                 )
             }
         }
+    }
+
+    /// What the kernel said as it gave up, if it did. It then resets the machine as it would be asked to, so that only
+    /// the console tells the two apart.
+    private func panic(_ console: HostPath) -> String? {
+        guard let bytes = try? console.readWhole(limit: 4 << 20) else { return nil }
+        return Self.panic(in: String(decoding: bytes.suffix(Self.panicTailBytes), as: UTF8.self))
+    }
+
+    /// The reason in the last line that tells of a panic: the kernel's own, which begins with its time or with it.
+    ///
+    /// Trust: a program may write such a line to the console; all it gains is another reason for its machine's end.
+    static func panic(in console: String) -> String? {
+        let words = "Kernel panic - not syncing: "
+        for line in console.split(whereSeparator: \.isNewline).reversed() {
+            var rest = line[...]
+            while rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
+                rest = rest[rest.index(after: end)...].drop(while: { $0 == " " })
+            }
+            if rest.hasPrefix(words) { return String(rest.dropFirst(words.count)) }
+        }
+        return nil
     }
 
     /// The end of what the console said, for an error message.
