@@ -7,6 +7,32 @@ enum ProgramArguments {
         "--name", "--timeout", "--kernel", "--disk", "--network", "--entrypoint",
     ]
 
+    /// The parser's script for bash, so that it offers nothing of ours where the program's words stand.
+    static func sparingPrograms(inBash script: String) -> String {
+        let name = "__swiftlet_is_in_program"
+        var lines = [
+            "# Whether a word before the last one is neither an option nor an option's value: the image or machine, after which",
+            "# everything is the program's.", "\(name)() {", "    local word is_value=false",
+            #"    for word in "${unparsed_words[@]::${#unparsed_words[@]} - 1}"; do"#,
+            #"        if "${is_value}"; then is_value=false; continue; fi"#, #"        case "${word}" in"#,
+            "        --) return 0 ;;", "        \(optionsWithValues.sorted().joined(separator: "|"))) is_value=true ;;",
+            "        -?*) ;;", "        *) return 0 ;;", "        esac", "    done", "    return 1", "}", "",
+        ]
+        let functions = ["run", "exec", "host_exec"].map { "_swiftlet_\($0)() {" }
+        var isFirst = true
+        for line in script.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+            // Behind the line that says which shell it is for.
+            if isFirst {
+                lines.insert(line, at: 0)
+                isFirst = false
+                continue
+            }
+            lines.append(line)
+            if functions.contains(line) { lines.append("    if \(name); then return; fi") }
+        }
+        return lines.joined(separator: "\n")
+    }
+
     /// The same arguments with `--` before the first word that is no option.
     static func separated(_ arguments: [String]) -> [String] {
         let verbs: [[String]] = [["run"], ["exec"], ["host", "exec"]]

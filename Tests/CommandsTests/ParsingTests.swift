@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import Commands
@@ -81,6 +82,19 @@ import Testing
     func `completions are made for each shell`(shell: CompletionShell) {
         let script = SwiftletCommand.completionScript(for: shell)
         #expect(script.contains("swiftlet") && script.contains("timeout"))
+    }
+
+    @Test func `the script for bash leaves each program's words alone`() {
+        let script = SwiftletCommand.completionScript(for: .bash)
+        let ours = ProgramArguments.sparingPrograms(inBash: script)
+        #expect(ours.hasPrefix("#!/bin/bash\n"))
+        #expect(ours.components(separatedBy: "    if __swiftlet_is_in_program; then return; fi\n").count == 4)
+    }
+
+    @Test func `the host's commands take --json`() throws {
+        for verb in ["start", "stop", "status"] {
+            #expect(throws: Never.self) { _ = try SwiftletCommand.parseAsRoot(["host", verb, "--json"]) }
+        }
     }
 
     @Test func `a place with a colon before any slash is in a machine`() {

@@ -20,8 +20,8 @@ struct HostCommand: ParsableCommand {
         get throws(FleetError) { EmulatedHost(try Launchers.hostSettings(Product.paths)) }
     }
 
-    static func started() throws -> RunningHost {
-        try host.start { Output.error("swiftlet: \($0)") }
+    static func started(isQuiet: Bool = false) throws -> RunningHost {
+        try host.start { if !isQuiet { Output.error("swiftlet: \($0)") } }
     }
 
     /// Runs a command in the host as if it ran here.
@@ -62,19 +62,29 @@ struct HostStartCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Start it, unless it runs.", discussion: "Example:\n  swiftlet host start")
 
-    func run() throws { _ = try HostCommand.started() }
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        _ = try HostCommand.started(isQuiet: format.isJSON)
+        if format.isJSON { Output.json(HostDocument(try HostCommand.host.status())) }
+    }
 }
 
 struct HostStopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop", abstract: "End it, with the machines in it, which are named.",
         discussion: "Example:\n  swiftlet host stop")
+    @OptionGroup var format: FormatOptions
 
     func run() throws {
         let host = try HostCommand.host
         let machines = Product.fleet.store.list().filter { $0.isEmulated && !$0.state.isOver }.map(\.name)
         let programs = host.running() == nil ? 0 : host.status().commands ?? 0
-        guard try host.stop() else { return Output.error("swiftlet: the emulated host did not run") }
+        let didRun = try host.stop()
+        if format.isJSON {
+            return Output.json(StoppedHostDocument(didRun: didRun, machines: didRun ? machines : []))
+        }
+        guard didRun else { return Output.error("swiftlet: the emulated host did not run") }
         if let note = Self.note(machines: machines, programs: programs) { Output.error("swiftlet: \(note)") }
     }
 
@@ -132,6 +142,13 @@ struct HostExecCommand: ParsableCommand {
     @Argument(help: "The program and its arguments.") var program: [String]
 
     func run() throws { try HostCommand.run(program, hasTerminal: tty, isInteractive: interactive) }
+}
+
+/// The end of the emulated host, for programs: names that stay.
+struct StoppedHostDocument: Encodable {
+    var didRun: Bool
+    /// Those of this `SWIFTLET_HOME` that ended with it.
+    var machines: [String]
 }
 
 /// The emulated host, for programs: names that stay.

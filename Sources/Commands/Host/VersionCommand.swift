@@ -30,6 +30,7 @@ struct CompletionsCommand: ParsableCommand {
             throw CommandFailure(
                 "usage.shell", "there are no completions for \"\(shell)\"; there are for bash, zsh and fish")
         }
-        Output.line(SwiftletCommand.completionScript(for: shell))
+        let script = SwiftletCommand.completionScript(for: shell)
+        Output.line(shell == .bash ? ProgramArguments.sparingPrograms(inBash: script) : script)
     }
 }
