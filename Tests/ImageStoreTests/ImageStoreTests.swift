@@ -158,6 +158,26 @@ import Testing
         #expect(try files().isEmpty)
     }
 
+    @Test("importing the same again puts a damaged disk right")
+    func damagedDisk() throws {
+        let image = try store.importImage(from: try folder(), as: "a")
+        let whole = try readFile(image.diskPath)
+        var damaged = whole
+        damaged[damaged.count / 2] ^= 0xff
+        try FileManager.default.removeItem(atPath: image.diskPath)
+        try Data(damaged).write(to: URL(fileURLWithPath: image.diskPath))
+        #expect(try store.importImage(from: try folder(), as: "a").diskPath == image.diskPath)
+        #expect(try readFile(image.diskPath) == whole)
+    }
+
+    @Test("a store below what is no folder is an error, and not an empty one")
+    func noStore() throws {
+        let file = try scratch.write("file", [1])
+        let broken = ImageStore(root: file + "/images")
+        #expect(code { () throws(ImageError) in _ = try broken.list() } == .damagedStore)
+        #expect(try ImageStore(root: scratch.appending("nothing")).list().isEmpty)
+    }
+
     @Test("an unfinished import that died is cleaned up by the next, one that lives is left alone")
     func leftovers() throws {
         try store.importImage(from: try folder(), as: "a")
@@ -172,6 +192,9 @@ import Testing
         holder.standardOutput = pipe
         try holder.run()
         _ = pipe.fileHandleForReading.readData(ofLength: 1)
+        // Also by one that fails: the leftover may be what fills the disk.
+        #expect(throws: ImageError.self) { try store.importImage(from: scratch.appending("nothing"), as: "b") }
+        #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/import-2-2.erofs"])
         try store.importImage(from: try folder("new"), as: "b")
         #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/import-2-2.erofs"])
         #expect(try files().count == 5)

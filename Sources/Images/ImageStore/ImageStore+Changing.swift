@@ -40,12 +40,9 @@ extension ImageStore {
         return try whileLocked { () throws(ImageError) in
             var index = try index()
             do throws(HostFileError) {
-                // The same bytes may be there already: then they stay, for a machine may have them open.
-                let place = folders.disk(disk)
-                if (try? place.status())?.sizeBytes != sizeBytes {
-                    try temporary.rename(to: place)
-                    try folders.disks.synchronizeFolder()
-                }
+                // Also where a file of that name is: it may be damaged. A machine that has it open keeps what it has.
+                try temporary.rename(to: folders.disk(disk))
+                try folders.disks.synchronizeFolder()
                 try folders.record(digest).replaceWhole(record)
             } catch {
                 throw ImageError(error, in: .damagedStore)
@@ -72,6 +69,11 @@ extension ImageStore {
         }
         remove(in: folders.records) { !records.contains(String($0.split(separator: ".").first ?? "")) }
         remove(in: folders.disks) { !disks.contains(String($0.split(separator: ".").first ?? "")) }
+        collectAbandoned()
+    }
+
+    /// Removes what dead writers left. Called while locked: a new file is locked before anybody else looks at it.
+    func collectAbandoned() {
         remove(in: folders.temporary) { isAbandoned(folders.temporary.appending($0)) }
     }
 

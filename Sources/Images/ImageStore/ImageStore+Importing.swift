@@ -33,7 +33,11 @@ extension ImageStore {
         _ source: String, _ name: String, _ settings: ImportSettings, _ meter: ImportMeter
     ) throws(ImageError) -> StoredImage {
         let path = folders.temporary.appending("import-\(processID())-\(UInt64.random(in: 0...UInt64.max)).erofs")
-        let disk = try whileLocked { () throws(ImageError) in try lockedFile(path) }
+        let disk = try whileLocked { () throws(ImageError) in
+            // Before anything is written: what a killed import left may be what fills the disk.
+            collectAbandoned()
+            return try lockedFile(path)
+        }
         defer {
             // Once it has its place in the store, there is nothing of that name any more.
             try? path.removeFile()

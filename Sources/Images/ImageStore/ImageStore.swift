@@ -57,7 +57,11 @@ public struct ImageStore: Sendable {
     // MARK: - Reading
 
     func index() throws(ImageError) -> StoreDocuments.Index {
-        guard folders.index.exists else { return StoreDocuments.Index() }
+        do throws(HostFileError) { _ = try folders.index.status() } catch {
+            // Only of a store that is not there yet is it known that it holds nothing.
+            guard error.isAbsent else { throw ImageError(error, in: .damagedStore) }
+            return StoreDocuments.Index()
+        }
         let index: StoreDocuments.Index = try StoreDocuments.decode(folders.index)
         guard index.version == 1 else {
             throw ImageError(.damagedStore, "\(folders.index) was written by a newer version of this program")

@@ -17,6 +17,9 @@ public struct HostFileError: Error, Equatable, Sendable {
     /// The disk, or the user's share of it, is full.
     public var isDiskFull: Bool { reason.number == ENOSPC || reason.number == EDQUOT }
 
+    /// Nothing of that name is there, and nothing else stands in the way to it.
+    public var isAbsent: Bool { reason.number == ENOENT }
+
     public var isMissing: Bool { reason.number == ENOENT || reason.number == ENOTDIR }
 }
 
