@@ -17,6 +17,19 @@ import Testing
         #expect(error?.message.contains("swiftlet kernel install") == true)
     }
 
+    @Test func `A store below what is no folder is an error, and not an empty one`() throws {
+        let file = try temporary.file([1], named: "file")
+        let error = #expect(throws: KernelError.self) { try KernelStore(root: file + "/kernels").list() }
+        #expect(error?.code == .damagedStore)
+    }
+
+    @Test func `A tool that finds the disk full says so`() throws {
+        let tool = HostTool(
+            ["sh", "-c", "echo 'tar: x: Cannot write: No space left on device' >&2; exit 2"], package: "x")
+        let error = #expect(throws: KernelError.self) { try tool.run(orThrow: .invalidKernel, "unpacking x") }
+        #expect(error?.code == .diskFull && error?.message.contains("make room") == true)
+    }
+
     @Test func `A kernel's digest is that of its bytes, followed by its modules'`() throws {
         let kernel = try temporary.kernelFile("one")
         let modules = try temporary.file(Array("modules".utf8), named: "modules")

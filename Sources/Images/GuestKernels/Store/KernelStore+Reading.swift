@@ -57,7 +57,7 @@ extension KernelStore {
             return try folder.folderNames().map { String(decoding: $0, as: UTF8.self) }
                 .filter { $0.utf8.count == 64 && $0.utf8.allSatisfy { Self.isDigit($0) } }
         } catch {
-            if error.isMissing { return [] }
+            if error.isAbsent { return [] }
             throw KernelError(.damagedStore, "\(error); check that you may read it")
         }
     }
@@ -68,7 +68,7 @@ extension KernelStore {
             let text = String(decoding: try defaultFile.readWhole(limit: 4096), as: UTF8.self)
             return SHA256Digest(hex: text.prefix { $0 != "\n" })?.hex
         } catch {
-            if error.isMissing { return nil }
+            if error.isAbsent { return nil }
             throw KernelError(.damagedStore, "\(error); check that you may read it")
         }
     }

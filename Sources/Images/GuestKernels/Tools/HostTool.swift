@@ -29,6 +29,10 @@ struct HostTool {
             throw missing(error)
         }
         guard output.isSuccess else {
+            // Source: strerror(3) of ENOSPC and EDQUOT, in the C locale that tools are run in.
+            if ["No space left on device", "Disk quota exceeded"].contains(where: output.text.contains) {
+                throw KernelError(.diskFull, "\(what): the disk is full; make room and try again")
+            }
             throw KernelError(
                 failure,
                 "\(what): `\(arguments.joined(separator: " "))` ended with \(output.ending.words): "
