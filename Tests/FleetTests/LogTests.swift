@@ -1,4 +1,5 @@
 import Foundation
+import HostFiles
 import Testing
 
 @testable import Fleet
@@ -17,6 +18,35 @@ import Testing
             total += try Data(contentsOf: URL(fileURLWithPath: folder + "/" + name)).count
         }
         #expect(total > OutputLog.maximumBytes && total <= 2 * OutputLog.maximumBytes)
+    }
+
+    @Test func `a flood on a full disk does not take the place of what is there`() throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = folder + "/output.log"
+        try Data("older".utf8).write(to: URL(fileURLWithPath: path + ".1"))
+        let chunk = [UInt8](repeating: 0x78, count: 600)
+        do {
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
+            let log = BoundedLog(HostPath(path), maximumBytes: 1000)
+            for _ in 0..<10 { log.append(chunk) }
+            try FileManager.default.removeItem(atPath: path)
+        }
+        let log = BoundedLog(HostPath(path), maximumBytes: 1000)
+        log.append(chunk)
+        // The disk is full when the next file is begun.
+        for _ in 0..<10 {
+            try? FileManager.default.createSymbolicLink(atPath: path + ".new", withDestinationPath: "/dev/full")
+            log.append(chunk)
+        }
+        #expect(try String(contentsOfFile: path + ".1", encoding: .utf8) == "older")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(chunk))
+        // There is room again.
+        log.append(chunk)
+        log.append([0x79])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path + ".1")) == Data(chunk))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(chunk + [0x79]))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["output.log", "output.log.1"])
     }
 
     @Test func `lines and unfinished lines are told apart`() throws {

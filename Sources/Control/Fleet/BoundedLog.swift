@@ -27,15 +27,36 @@ final class BoundedLog: Sendable {
         lock.withLock {
             // SAFETY, for all of `state`: the lock is held.
             if unsafe state.file != nil, unsafe state.sizeBytes + bytes.count > maximumBytes {
-                unsafe state.file = nil
-                try? path.rename(to: HostPath("\(path).1"))
+                return unsafe beginNext(with: bytes, &state)
             }
             if unsafe state.file == nil {
                 unsafe state.file = try? HostFile(path, [.writeOnly, .create, .append], mode: 0o600)
                 unsafe state.sizeBytes = Int(truncatingIfNeeded: (try? path.status().sizeBytes) ?? 0)
             }
-            unsafe state.sizeBytes += bytes.count
-            unsafe try? state.file?.write(bytes)
+            guard unsafe state.file != nil else { return }
+            do throws(HostFileError) {
+                unsafe try state.file?.write(bytes)
+                unsafe state.sizeBytes += bytes.count
+            } catch {
+                // Some of it may have been written.
+                unsafe state.sizeBytes = Int(truncatingIfNeeded: (try? path.status().sizeBytes) ?? 0)
+            }
+        }
+    }
+
+    /// Begins the next file; the full one takes the place of the one before only when the next can be written, or a flood
+    /// on a full disk would put nothing in the place of everything.
+    private func beginNext(with bytes: [UInt8], _ state: inout State) {
+        let next = HostPath("\(path).new")
+        do throws(HostFileError) {
+            let file = try HostFile(next, [.writeOnly, .create, .truncate, .append], mode: 0o600)
+            try file.write(bytes)
+            try path.rename(to: HostPath("\(path).1"))
+            try next.rename(to: path)
+            state.file = consume file
+            state.sizeBytes = bytes.count
+        } catch {
+            try? next.removeFile()
         }
     }
 }
