@@ -16,7 +16,9 @@ struct PsCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let machines = Product.fleet.store.list().filter { all || !$0.state.isOver }
+        let store = Product.fleet.store
+        try store.checkReadable()
+        let machines = store.list().filter { all || !$0.state.isOver }
         if format.isJSON, quiet { return Output.json(machines.map(\.id)) }
         if format.isJSON { return Output.json(machines.map(MachineDocument.init)) }
         if quiet { return machines.forEach { Output.line($0.id) } }

@@ -8,9 +8,12 @@ public struct MachineLock: ~Copyable, Sendable {
     let descriptor: FileDescriptor
 
     /// The lock of the machine in that folder, or nil when somebody holds it.
+    /// - Parameter creates: whether the file is made where it is missing. Only who makes or keeps the folder does: in one
+    ///   that somebody removes at this moment it would be left over.
     /// - Throws: what the file system says, a folder that is not there included.
-    static func take(in folder: HostPath) throws(LinuxError) -> MachineLock? {
-        let file = try LinuxCalls.open("\(folder)/\(fileName)", [.readWrite, .create], mode: 0o600)
+    static func take(in folder: HostPath, creates: Bool = false) throws(LinuxError) -> MachineLock? {
+        let path = "\(folder)/\(fileName)"
+        let file = creates ? try open(path, [.readWrite, .create], mode: 0o600) : try open(path, .readOnly)
         do throws(LinuxError) {
             // LOCK_EX | LOCK_NB. SAFETY: no address is passed.
             unsafe try systemCallRestarting(__NR_flock, Int(file.number), 2 | 4)
@@ -25,9 +28,12 @@ public struct MachineLock: ~Copyable, Sendable {
 
     /// Whether some process owns the machine.
     static func isHeld(in folder: HostPath) -> Bool {
-        guard let lock = try? take(in: folder) else {
-            return (try? HostPath("\(folder)/\(fileName)").status()) != nil
+        let lock: MachineLock?
+        do throws(LinuxError) { lock = try take(in: folder) } catch {
+            // Nobody can hold what is not there. What cannot be looked at may be held.
+            return error.number != ENOENT
         }
+        guard let lock else { return true }
         extendLifetime(lock)
         return false
     }

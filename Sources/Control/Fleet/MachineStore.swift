@@ -28,7 +28,7 @@ public struct MachineStore: Sendable {
         try files { () throws(HostFileError) in try draft.makeFolders(mode: 0o700) }
         let lock: MachineLock
         do throws(LinuxError) {
-            guard let taken = try MachineLock.take(in: draft) else {
+            guard let taken = try MachineLock.take(in: draft, creates: true) else {
                 throw LinuxError(EBUSY)
             }
             lock = taken
@@ -100,6 +100,16 @@ public struct MachineStore: Sendable {
         identifiers().compactMap { record($0) }.sorted { ($0.createdSeconds, $0.id) > ($1.createdSeconds, $1.id) }
     }
 
+    /// - Throws: when the folder of the machines cannot be read, and nobody knows what there is. One that is not there yet
+    ///   holds none.
+    public func checkReadable() throws(FleetError) {
+        try files { () throws(HostFileError) in
+            do throws(HostFileError) { _ = try root.folderNames() } catch {
+                if !error.isAbsent { throw error }
+            }
+        }
+    }
+
     private func identifiers() -> [String] {
         ((try? root.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }.filter { !$0.hasPrefix(".") }
     }
@@ -127,12 +137,13 @@ public struct MachineStore: Sendable {
 
     /// The machine that a name, an id or the first digits of one mean.
     public func find(_ reference: String) throws(FleetError) -> MachineRecord {
-        guard let id = try identifier(reference) else { throw Self.unknown(reference) }
-        if let record = record(id) {
+        let id = try identifier(reference)
+        if let id, let record = record(id) {
             guard record.name == reference || record.id.hasPrefix(reference) else { throw Self.unknown(reference) }
             return record
         }
-        guard isDamaged(id) else { throw Self.unknown(reference) }
+        try checkReadable()
+        guard let id, isDamaged(id) else { throw Self.unknown(reference) }
         throw FleetError(
             .damagedRecord,
             "the record of the machine \"\(reference)\" cannot be read; `swiftlet rm --force \(reference)` removes it")
@@ -144,14 +155,19 @@ public struct MachineStore: Sendable {
 
     /// A folder with a record that is none.
     private func isDamaged(_ id: String) -> Bool {
-        folder(id).appending(MachineRecord.fileName).exists && MachineRecord.read(from: folder(id)) == nil
+        // In this order: one that is being removed is gone by then.
+        MachineRecord.read(from: folder(id)) == nil && folder(id).appending(MachineRecord.fileName).exists
     }
 
     /// Removes a machine of which nothing is known but where it is kept.
     /// - Returns: false when it has a record that can be read, or is not there.
     public func removeDamaged(_ reference: String) throws(FleetError) -> Bool {
         guard let id = try identifier(reference), isDamaged(id) else { return false }
-        guard let lock = try? MachineLock.take(in: folder(id)) else {
+        let taken: MachineLock?
+        do throws(LinuxError) { taken = try MachineLock.take(in: folder(id), creates: true) } catch {
+            throw FleetError(.unusableFolder, "cannot remove \(folder(id)): \(error)")
+        }
+        guard let lock = taken else {
             throw FleetError(
                 .stillRunning,
                 "the record of the machine \"\(reference)\" cannot be read, and a process still owns it: the one that holds \(folder(id))/\(MachineLock.fileName); end that, and remove it then"
@@ -205,22 +221,33 @@ public struct MachineStore: Sendable {
 
     /// A folder gets its name with a record in it, so one without is what a removal that was killed has left.
     private func removeUnfinished(_ folder: HostPath) {
-        guard let lock = try? MachineLock.take(in: folder) else { return }
+        guard let lock = try? MachineLock.take(in: folder, creates: true) else { return }
         if !folder.appending(MachineRecord.fileName).exists { Self.removeTree(folder) }
         extendLifetime(lock)
     }
 
     /// Takes a machine that has ended off the list, with its logs.
     public func remove(_ record: MachineRecord) throws(FleetError) {
-        guard let lock = try? MachineLock.take(in: folder(record.id)) else {
-            throw FleetError(
-                .stillRunning,
-                "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
-            )
-        }
+        let lock = try lockForRemoval(record)
+        // What a file system that cannot be written to says is told before anything is half removed.
+        try files { () throws(HostFileError) in try names.appending(record.name).removeFile() }
         removeRuntimeFiles(record)
         removeFolder(record)
         extendLifetime(lock)
+    }
+
+    /// Nil where there is no file to hold.
+    private func lockForRemoval(_ record: MachineRecord) throws(FleetError) -> MachineLock? {
+        let lock: MachineLock?
+        do throws(LinuxError) { lock = try MachineLock.take(in: folder(record.id)) } catch {
+            if error.number == ENOENT { return nil }
+            throw FleetError(.unusableFolder, "cannot remove \(folder(record.id)): \(error)")
+        }
+        if let lock { return lock }
+        throw FleetError(
+            .stillRunning,
+            "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
+        )
     }
 
     func removeRuntimeFiles(_ record: MachineRecord) {
@@ -234,9 +261,13 @@ public struct MachineStore: Sendable {
         Self.removeTree(folder(record.id))
     }
 
-    /// The files of a folder without folders in it, and the folder.
+    /// The files of a folder without folders in it, and the folder: the record first, the lock last, so that whoever
+    /// finds a record finds the lock that goes with it.
     private static func removeTree(_ folder: HostPath) {
-        for name in (try? folder.folderNames()) ?? [] { try? folder.appending(name).removeFile() }
+        let lock = Array(MachineLock.fileName.utf8)
+        try? folder.appending(MachineRecord.fileName).removeFile()
+        for name in (try? folder.folderNames()) ?? [] where name != lock { try? folder.appending(name).removeFile() }
+        try? folder.appending(lock).removeFile()
         // SAFETY: the text is valid during the call.
         unsafe rmdir(folder.description)
     }
