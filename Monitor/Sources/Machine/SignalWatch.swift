@@ -18,6 +18,8 @@ final class SignalWatch: EventHandler {
         // Whoever started this process may have had it blocked, and then no processor could be called out of its guest.
         try unblockSignals(SignalSet(SignalNumber.user1))
         try ignoreSignal(SignalNumber.pipe)
+        // What a guest writes to a disk that may not grow is an error of the disk.
+        try ignoreSignal(SignalNumber.fileSizeLimit)
     }
 
     init(_ loop: EventLoop, stop: @escaping () -> Void, press: @escaping () -> Void) throws(LinuxError) {
