@@ -39,7 +39,7 @@ public struct HostSettings: Equatable, Sendable {
     /// What that says about itself, such as `10.0.2`.
     var emulatorVersionFile: String { kernelFolder + "/qemu-version" }
     var lockFile: String { dataFolder + "/lock" }
-    var recordFile: String { runtimeFolder + "/record.json" }
+    public var recordFile: String { runtimeFolder + "/record.json" }
     /// Locked by the emulator itself, by a descriptor that it inherits: free when and only when no emulator runs.
     var aliveFile: String { runtimeFolder + "/alive" }
     var processIDFile: String { runtimeFolder + "/qemu.pid" }

@@ -14,12 +14,13 @@ enum ChildSpawning {
         var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         var noSignals = sigset_t()
+        var everySignal = sigset_t()
         var process: pid_t = 0
         // Away from the numbers that the child gets, so that none is overwritten before it is used.
         var copies: [Int32] = []
         defer { for copy in copies { _ = Glibc.close(copy) } }
         for descriptor in descriptors {
-            copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, max(64, descriptors.count)))
+            copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, descriptors.count))
         }
         // SAFETY: each structure is initialised before and destroyed after its use; the texts live until after the call.
         unsafe posix_spawn_file_actions_init(&actions)
@@ -28,11 +29,15 @@ enum ChildSpawning {
         }
         unsafe posix_spawnattr_init(&attributes)
         unsafe sigemptyset(&noSignals)
+        unsafe sigfillset(&everySignal)
         unsafe posix_spawnattr_setsigmask(&attributes, &noSignals)
+        // What this process ignores is not ignored by what it starts.
+        unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
         unsafe posix_spawnattr_setpgroup(&attributes, 0)
         let setSession: Int32 = 0x80  // POSIX_SPAWN_SETSID
         let place = isSession ? setSession : Int32(POSIX_SPAWN_SETPGROUP)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK) | place))
+        unsafe posix_spawnattr_setflags(
+            &attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | place))
         var texts = unsafe arguments.map { unsafe strdup($0) }
         unsafe texts.append(nil)
         let result = unsafe posix_spawn(&process, arguments[0], &actions, &attributes, texts, Glibc.environ)

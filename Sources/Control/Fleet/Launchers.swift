@@ -1,5 +1,6 @@
 import AgentClient
 public import EmulatedHost
+import HostFiles
 
 /// Chooses where monitors run.
 public enum Launchers {
@@ -43,7 +44,14 @@ public enum Launchers {
     /// Where the sockets of a machine are that runs.
     static func sockets(of record: MachineRecord, paths: ProductPaths) throws(FleetError) -> any SocketDomain {
         guard record.isEmulated else { return LocalSockets() }
-        guard let host = EmulatedHost(try hostSettings(paths)).running() else {
+        let settings = try hostSettings(paths)
+        guard let host = EmulatedHost(settings).running() else {
+            // Its record may be there, and only not to be read.
+            try files { () throws(HostFileError) in
+                do throws(HostFileError) { _ = try HostFile(HostPath(settings.recordFile)) } catch {
+                    if !error.isMissing { throw error }
+                }
+            }
             throw FleetError(.notRunning, "the emulated host in which \"\(record.name)\" ran is gone")
         }
         return host.sockets
