@@ -9,20 +9,34 @@ enum EnvironmentList {
         _ image: [String], files: [String], settings: [String], hasTerminal: Bool
     ) throws(CommandFailure) -> [String] {
         var result = image
-        if hasTerminal, let term = variable("TERM") { set("TERM=\(term)", in: &result) }
+        if hasTerminal, let term = try ForeignText.variable("TERM") { set("TERM=\(term)", in: &result) }
         for file in files {
             let bytes: [UInt8]
             do throws(HostFileError) { bytes = try HostPath(file).readWhole(limit: maximumFileBytes) } catch {
-                throw CommandFailure("usage.env-file", "\(error)")
+                throw CommandFailure(
+                    "usage.env-file",
+                    error.reason.number == EFBIG
+                        ? "the file of variables \(file) is larger than \(maximumFileBytes >> 20) MiB" : "\(error)")
             }
-            for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
-                let text = line.drop(while: \.isWhitespace)
-                if text.isEmpty || text.hasPrefix("#") { continue }
-                try add(String(text), to: &result)
+            guard let content = String(validating: bytes, as: UTF8.self) else {
+                throw CommandFailure("usage.not-utf8", "the file of variables \(file) is not UTF-8")
+            }
+            for (number, line) in lines(of: content) {
+                do throws(CommandFailure) { try add(line, to: &result) } catch {
+                    throw CommandFailure(error.code, "\(file), line \(number): \(error.message)")
+                }
             }
         }
         for setting in settings { try add(setting, to: &result) }
         return result
+    }
+
+    /// Those that set something, with their numbers.
+    private static func lines(of content: String) -> [(Int, String)] {
+        content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated().compactMap {
+            let text = $0.element.drop(while: \.isWhitespace)
+            return text.isEmpty || text.hasPrefix("#") ? nil : ($0.offset + 1, String(text))
+        }
     }
 
     private static func add(_ setting: String, to result: inout [String]) throws(CommandFailure) {
@@ -31,7 +45,7 @@ enum EnvironmentList {
         }
         if setting.contains("=") {
             set(setting, in: &result)
-        } else if let value = variable(setting) {
+        } else if let value = try ForeignText.variable(setting) {
             set("\(setting)=\(value)", in: &result)
         }
     }
@@ -42,38 +56,31 @@ enum EnvironmentList {
         result.append(setting)
     }
 
-    private static func variable(_ name: String) -> String? {
-        // SAFETY: copied at once; this program never changes its environment.
-        guard let value = unsafe getenv(name) else { return nil }
-        return unsafe String(cString: value)
-    }
 }
 
 /// Paths of this side.
 enum FilePaths {
     /// Seen from the root, for processes that work elsewhere.
-    static func absolute(_ path: String) -> String {
-        path.hasPrefix("/") ? path : workingDirectory + "/" + path
+    /// - Throws: when the path is relative to a folder that is gone.
+    static func absolute(_ path: String) throws(CommandFailure) -> String {
+        path.hasPrefix("/") ? path : try workingFolder() + "/" + path
     }
 
-    static var workingDirectory: String {
-        // SAFETY: the library allocates the text, which is freed after it is copied.
-        guard let folder = unsafe getcwd(nil, 0) else { return "/" }
-        defer { unsafe free(folder) }
-        return unsafe String(cString: folder)
-    }
-}
-
-extension CommandLine {
-    /// This process's environment, `NAME=value` each.
-    static var environmentList: [String] {
-        var list: [String] = []
-        // SAFETY: the C library's list ends with a null pointer, and nobody changes it.
-        var next = unsafe Glibc.environ
-        while let entry = unsafe next.pointee {
-            list.append(unsafe String(cString: entry))
-            unsafe next += 1
+    /// - Throws: when it has been removed, or has a name that is no text.
+    static func workingFolder() throws(CommandFailure) -> String {
+        let folder: HostPath
+        do throws(HostFileError) { folder = try HostPath.workingFolder() } catch {
+            throw CommandFailure(
+                "usage.working-folder",
+                error.isMissing
+                    ? "the folder that this command works in has been removed; change to one that is there, or give paths from the root"
+                    : "the folder that this command works in cannot be told: \(error.reason)")
         }
-        return list
+        guard let text = String(validating: folder.bytes, as: UTF8.self) else {
+            throw CommandFailure(
+                "usage.working-folder",
+                "the path of the folder that this command works in, \(folder), is not UTF-8; change to another")
+        }
+        return text
     }
 }

@@ -40,6 +40,8 @@ public struct SwiftletCommand: ParsableCommand {
     /// Parses and runs; never returns.
     public static func run(arguments: [String]) -> Never {
         openMissingStandardStreams()
+        // A file that may not grow is an error of its writer's, as a full disk is.
+        try? ignoreSignal(SignalNumber.fileSizeLimit)
         var arguments = arguments
         if arguments.first == "supervise" {
             // Not for people: the background side of `run --detach`.
@@ -49,6 +51,7 @@ public struct SwiftletCommand: ParsableCommand {
         arguments = ProgramArguments.separated(arguments)
         let isJSON = arguments.prefix(while: { $0 != "--" }).contains("--json")
         do {
+            try ForeignText.checkProcess()
             var command = try parseAsRoot(arguments)
             try command.run()
             exitProcess(0)

@@ -33,7 +33,7 @@ struct HostCommand: ParsableCommand {
         let signals = try SignalWatcher()
         let host = try started()
         let start = host.start(
-            arguments, environment: CommandLine.environmentList, workingDirectory: FilePaths.workingDirectory,
+            arguments, environment: try ForeignText.environment(), workingDirectory: try FilePaths.workingFolder(),
             streams: hasTerminal
                 ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
                 : .pipes(input: isInteractive, output: true, error: true))

@@ -37,12 +37,12 @@ struct CopyCommand: ParsableCommand {
         case (.here(let path), .machine(let name, let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
             try FileCopy.into(
-                try remote.endpoint(), from: FilePaths.absolute(path), to: target, patience: remote.copyPatience,
+                try remote.endpoint(), from: try FilePaths.absolute(path), to: target, patience: remote.copyPatience,
                 signals: signals, progress: show)
         case (.machine(let name, let path), .here(let target)):
             let remote = MachineRemote(try store.findRunning(name), store: store)
             try FileCopy.outOf(
-                try remote.endpoint(), from: path, to: FilePaths.absolute(target), patience: remote.copyPatience,
+                try remote.endpoint(), from: path, to: try FilePaths.absolute(target), patience: remote.copyPatience,
                 signals: signals, progress: show)
         default:
             throw CommandFailure(

@@ -138,10 +138,10 @@ struct RunCommand: ParsableCommand {
             }
             specification.timeLimitSeconds = seconds
         }
-        specification.disks = disk.map { text in
+        specification.disks = try disk.map { text in
             let isReadOnly = text.hasSuffix(":ro")
             let path = isReadOnly ? String(text.dropLast(3)) : text
-            return .init(path: FilePaths.absolute(path), isReadOnly: isReadOnly)
+            return .init(path: try FilePaths.absolute(path), isReadOnly: isReadOnly)
         }
         specification.network = try MachineNetwork(parsing: network)
         let image = try ImageStore(root: Product.paths.images).resolve(image)

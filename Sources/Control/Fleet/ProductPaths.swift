@@ -28,7 +28,16 @@ public struct ProductPaths: Sendable {
             variable("SWIFTLET_RUNTIME")
             ?? (isRoot
                 ? "/run/swiftlet" : variable("XDG_RUNTIME_DIR").map { $0 + "/swiftlet" } ?? "/tmp/swiftlet-\(getuid())")
-        return ProductPaths(data: data, runtime: runtime, libexec: variable("SWIFTLET_LIBEXEC") ?? besideExecutable())
+        return ProductPaths(
+            data: absolute(data), runtime: absolute(runtime),
+            libexec: absolute(variable("SWIFTLET_LIBEXEC") ?? besideExecutable()))
+    }
+
+    /// The monitor and the process in the background work elsewhere. In a folder that has been removed, a relative path
+    /// stays as it is: the kernel finds nothing there, and says so.
+    static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/"), let folder = try? HostPath.workingFolder() else { return path }
+        return folder.appending(path).description
     }
 
     public var images: String { data + "/images" }

@@ -84,6 +84,25 @@ extension HostPath {
     }
 }
 
+extension HostPath {
+    /// The folder that this process works in.
+    /// - Throws: ENOENT when it has been removed.
+    public static func workingFolder() throws(HostFileError) -> HostPath {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        do throws(LinuxError) {
+            // SAFETY: the kernel writes only inside the array, during the call.
+            let count = unsafe try withAddress(of: &buffer) { address, capacity throws(LinuxError) in
+                unsafe try systemCall(__NR_getcwd, address, capacity)
+            }
+            // The kernel writes "(unreachable)" before one that this process's root does not lead to.
+            guard buffer[0] == UInt8(ascii: "/") else { throw LinuxError(ENOENT) }
+            return HostPath(bytes: Array(buffer[..<max(0, count - 1)]))
+        } catch {
+            throw HostFileError("tell the path of the working folder", HostPath("."), error)
+        }
+    }
+}
+
 /// The number of this process.
 public func processID() -> Int {
     // SAFETY: no address is passed.
