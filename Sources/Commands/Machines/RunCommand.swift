@@ -96,7 +96,7 @@ struct RunCommand: ParsableCommand {
         let fleet = Product.fleet
         let machine = try fleet.create(specification, name: name)
         if detach {
-            try fleet.runInBackground(machine, executable: Product.executable)
+            try fleet.runInBackground(machine, executable: Product.executable, signals: signals)
             let started = StartedDocument(id: machine.record.id, name: machine.record.name)
             return isJSON ? Output.json(started) : Output.line(started.id)
         }

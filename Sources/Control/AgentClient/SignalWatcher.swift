@@ -25,6 +25,11 @@ public final class SignalWatcher: Sendable {
 
     public var descriptor: Int32 { file.descriptor.number }
 
+    /// Whether a signal ends a machine whose program does not run yet.
+    public static func endsWhatHasNotStarted(_ signal: Int32) -> Bool {
+        signal != SignalNumber.windowChange && signal != SignalNumber.user1
+    }
+
     /// The next signal that came, or nil.
     public func next() -> Int32? { file.next() }
 }

@@ -43,28 +43,40 @@ public struct MachineFleet: Sendable {
     /// Hands a machine to a background process and waits until its program runs.
     ///
     /// The background process inherits the locks of the machine and of its disks, and nothing else.
+    /// - Parameter signals: what ends the machine while its program does not run yet.
     /// - Throws: what kept the program from running.
-    public func runInBackground(_ machine: OwnedMachine, executable: String) throws(RunFailure) {
+    public func runInBackground(
+        _ machine: OwnedMachine, executable: String, signals: SignalWatcher? = nil
+    ) throws(RunFailure) {
         let message: [UInt8]
+        let signal: Int32?
         do throws(LinuxError) {
             let ready = try PipePair()
             let nothing = try open("/dev/null", .readWrite)
             let descriptors = [
                 nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
             ]
-            _ = try ChildSpawning.start(
+            let process = try ChildSpawning.start(
                 [executable, "supervise", machine.record.id],
                 descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, isSession: true)
             let reading = try ready.reading.duplicate()
             // Only the child holds the other end from here on.
             Self.drop(ready)
-            message = Self.readToEnd(reading.number)
+            (message, signal) = Self.news(from: reading.number, of: process, signals)
+            if signal != nil { Self.end(process, isRunning: message == Self.started) }
         } catch {
             let error = FleetError(.missingPart, "\(executable) cannot be started in the background: \(error)")
             machine.finish(exitStatus: nil, failure: error.message)
             throw RunFailure(error)
         }
-        if message == Array("ok\n".utf8) { return }
+        if let signal {
+            let error = FleetError(
+                .interrupted, "ended by signal \(signal) before the program started", signal: signal)
+            // Otherwise it has written its end down itself.
+            if message.isEmpty { machine.finish(exitStatus: nil, failure: error.message) }
+            throw RunFailure(error)
+        }
+        if message == Self.started { return }
         throw RunFailure(decoding: String(decoding: message, as: UTF8.self))
     }
 
@@ -84,7 +96,7 @@ public struct MachineFleet: Sendable {
                 of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)),
                 report: { _ in })
             owner.whenStarted = {
-                try? writeAll(number, "ok\n")
+                try? writeAll(number, Self.started)
                 // The reader waits for the end of the pipe.
                 if let null = try? open("/dev/null", .writeOnly) {
                     // SAFETY: no address is passed.
@@ -100,9 +112,50 @@ public struct MachineFleet: Sendable {
 
     private static func drop(_ pipe: consuming PipePair) {}
 
-    private static func readToEnd(_ descriptor: Int32) -> [UInt8] {
+    /// What the background process says when its program runs.
+    private static let started = Array("ok\n".utf8)
+    /// Of a background process that is to end.
+    private static let graceMilliseconds: UInt64 = 5000
+
+    /// What a background process says until it closes the pipe, and the first signal that this process got before.
+    ///
+    /// The signal is passed on; a process that does not heed it (it may be starting the emulated host) is killed.
+    private static func news(
+        from descriptor: Int32, of process: Int32, _ signals: SignalWatcher?
+    ) -> (message: [UInt8], signal: Int32?) {
         var bytes: [UInt8] = []
-        while let count = try? read(descriptor, appendingTo: &bytes, maximumBytes: 4096), count > 0 {}
-        return bytes
+        var signal: Int32?
+        var deadline = Deadline.never
+        while true {
+            var entries = [PollEntry(reading: descriptor), PollEntry(reading: signals?.descriptor ?? -1)]
+            if wait(for: &entries, until: deadline) == 0, deadline.isOver {
+                kill(process, SIGKILL)
+                deadline = .never
+                continue
+            }
+            if entries[0].isReady {
+                guard let count = try? read(descriptor, appendingTo: &bytes, maximumBytes: 4096), count > 0 else {
+                    return (bytes, signal)
+                }
+            }
+            while let next = signals?.next() {
+                guard signal == nil, SignalWatcher.endsWhatHasNotStarted(next) else { continue }
+                signal = next
+                kill(process, next)
+                deadline = Deadline(afterMilliseconds: graceMilliseconds)
+            }
+        }
+    }
+
+    /// Ends the background process of a machine, and with it the machine.
+    /// - Parameter isRunning: its program runs: it got the signal, and may do with it what it wants.
+    private static func end(_ process: Int32, isRunning: Bool) {
+        if isRunning { kill(process, SignalWatcher.endNow) }
+        // SAFETY: no address is passed.
+        if let number = unsafe try? systemCall(__NR_pidfd_open, Int(process), 0) {
+            let exit = FileDescriptor(owning: Int32(truncatingIfNeeded: number))
+            if waitUntilReadable(exit.number, until: Deadline(afterMilliseconds: graceMilliseconds)) { return }
+        }
+        kill(process, SIGKILL)
     }
 }

@@ -165,7 +165,7 @@ public final class MachineOwner {
                 )
             }
             while let next = signals?.next() {
-                guard next != SignalNumber.windowChange, next != SignalNumber.user1 else { continue }
+                guard SignalWatcher.endsWhatHasNotStarted(next) else { continue }
                 let signal = next == SignalWatcher.endNow ? SignalNumber.kill : next
                 throw FleetError(
                     .interrupted, "ended by signal \(signal) before the program started", signal: signal)
