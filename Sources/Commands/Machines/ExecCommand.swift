@@ -2,6 +2,7 @@ import AgentClient
 import AgentProtocol
 import ArgumentParser
 import Fleet
+import LinuxCalls
 
 struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -56,9 +57,18 @@ struct ExecCommand: ParsableCommand {
         session.signals = signals
         session.terminalSize = Terminal.size
         var raw: RawMode?
-        if tty, interactive { session.whenStarted = { raw = RawMode(0) } }
+        var hasStarted = false
+        session.whenStarted = {
+            hasStarted = true
+            if tty, interactive { raw = RawMode(0) }
+        }
         defer { raw?.restore() }
-        let end = try session.run()
+        let end: SessionEnd
+        do throws(AgentClientError) { end = try session.run() } catch {
+            // Whether the connection or the news of the end comes first is chance.
+            guard error.code == .gone, hasStarted else { throw error }
+            end = .machineEnded
+        }
         raw?.restore()
         if let loss = standard.loss { throw loss }
         switch end {
@@ -66,7 +76,10 @@ struct ExecCommand: ParsableCommand {
         case .ended(let signal): throw ExitStatusError(status: 128 + signal)
         case .timedOut: throw ExitStatusError(status: 124)
         case .machineEnded:
-            throw CommandFailure("machine.ended", "the machine \"\(record.name)\" ended before the program did")
+            var failure = CommandFailure(
+                "machine.ended", "the machine \"\(record.name)\" ended before the program did")
+            if hasStarted { failure.status = 128 + SignalNumber.kill }
+            throw failure
         }
     }
 }
