@@ -1,4 +1,5 @@
 import Foundation
+import HostFiles
 import LinuxCalls
 import Testing
 
@@ -65,6 +66,54 @@ private final class Scratch {
         }
         try scratch.store.remove(try scratch.store.find("web"))
         _ = try scratch.store.create(scratch.specification, name: "web")
+    }
+
+    @Test func `only a machine whose lock is held runs, and what else keeps it from being removed is told`() throws {
+        let scratch = try Scratch()
+        do {
+            let machine = try scratch.store.create(scratch.specification, name: "web")
+            let error = #expect(throws: FleetError.self) { try scratch.store.remove(machine.record) }
+            #expect(error?.code == .stillRunning)
+            machine.finish(exitStatus: 0, failure: nil)
+        }
+        let record = try scratch.store.find("web")
+        let lock = scratch.store.folder(record.id).appending(MachineLock.fileName).description
+        try FileManager.default.removeItem(atPath: lock)
+        try FileManager.default.createSymbolicLink(atPath: lock, withDestinationPath: lock)
+        let error = #expect(throws: FleetError.self) { try scratch.store.remove(record) }
+        #expect(error?.code == .unusableFolder && error?.message.contains("symbolic links") == true)
+        try FileManager.default.removeItem(atPath: lock)
+        try scratch.store.remove(record)
+        #expect(scratch.store.list().isEmpty)
+    }
+
+    @Test func `looking at a machine leaves nothing in a folder that is being removed`() throws {
+        let scratch = try Scratch()
+        let record = try scratch.store.create(scratch.specification, name: "web").record
+        let folder = scratch.store.folder(record.id)
+        try folder.appending(MachineLock.fileName).removeFile()
+        #expect(!scratch.store.isOwned(record))
+        _ = scratch.store.list()
+        #expect(!folder.appending(MachineLock.fileName).exists)
+        try scratch.store.remove(record)
+        #expect(!folder.exists)
+    }
+
+    @Test func `a home that is no folder is an error, and not one without machines`() throws {
+        let scratch = try Scratch()
+        try scratch.store.checkReadable()
+        _ = try scratch.store.create(scratch.specification, name: "web")
+        let file = scratch.store.folder("file").description
+        #expect(FileManager.default.createFile(atPath: file, contents: nil))
+        let store = MachineStore(ProductPaths(data: file, runtime: file, libexec: file))
+        #expect(throws: FleetError.self) { try store.checkReadable() }
+        let error = #expect(throws: FleetError.self) { try store.find("web") }
+        #expect(error?.code == .unusableFolder)
+    }
+
+    @Test func `relative paths of the product are made absolute`() {
+        #expect(ProductPaths.absolute("home") == FileManager.default.currentDirectoryPath + "/home")
+        #expect(ProductPaths.absolute("/home") == "/home")
     }
 
     @Test func `machines made at the same time get names of their own`() throws {
