@@ -87,6 +87,26 @@ private final class Scratch {
         #expect(scratch.store.list().isEmpty)
     }
 
+    @Test func `a machine that has ended is removed when its owner, or another who removes it, lets go of it`() throws {
+        let scratch = try Scratch()
+        do { try scratch.store.create(scratch.specification, name: "web").finish(exitStatus: 0, failure: nil) }
+        let record = try scratch.store.find("web")
+        let holder = Process()
+        holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        let lock = scratch.store.folder(record.id).appending(MachineLock.fileName).description
+        holder.arguments = ["flock", lock, "sh", "-c", "echo; exec sleep 0.3"]
+        let pipe = Pipe()
+        holder.standardOutput = pipe
+        try holder.run()
+        _ = pipe.fileHandleForReading.readData(ofLength: 1)
+        try scratch.store.remove(record)
+        holder.waitUntilExit()
+        // Its name may be another's by the time somebody removes it once more.
+        let second = try scratch.store.create(scratch.specification, name: "web")
+        try scratch.store.remove(record)
+        #expect(try scratch.store.find("web").id == second.record.id)
+    }
+
     @Test func `looking at a machine leaves nothing in a folder that is being removed`() throws {
         let scratch = try Scratch()
         let record = try scratch.store.create(scratch.specification, name: "web").record

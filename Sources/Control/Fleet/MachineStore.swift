@@ -230,7 +230,7 @@ public struct MachineStore: Sendable {
     public func remove(_ record: MachineRecord) throws(FleetError) {
         let lock = try lockForRemoval(record)
         // What a file system that cannot be written to says is told before anything is half removed.
-        try files { () throws(HostFileError) in try names.appending(record.name).removeFile() }
+        try files { () throws(HostFileError) in try removeName(record) }
         removeRuntimeFiles(record)
         removeFolder(record)
         extendLifetime(lock)
@@ -238,16 +238,34 @@ public struct MachineStore: Sendable {
 
     /// Nil where there is no file to hold.
     private func lockForRemoval(_ record: MachineRecord) throws(FleetError) -> MachineLock? {
-        let lock: MachineLock?
-        do throws(LinuxError) { lock = try MachineLock.take(in: folder(record.id)) } catch {
-            if error.number == ENOENT { return nil }
-            throw FleetError(.unusableFolder, "cannot remove \(folder(record.id)): \(error)")
+        let end = Clock.monotonic.nanoseconds() + Self.lettingGoNanoseconds
+        while true {
+            do throws(LinuxError) {
+                if let lock = try MachineLock.take(in: folder(record.id)) { return lock }
+            } catch {
+                if error.number == ENOENT { return nil }
+                throw FleetError(.unusableFolder, "cannot remove \(folder(record.id)): \(error)")
+            }
+            // Who has ended it, or is removing it, holds it for a moment longer.
+            let isOver = MachineRecord.read(from: folder(record.id))?.state.isOver ?? true
+            guard isOver, Clock.monotonic.nanoseconds() < end else {
+                throw FleetError(
+                    .stillRunning,
+                    "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
+                )
+            }
+            LinuxCalls.sleep(nanoseconds: 5_000_000)
         }
-        if let lock { return lock }
-        throw FleetError(
-            .stillRunning,
-            "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
-        )
+    }
+
+    /// Of a machine that has ended.
+    private static let lettingGoNanoseconds: UInt64 = 2_000_000_000
+
+    /// Frees a machine's name, if it has not passed to another.
+    private func removeName(_ record: MachineRecord) throws(HostFileError) {
+        let link = names.appending(record.name)
+        guard let target = try? link.linkTarget(), target == Array(record.id.utf8) else { return }
+        try link.removeFile()
     }
 
     func removeRuntimeFiles(_ record: MachineRecord) {
@@ -257,7 +275,7 @@ public struct MachineStore: Sendable {
     }
 
     func removeFolder(_ record: MachineRecord) {
-        try? names.appending(record.name).removeFile()
+        try? removeName(record)
         Self.removeTree(folder(record.id))
     }
 
