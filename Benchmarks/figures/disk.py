@@ -4,6 +4,9 @@ import os
 from monitors import *
 
 REPEATS = int(os.environ.get("REPEATS", 2))
+# A guest that has said nothing for so long stands still (Documentation/emulated-host.md); all loads together take two.
+PATIENCE_SECONDS = 6
+TRIES = 5
 # Name, fio's kind of load, bytes of a request, how many at once, how many in all.
 LOADS = [
     ("random 4 KiB reads, 1 at once", "randread", 4096, 1, 2000),
@@ -24,12 +27,23 @@ def rates(monitor):
     machine = configuration(
         initrd=initial_files("initrd-job", JOB), memory=TOOLS_GUEST_MIB, drives=[TOOLS, ("disk", False)])
     with Run(command(monitor, machine, "disk")) as run:
-        run.wait_for(DONE)
+        run.wait_for(DONE, PATIENCE_SECONDS)
         return [fio_figures(run, f"load{number}")[1] for number in range(len(LOADS))]
 
 
+def rates_of_a_whole_run(monitor):
+    """The same, of the first run that does not stand still."""
+    for left in reversed(range(TRIES)):
+        try:
+            return rates(monitor)
+        except Unfinished:
+            if not left:
+                raise
+            print(f"  a guest of {os.path.basename(monitor)} stood still; once more", flush=True)
+
+
 def best(monitor):
-    return [max(found) for found in zip(*(rates(monitor) for _ in range(REPEATS)))]
+    return [max(found) for found in zip(*(rates_of_a_whole_run(monitor) for _ in range(REPEATS)))]
 
 
 with open("disk", "wb") as file:

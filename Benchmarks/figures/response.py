@@ -1,7 +1,7 @@
 """Requests and responses of a guest and its host, one after the other, for a second.
 
-By the emulated host's own clock: with the deterministic one, and only with it, a guest of either monitor spins for ever at
-a lock after half a second of this.
+By the emulated host's own clock: with the deterministic one a guest of either monitor stands still after half a second of
+this (Documentation/emulated-host.md).
 """
 from traffic import *
 
