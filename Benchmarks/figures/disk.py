@@ -3,9 +3,9 @@ import os
 
 from monitors import *
 
-REPEATS = int(os.environ.get("REPEATS", 2))
-# A guest that has said nothing for so long stands still (Documentation/emulated-host.md); all loads together take two.
-PATIENCE_SECONDS = 6
+REPEATS = int(os.environ.get("REPEATS", 1))
+# A guest that has said nothing for so long stands still (Documentation/emulated-host.md); all loads together take one.
+PATIENCE_SECONDS = 2
 TRIES = 5
 # Name, fio's kind of load, bytes of a request, how many at once, how many in all.
 LOADS = [
