@@ -160,7 +160,7 @@ private final class TransferChannel {
         while true {
             AgentClient.wait(for: &entries, until: deadline)
             while let signal = signals?.next() {
-                guard signal != SignalNumber.windowChange, signal != SignalNumber.user1 else { continue }
+                guard SignalWatcher.asksForTheEnd(signal) else { continue }
                 throw AgentClientError(.interrupted, "the copy was ended by signal \(signal)", signal: signal)
             }
             if entries[0].isReady { return }

@@ -25,8 +25,8 @@ public final class SignalWatcher: Sendable {
 
     public var descriptor: Int32 { file.descriptor.number }
 
-    /// Whether a signal ends a machine whose program does not run yet.
-    public static func endsWhatHasNotStarted(_ signal: Int32) -> Bool {
+    /// Whether a signal ends a copy, or a machine whose program does not run yet.
+    public static func asksForTheEnd(_ signal: Int32) -> Bool {
         signal != SignalNumber.windowChange && signal != SignalNumber.user1
     }
 

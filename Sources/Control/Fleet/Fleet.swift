@@ -139,7 +139,7 @@ public struct MachineFleet: Sendable {
                 }
             }
             while let next = signals?.next() {
-                guard signal == nil, SignalWatcher.endsWhatHasNotStarted(next) else { continue }
+                guard signal == nil, SignalWatcher.asksForTheEnd(next) else { continue }
                 signal = next
                 kill(process, next)
                 deadline = Deadline(afterMilliseconds: graceMilliseconds)

@@ -165,7 +165,7 @@ public final class MachineOwner {
                 )
             }
             while let next = signals?.next() {
-                guard SignalWatcher.endsWhatHasNotStarted(next) else { continue }
+                guard SignalWatcher.asksForTheEnd(next) else { continue }
                 let signal = next == SignalWatcher.endNow ? SignalNumber.kill : next
                 throw FleetError(
                     .interrupted, "ended by signal \(signal) before the program started", signal: signal)
