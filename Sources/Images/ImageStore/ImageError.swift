@@ -13,6 +13,8 @@ public struct ImageError: CodedError {
         case unreadableSource = "image.unreadable-source"
         /// The source is neither a folder, a tar, nor an OCI layout, or is damaged, or breaks a bound.
         case invalidSource = "image.invalid-source"
+        /// A blob is not what its digest says.
+        case wrongBlob = "image.wrong-blob"
         /// The host's disk is full.
         case diskFull = "image.disk-full"
         /// The store's own folder cannot be used, or what is in it is damaged.

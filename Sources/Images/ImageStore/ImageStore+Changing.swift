@@ -1,5 +1,6 @@
 import Archives
 import HostFiles
+import LinuxCalls
 
 extension ImageStore {
     /// Runs `body` while no other process changes the index. Long work is done before.
@@ -31,12 +32,15 @@ extension ImageStore {
     /// leftover.
     func commit(
         _ temporary: HostPath, disk: SHA256Digest, sizeBytes: UInt64, _ configuration: ImageConfiguration, name: String,
-        importedSeconds: Int64
+        importedSeconds: Int64, origin: ImageOrigin?
     ) throws(ImageError) -> StoredImage {
-        let identity = StoreDocuments.Identity(disk: disk.description, configuration: configuration)
+        let identity = StoreDocuments.Identity(
+            disk: disk.description, configuration: configuration, manifest: origin?.manifest.description)
         let digest = try identity.digest()
         let record = try StoreDocuments.encode(
-            StoreDocuments.Record(identity: identity, diskBytes: sizeBytes, importedSeconds: importedSeconds))
+            StoreDocuments.Record(
+                identity: identity, diskBytes: sizeBytes, importedSeconds: importedSeconds,
+                blobs: origin?.blobs.map(\.description)))
         return try whileLocked { () throws(ImageError) in
             var index = try index()
             do throws(HostFileError) {
@@ -54,27 +58,44 @@ extension ImageStore {
         }
     }
 
+    /// Seconds since 1970.
+    static var nowSeconds: Int64 { Int64(Clock.realTime.nanoseconds() / 1_000_000_000) }
+
     /// Removes records that no name leads to, disks that no record leads to, and what dead writers left.
     ///
     /// Called while locked. What cannot be removed now is tried again the next time.
     func collectLeftovers(keeping index: StoreDocuments.Index) {
         let records = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
         var disks: Set<String> = []
+        var blobs: Set<String> = []
         for digest in records {
             guard let digest = SHA256Digest(hex: digest),
                 let record: StoreDocuments.Record = try? StoreDocuments.decode(folders.record(digest)),
                 let disk = SHA256Digest(description: record.identity.disk)
             else { return }  // with a damaged record, nobody knows what is used
             disks.insert(disk.hex)
+            for blob in record.blobs ?? [] { blobs.insert(String(blob.dropFirst(7))) }
         }
         remove(in: folders.records) { !records.contains(String($0.split(separator: ".").first ?? "")) }
         remove(in: folders.disks) { !disks.contains(String($0.split(separator: ".").first ?? "")) }
         collectAbandoned()
+        blobs.formUnion(leasedBlobs())
+        remove(in: folders.blobs) { !blobs.contains($0) }
     }
 
     /// Removes what dead writers left. Called while locked: a new file is locked before anybody else looks at it.
     func collectAbandoned() {
-        remove(in: folders.temporary) { isAbandoned(folders.temporary.appending($0)) }
+        remove(in: folders.temporary) { name in
+            let path = folders.temporary.appending(name)
+            return isAbandoned(path) && (!name.hasPrefix(StoreFolders.partial) || isOld(path))
+        }
+    }
+
+    /// The blobs that leases name; those of dead processes are gone by now.
+    private func leasedBlobs() -> [String] {
+        ((try? folders.temporary.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }
+            .filter { $0.hasPrefix(StoreFolders.lease) }
+            .flatMap { BlobLease.digests(folders.temporary.appending($0)) }
     }
 
     private func remove(in folder: HostPath, where isLeftover: (String) -> Bool) {
@@ -82,6 +103,12 @@ extension ImageStore {
             guard isLeftover(String(decoding: bytes, as: UTF8.self)) else { continue }
             try? folder.appending(bytes).removeFile()
         }
+    }
+
+    /// A download that was broken off may go on for a day.
+    private func isOld(_ path: HostPath) -> Bool {
+        guard let status = try? path.status() else { return false }
+        return status.modifiedSeconds < Self.nowSeconds - 86_400
     }
 
     /// A writer holds the lock of its file for as long as it lives.

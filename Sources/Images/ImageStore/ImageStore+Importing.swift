@@ -1,8 +1,8 @@
-import Archives
+public import Archives
 import ErofsFormat
 import FileTrees
 import HostFiles
-import LinuxCalls
+public import OCIImages
 
 extension ImageStore {
     /// Makes an image of a folder, a tar (plain, gzip or zstd; `-` is standard input) or an OCI layout (a folder or a tar
@@ -18,10 +18,59 @@ extension ImageStore {
         progress: (ImportProgress) -> Void = { _ in }
     ) throws(ImageError) -> StoredImage {
         try ImageNames.check(name)
+        return try measured(progress) { meter throws(ImageError) in
+            try importImage(as: name, source: source, settings, meter) { () throws(ImageError) in
+                try ImportSource(name: source, settings: settings, store: self, meter: meter).read()
+            }
+        }
+    }
+
+    /// Makes an image of blobs that a registry gave, and points `name` at it. Otherwise as the other.
+    ///
+    /// - Parameters:
+    ///   - image: read from `blobs`, which hold its layers by now.
+    ///   - indexes: the blobs besides those of the image that are to stay with it.
+    @discardableResult
+    public func importImage(
+        _ image: OCIImage, indexes: [SHA256Digest], as name: String, settings: ImportSettings = ImportSettings(),
+        progress: (ImportProgress) -> Void = { _ in }
+    ) throws(ImageError) -> StoredImage {
+        try ImageNames.check(name)
+        return try measured(progress) { meter throws(ImageError) in
+            try importImage(
+                as: name, source: name, settings, meter, origin: ImageOrigin(image, indexes: indexes)
+            ) { () throws(ImageError) in
+                try readLayers(image, of: blobs, source: name, settings, meter)
+            }
+        }
+    }
+
+    /// The blobs of images that came from a registry.
+    public var blobs: BlobStore { BlobStore(store: self) }
+
+    /// An image's files and what it says about its program.
+    func readLayers(
+        _ image: OCIImage, of blobs: any OCIBlobs, source: String, _ settings: ImportSettings, _ meter: ImportMeter
+    ) throws(ImageError) -> (FileTree, ImageConfiguration) {
+        let spool: ContentSpool
+        do { spool = try ContentSpool(in: folders.temporary) } catch { throw ImageError(error, in: .damagedStore) }
+        meter.begin(.reading, bytesTotal: image.layers.reduce(0) { $0 &+ $1.sizeBytes })
+        do {
+            let tree = try OCIImageReader(blobs).files(of: image, limits: settings.limits, spool: spool) {
+                MeteredByteSource($0, meter)
+            }
+            return (tree, ImageConfiguration(image))
+        } catch {
+            throw ImageError(error, source: source)
+        }
+    }
+
+    private func measured(
+        _ progress: (ImportProgress) -> Void, _ body: (ImportMeter) throws(ImageError) -> StoredImage
+    ) throws(ImageError) -> StoredImage {
         let result = withoutActuallyEscaping(progress) { progress -> Result<StoredImage, ImageError> in
-            let meter = ImportMeter(progress)
             do throws(ImageError) {
-                return .success(try importImage(source, name, settings, meter))
+                return .success(try body(ImportMeter(progress)))
             } catch {
                 return .failure(error)
             }
@@ -30,7 +79,8 @@ extension ImageStore {
     }
 
     private func importImage(
-        _ source: String, _ name: String, _ settings: ImportSettings, _ meter: ImportMeter
+        as name: String, source: String, _ settings: ImportSettings, _ meter: ImportMeter, origin: ImageOrigin? = nil,
+        _ read: () throws(ImageError) -> (tree: FileTree, configuration: ImageConfiguration)
     ) throws(ImageError) -> StoredImage {
         let path = folders.temporary.appending("import-\(processID())-\(UInt64.random(in: 0...UInt64.max)).erofs")
         let disk = try whileLocked { () throws(ImageError) in
@@ -44,9 +94,7 @@ extension ImageStore {
             // The lock is wanted until here.
             _ = disk.descriptorNumber
         }
-        var (tree, configuration) = try ImportSource(
-            name: source, settings: settings, temporary: folders.temporary, meter: meter
-        ).read()
+        var (tree, configuration) = try read()
         try configuration.apply(settings.overrides)
         let summary: ErofsSummary
         meter.begin(.writing, bytesTotal: nil)
@@ -60,13 +108,13 @@ extension ImageStore {
         tree = FileTree()
         meter.begin(.finishing, bytesTotal: summary.sizeBytes)
         do { try disk.synchronize() } catch { throw ImageError(error, in: .damagedStore) }
-        let now = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         return try commit(
-            path, disk: summary.digest, sizeBytes: summary.sizeBytes, configuration, name: name, importedSeconds: now)
+            path, disk: summary.digest, sizeBytes: summary.sizeBytes, configuration, name: name, importedSeconds: Self.nowSeconds,
+            origin: origin)
     }
 
     /// A new file, locked until it is closed: whoever finds the lock free knows that its writer is dead.
-    private func lockedFile(_ path: HostPath) throws(ImageError) -> HostFile {
+    func lockedFile(_ path: HostPath) throws(ImageError) -> HostFile {
         do throws(HostFileError) {
             let file = try HostFile(path, [.readWrite, .create, .exclusive], mode: 0o444)
             try file.lock(isExclusive: true)

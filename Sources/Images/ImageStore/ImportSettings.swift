@@ -1,3 +1,5 @@
+import FileTrees
+
 /// How an image is brought in; the defaults suit nearly everybody.
 public struct ImportSettings: Sendable {
     /// Each value given here stands above what the source says.
@@ -25,6 +27,10 @@ public struct ImportSettings: Sendable {
     public var maximumEntries = 4_000_000
 
     public init() {}
+
+    var limits: TreeLimits {
+        TreeLimits(maximumEntries: maximumEntries, maximumContentBytes: maximumContentBytes)
+    }
 
     /// This machine's processor in OCI's words.
     public static var hostArchitecture: String {

@@ -8,8 +8,8 @@ struct ImportSource {
     /// A path, or `-` for standard input.
     let name: String
     let settings: ImportSettings
-    /// Where scratch files may lie.
-    let temporary: HostPath
+    /// Its temporary folder is where scratch files may lie.
+    let store: ImageStore
     let meter: ImportMeter
 
     func read() throws(ImageError) -> (tree: FileTree, configuration: ImageConfiguration) {
@@ -34,10 +34,6 @@ struct ImportSource {
         return (files, configuration)
     }
 
-    private var limits: TreeLimits {
-        TreeLimits(maximumEntries: settings.maximumEntries, maximumContentBytes: settings.maximumContentBytes)
-    }
-
     private func readNamed(_ path: HostPath) throws(FileTreeError) -> FileTree {
         let status: FileStatus
         let file: HostFile
@@ -51,7 +47,7 @@ struct ImportSource {
         } catch {
             throw .host(error)
         }
-        if status.isFolder { return try FileTree(scanning: path, limits: limits) { meter.entries = $0 } }
+        if status.isFolder { return try FileTree(scanning: path, limits: settings.limits) { meter.entries = $0 } }
         guard status.isRegularFile else { return try readTar(PipeByteSource(file), inPlace: nil) }
         meter.begin(.reading, bytesTotal: status.sizeBytes)
         var head = [UInt8](repeating: 0, count: ArchiveFormat.headBytes)
@@ -88,25 +84,23 @@ struct ImportSource {
         if let content {
             place = .inPlace(content)
         } else {
-            do { place = .spool(try ContentSpool(in: temporary)) } catch { throw .host(error) }
+            do { place = .spool(try ContentSpool(in: store.folders.temporary)) } catch { throw .host(error) }
         }
-        let builder = TreeBuilder(limits: limits)
+        let builder = TreeBuilder(limits: settings.limits)
         try builder.add(reader, content: place, hasWhiteouts: false) { meter.entries = $0.entryCount }
         return builder.tree
     }
 
     private func readLayout(_ files: FileTree) throws(ImageError) -> (FileTree, ImageConfiguration) {
-        let spool: ContentSpool
-        do { spool = try ContentSpool(in: temporary) } catch { throw ImageError(error, in: .damagedStore) }
+        let layout: OCILayout
+        let image: OCIImage
         do {
-            let layout = try OCILayout(files)
-            let image = try layout.image(architecture: settings.architecture, reference: settings.layoutReference)
-            meter.begin(.reading, bytesTotal: image.layers.reduce(0) { $0 &+ $1.sizeBytes })
-            let tree = try layout.files(of: image, limits: limits, spool: spool) { MeteredByteSource($0, meter) }
-            return (tree, ImageConfiguration(image))
+            layout = try OCILayout(files)
+            image = try layout.image(architecture: settings.architecture, reference: settings.layoutReference)
         } catch {
             throw ImageError(error, source: name)
         }
+        return try store.readLayers(image, of: layout, source: name, settings, meter)
     }
 }
 

@@ -17,6 +17,8 @@ enum StoreDocuments {
     struct Identity: Codable {
         let disk: String
         let configuration: ImageConfiguration
+        /// Digest of the manifest that a registry gave; images with the same files may have different ones.
+        var manifest: String?
 
         func digest() throws(ImageError) -> SHA256Digest { SHA256.digest(of: try StoreDocuments.encode(self)) }
     }
@@ -27,6 +29,8 @@ enum StoreDocuments {
         let identity: Identity
         let diskBytes: UInt64
         let importedSeconds: Int64
+        /// Digests of the blobs that the image came as, from the index on; they stay as long as the image does.
+        var blobs: [String]?
     }
 
     static func encode(_ value: some Encodable) throws(ImageError) -> [UInt8] {

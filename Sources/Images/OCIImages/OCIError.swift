@@ -7,6 +7,8 @@ public enum OCIError: Error, Equatable, Sendable {
     case files(FileTreeError)
     /// A blob, named by its digest, that is not what it should be.
     case blob(String, ArchiveError)
+    /// A blob that is not there.
+    case absent(OCIBlob)
     /// A document that is missing, damaged or of an unknown kind.
     case invalid(String)
     /// None of the layout's images is wanted, or more than one.
@@ -18,6 +20,7 @@ extension OCIError: CustomStringConvertible {
         switch self {
         case .files(let error): error.description
         case .blob(let digest, let error): "the blob \(digest): \(error)"
+        case .absent(let blob): "the blob \(blob.digest) is not there"
         case .invalid(let what), .noSuchImage(let what): what
         }
     }

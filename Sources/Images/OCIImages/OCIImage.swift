@@ -12,6 +12,7 @@ public struct OCIImage: Equatable, Sendable {
 
     /// Digest of the manifest.
     public let manifestDigest: SHA256Digest
+    public let configurationDigest: SHA256Digest
     /// The lowest first.
     public let layers: [Layer]
     public let architecture: String

@@ -1,7 +1,7 @@
 public import Archives
 public import FileTrees
 
-extension OCILayout {
+extension OCIImageReader {
     /// An image's files: its layers laid one over the other.
     ///
     /// Their content goes to `spool`. `wrap` may look at the stored bytes of each layer as they are read, for progress.
