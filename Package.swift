@@ -26,6 +26,11 @@ let wireFormats = Target.Dependency.product(name: "WireFormats", package: "Monit
 let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monitor")
 let kvmHost = Target.Dependency.product(name: "KVMHost", package: "Monitor")
 let machineConfiguration = Target.Dependency.product(name: "MachineConfiguration", package: "Monitor")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -39,6 +44,10 @@ let package = Package(
         .package(path: "Monitor"),
         .package(path: "Guest"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // What the HTTP client is made of, at the versions that it takes.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
     ],
     targets: [
         module("System", "CodedErrors", []),
@@ -54,6 +63,12 @@ let package = Package(
         module(
             "Images", "ImageStore",
             ["Archives", "CodedErrors", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
+        module(
+            "Images", "Registry",
+            [
+                "Archives", "ChildProcesses", "CodedErrors", "HostFiles", asyncHTTPClient, nioCore, nioHTTP1,
+                nioPosix, nioSSL, linuxCalls,
+            ]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -92,7 +107,8 @@ let package = Package(
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
-        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures"]),
+        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),
+        tests("Registry", ["Archives", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(
             name: "WholeGuestTests",
