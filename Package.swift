@@ -69,6 +69,8 @@ let package = Package(
                 "Archives", "ChildProcesses", "CodedErrors", "HostFiles", asyncHTTPClient, nioCore, nioHTTP1,
                 nioPosix, nioSSL, linuxCalls,
             ]),
+        module(
+            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry"]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -89,8 +91,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "CodedErrors", "EmulatedHost", "ImageStore", "OCIImages", "GuestKernels",
-                "HostFiles", argumentParser, agentProtocol, linuxCalls,
+                "Fleet", "AgentClient", "CodedErrors", "EmulatedHost", "ImageStore", "ImageTransfer", "OCIImages",
+                "GuestKernels", "HostFiles", "Registry", argumentParser, agentProtocol, linuxCalls,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),

@@ -29,7 +29,10 @@ public struct SwiftletCommand: ParsableCommand {
                     StopCommand.self, KillCommand.self, WaitCommand.self, RemoveCommand.self, InspectCommand.self,
                 ]),
             CommandGroup(
-                name: "What machines are made of", subcommands: [ImageCommand.self, KernelCommand.self]),
+                name: "What machines are made of",
+                subcommands: [
+                    ImageCommand.self, PullCommand.self, LoginCommand.self, LogoutCommand.self, KernelCommand.self,
+                ]),
             CommandGroup(
                 name: "This computer",
                 subcommands: [HostCommand.self, DoctorCommand.self, CompletionsCommand.self, VersionCommand.self]),
@@ -47,7 +50,10 @@ public struct SwiftletCommand: ParsableCommand {
             // Not for people: the background side of `run --detach`.
             SuperviseCommand.run(Array(arguments.dropFirst()))
         }
-        if arguments.first == "images" { arguments.replaceSubrange(0..<1, with: ["image", "list"]) }
+        // What the container engines call them.
+        if let command = ["images": "list", "rmi": "remove"][arguments.first ?? ""] {
+            arguments.replaceSubrange(0..<1, with: ["image", command])
+        }
         arguments = ProgramArguments.separated(arguments)
         let isJSON = arguments.prefix(while: { $0 != "--" }).contains("--json")
         do {

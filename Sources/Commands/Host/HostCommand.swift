@@ -42,7 +42,7 @@ struct HostCommand: ParsableCommand {
         session.input = isInteractive ? 0 : nil
         session.signals = signals
         session.terminalSize = Terminal.size
-        let raw = hasTerminal && isInteractive ? RawMode(0) : nil
+        let raw = hasTerminal && isInteractive ? TerminalMode.raw(0) : nil
         let end: SessionEnd
         do { end = try session.run() } catch {
             raw?.restore()

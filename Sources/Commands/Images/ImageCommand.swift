@@ -56,7 +56,7 @@ struct ImageImportCommand: ParsableCommand {
         let image = try ImageCommand.store.importImage(from: source, as: name, settings: settings) { progress in
             bar.show(
                 "\(progress.phase.rawValue) \(name)",
-                done: progress.bytesTotal.map { $0 == 0 ? 1 : Double(progress.bytesDone) / Double($0) },
+                done: progress.doneFraction,
                 detail: "\(Units.size(progress.bytesDone)), \(progress.entries) files")
         }
         bar.finish()
@@ -91,7 +91,7 @@ struct ImageInspectCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try collect(images, asJSON: format.isJSON) { ImageDocument(try ImageCommand.store.resolve($0)) }
+        try collect(images, asJSON: format.isJSON) { ImageDocument(try ImageCommand.resolve($0)) }
     }
 }
 
@@ -103,7 +103,7 @@ struct ImageRemoveCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try forEach(images, asJSON: format.isJSON) { try ImageCommand.store.remove($0) }
+        try forEach(images, asJSON: format.isJSON) { try ImageCommand.store.remove(ImageCommand.storedName($0)) }
     }
 }
 

@@ -56,11 +56,11 @@ struct ExecCommand: ParsableCommand {
         session.input = interactive ? 0 : nil
         session.signals = signals
         session.terminalSize = Terminal.size
-        var raw: RawMode?
+        var raw: TerminalMode?
         var hasStarted = false
         session.whenStarted = {
             hasStarted = true
-            if tty, interactive { raw = RawMode(0) }
+            if tty, interactive { raw = TerminalMode.raw(0) }
         }
         defer { raw?.restore() }
         let end: SessionEnd

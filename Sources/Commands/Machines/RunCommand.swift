@@ -76,6 +76,12 @@ struct RunCommand: ParsableCommand {
             "What stands before the program instead of the image's own entry point; --entrypoint= for nothing.",
             valueName: "word"))
     var entrypoint: String?
+    @Option(
+        help: ArgumentHelp(
+            "When to ask a registry: missing (the image is not here and its name begins with a registry), always, never.",
+            valueName: "when"))
+    var pull = PullPolicy.missing
+    @OptionGroup(title: "Registry options") var registry: RegistryOptions
     @Flag(help: "Show the kernel's console on standard error.") var console = false
     @Flag(name: .customLong("json"), help: "Print errors, and with --detach the machine's id and name, as JSON.")
     var isJSON = false
@@ -110,8 +116,8 @@ struct RunCommand: ParsableCommand {
         }
         owner.input = interactive ? 0 : nil
         owner.terminalSize = Terminal.size
-        var raw: RawMode?
-        if tty, interactive { owner.whenStarted = { raw = RawMode(0) } }
+        var raw: TerminalMode?
+        if tty, interactive { owner.whenStarted = { raw = TerminalMode.raw(0) } }
         defer { raw?.restore() }
         let outcome = try owner.run()
         raw?.restore()
@@ -144,7 +150,7 @@ struct RunCommand: ParsableCommand {
             return .init(path: try FilePaths.absolute(path), isReadOnly: isReadOnly)
         }
         specification.network = try MachineNetwork(parsing: network)
-        let image = try ImageStore(root: Product.paths.images).resolve(image)
+        let image = try ImageCommand.resolve(image, pulling: pull, registry)
         specification.image = self.image
         specification.imageDigest = image.digest
         specification.imageDiskPath = image.diskPath

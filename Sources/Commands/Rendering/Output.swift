@@ -9,6 +9,9 @@ enum Output {
     /// Nobody can be told that errors cannot be told.
     static func error(_ text: String) { try? writeAll(2, text + "\n") }
 
+    /// A question, on standard error, whose answer goes on the same line.
+    static func prompt(_ text: String) { try? writeAll(2, text) }
+
     /// A reader that has gone away ends the command without a word, as it would a filter; other losses are said.
     static func bytes(_ bytes: [UInt8], to descriptor: Int32) {
         do throws(LinuxError) { try writeWhole(bytes.span, to: descriptor) } catch {

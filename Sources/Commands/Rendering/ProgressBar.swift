@@ -1,5 +1,6 @@
 import Glibc
 import LinuxCalls
+import Synchronization
 
 /// Shows how far something has come, on standard error: one line that changes on a terminal, plain lines elsewhere.
 ///
@@ -65,4 +66,15 @@ struct ProgressLines {
         let minutes = (now - beginNanoseconds) / Self.intervalNanoseconds
         return "\(phase): \(minutes) min" + (detail.isEmpty ? "" : ", \(detail)")
     }
+}
+
+/// A bar that several threads may show something on.
+final class SharedProgressBar: Sendable {
+    private let bar = Mutex(ProgressBar())
+
+    func show(_ phase: String, done: Double? = nil, detail: String = "") {
+        bar.withLock { $0.show(phase, done: done, detail: detail) }
+    }
+
+    func finish() { bar.withLock { $0.finish() } }
 }

@@ -24,23 +24,33 @@ enum Terminal {
     }
 }
 
-/// Raw mode: every byte typed goes to the guest, which makes of it what its own terminal settings say.
+/// A terminal in another mode than people leave it in; the mode from before comes back when this is let go of.
 ///
-/// The mode from before comes back when this is let go of. Signals that end the process arrive as records and not by
-/// default, so only SIGKILL leaves a terminal raw.
-final class RawMode {
+/// Signals that end the process arrive as records and not by default, so only SIGKILL leaves a terminal raw.
+final class TerminalMode {
     private let descriptor: Int32
     private var before = termios()
 
-    /// Nil where the descriptor is no terminal.
-    init?(_ descriptor: Int32) {
+    /// Every byte typed goes to the guest, which makes of it what its own terminal settings say. Nil where the descriptor
+    /// is no terminal.
+    static func raw(_ descriptor: Int32) -> TerminalMode? {
+        // SAFETY: the library changes the structure during the call.
+        TerminalMode(descriptor) { unsafe cfmakeraw(&$0) }
+    }
+
+    /// What is typed is not shown. Nil where the descriptor is no terminal.
+    static func withoutEcho(_ descriptor: Int32) -> TerminalMode? {
+        TerminalMode(descriptor) { $0.c_lflag &= ~tcflag_t(ECHO) }
+    }
+
+    private init?(_ descriptor: Int32, _ change: (inout termios) -> Void) {
         self.descriptor = descriptor
         // SAFETY: the library fills the structure during the call.
         guard unsafe tcgetattr(descriptor, &before) == 0 else { return nil }
-        var raw = before
-        // SAFETY: as above.
-        unsafe cfmakeraw(&raw)
-        guard unsafe tcsetattr(descriptor, TCSADRAIN, &raw) == 0 else { return nil }
+        var mode = before
+        change(&mode)
+        // SAFETY: the library reads the structure during the call.
+        guard unsafe tcsetattr(descriptor, TCSADRAIN, &mode) == 0 else { return nil }
     }
 
     func restore() {

@@ -1,12 +1,13 @@
 public import Archives
 import HostFiles
+import Synchronization
 
 /// Keeps blobs in the store that no image needs yet, for as long as it and its process live.
-public final class BlobLease {
+public final class BlobLease: Sendable {
     private let store: ImageStore
     private let file: HostFile
     private let path: HostPath
-    private var digests: Set<SHA256Digest> = []
+    private let digests = Mutex<Set<SHA256Digest>>([])
 
     public init(_ store: ImageStore) throws(ImageError) {
         self.store = store
@@ -19,11 +20,12 @@ public final class BlobLease {
 
     /// From now on the blob stays, whether it is there yet or not.
     public func keep(_ digest: SHA256Digest) throws(ImageError) {
-        guard digests.insert(digest).inserted else { return }
-        // Whoever collects leftovers holds the lock too, so that none is gone after this was read by nobody.
+        let place = digests.withLock { $0.insert(digest).inserted ? UInt64($0.count - 1) : nil }
+        guard let place else { return }
+        // Whoever collects leftovers holds the lock too: no blob goes between this and the look whether it is there.
         try store.whileLocked { () throws(ImageError) in
             do throws(HostFileError) {
-                try file.write(Array((digest.hex + "\n").utf8), at: UInt64(digests.count - 1) * 65)
+                try file.write(Array((digest.hex + "\n").utf8), at: place * 65)
             } catch {
                 throw ImageError(error, in: .damagedStore)
             }
@@ -33,6 +35,6 @@ public final class BlobLease {
     /// The blobs that a lease's file names.
     static func digests(_ path: HostPath) -> [String] {
         let bytes = (try? path.readWhole(limit: 1 << 20)) ?? []
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        return String(decoding: bytes, as: UTF8.self).split { $0 == "\n" || $0 == "\0" }.map(String.init)
     }
 }

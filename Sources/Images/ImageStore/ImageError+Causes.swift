@@ -1,12 +1,12 @@
 import Archives
 import ErofsFormat
 import FileTrees
-import HostFiles
-import OCIImages
+public import HostFiles
+public import OCIImages
 
 extension ImageError {
     /// A full disk has its own code wherever it is met.
-    init(_ error: HostFileError, in code: Code) {
+    public init(_ error: HostFileError, in code: Code) {
         if error.isDiskFull {
             self.init(
                 .diskFull,
@@ -34,7 +34,7 @@ extension ImageError {
         }
     }
 
-    init(_ error: OCIError, source: String) {
+    public init(_ error: OCIError, source: String) {
         switch error {
         case .files(let error): self.init(error, source: source)
         case .blob(_, .host(let error)): self.init(error, in: .unreadableSource)

@@ -62,4 +62,7 @@ public struct ImportProgress: Equatable, Sendable {
     public let bytesTotal: UInt64?
     /// Files, folders and links seen.
     public let entries: Int
+
+    /// From 0 to 1; nil when nobody can know.
+    public var doneFraction: Double? { bytesTotal.map { $0 == 0 ? 1 : Double(bytesDone) / Double($0) } }
 }

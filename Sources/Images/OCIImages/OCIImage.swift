@@ -2,7 +2,7 @@ public import Archives
 
 /// One image of a layout, chosen and verified: what it says about its program, and its layers.
 public struct OCIImage: Equatable, Sendable {
-    public struct Layer: Equatable, Sendable {
+    public struct Layer: Hashable, Sendable {
         /// Of the blob as stored.
         public let digest: SHA256Digest
         public let sizeBytes: UInt64

@@ -9,13 +9,15 @@ import LinuxCalls
 /// Source: docker/docker-credential-helpers, README, "Development".
 struct CredentialHelper {
     let name: String
+    /// Where programs are looked for, as in `PATH`.
+    private let searchPath: String
 
     /// How long it may take; it may have to ask the person.
     private static let timeLimit = Duration.seconds(60)
     private static let maximumAnswerBytes = 1 << 16
 
     /// - Throws: `.unusableCredentials` when the name, which stands in a file, is no plain one.
-    init(_ name: String) throws(RegistryError) {
+    init(_ name: String, searchPath: String) throws(RegistryError) {
         let isPlain = name.utf8.allSatisfy {
             (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
                 || "._-".utf8.contains($0)
@@ -27,6 +29,7 @@ struct CredentialHelper {
                     + "credsStore or credHelpers in the file of credentials")
         }
         self.name = name
+        self.searchPath = searchPath
     }
 
     /// Nil when it has none.
@@ -65,7 +68,11 @@ struct CredentialHelper {
 
     /// Files in memory as both ends, so that nothing waits for the other side of a pipe.
     private func ask(_ verb: String, _ input: [UInt8]) async throws(RegistryError) -> (Bool, [UInt8]) {
-        let program = "docker-credential-" + name
+        let folders = searchPath.split(separator: ":").filter { $0.hasPrefix("/") }
+        let programs = folders.map { "\($0)/docker-credential-\(name)" }
+        guard let program = programs.first(where: { (try? HostPath($0).status())?.isRegularFile == true }) else {
+            throw failed(verb, "it is not in PATH")
+        }
         do {
             let question = HostFile(owning: try memoryFile(name: "question", lengthBytes: 0), path: HostPath(program))
             let answer = HostFile(owning: try memoryFile(name: "answer", lengthBytes: 0), path: HostPath(program))
@@ -81,8 +88,6 @@ struct CredentialHelper {
             return (ending == .exited(0), Array(bytes[..<count]))
         } catch let error as RegistryError {
             throw error
-        } catch let error as LinuxError where error.number == 2 {
-            throw failed(verb, "it is not installed, or not in PATH")
         } catch {
             throw failed(verb, "\(error)")
         }

@@ -13,7 +13,7 @@ extension CredentialStore {
         }
         let file = try Self.read(path)
         if let name = file?.helper(for: registry) {
-            try await CredentialHelper(name).store(credential, for: Self.server(registry))
+            try await helper(name).store(credential, for: Self.server(registry))
             return "docker-credential-\(name)"
         }
         try Self.change(path) { $0.set(credential, for: registry) }
@@ -27,7 +27,7 @@ extension CredentialStore {
         for path in files {
             guard let file = try Self.read(path) else { continue }
             if let name = file.helper(for: registry) {
-                let helper = try CredentialHelper(name)
+                let helper = try helper(name)
                 if try await helper.get(Self.server(registry)) != nil {
                     try await helper.erase(Self.server(registry))
                     hadAny = true

@@ -6,10 +6,12 @@ public struct CredentialStore: Sendable {
     public let files: [HostPath]
     /// Where `login` writes; nil when nothing says where that would be.
     public let loginFile: HostPath?
+    private let searchPath: String
 
     /// - Parameter environment: decides by `REGISTRY_AUTH_FILE` alone where it is set, else by `XDG_RUNTIME_DIR`,
-    ///   `DOCKER_CONFIG` and `HOME`.
+    ///   `DOCKER_CONFIG` and `HOME`; `PATH` says where programs lie that keep credentials.
     public init(environment: [String: String]) {
+        searchPath = environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
         func path(_ variable: String, _ rest: String) -> HostPath? {
             environment[variable].flatMap { $0.isEmpty ? nil : HostPath($0 + rest) }
         }
@@ -33,13 +35,17 @@ public struct CredentialStore: Sendable {
         for path in files {
             guard let file = try Self.read(path) else { continue }
             if let name = file.helper(for: registry),
-                let credential = try await CredentialHelper(name).get(Self.server(registry))
+                let credential = try await helper(name).get(Self.server(registry))
             {
                 return credential
             }
             if let credential = file.credential(for: registry, repository: repository) { return credential }
         }
         return nil
+    }
+
+    func helper(_ name: String) throws(RegistryError) -> CredentialHelper {
+        try CredentialHelper(name, searchPath: searchPath)
     }
 
     /// How a helper knows a registry.

@@ -54,6 +54,11 @@ extension ImageReference {
         try registry(text, in: String(text))
     }
 
+    /// Whether a name says itself which registry it is of.
+    public static func namesRegistry(_ text: String) -> Bool {
+        text.firstIndex(of: "/").map { isRegistry(String(text[..<$0])) } ?? false
+    }
+
     /// Whether the first part of a name is a registry and not part of the repository.
     static func isRegistry(_ part: String) -> Bool {
         part == "localhost" || part.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }

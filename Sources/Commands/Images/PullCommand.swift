@@ -1,0 +1,90 @@
+import ArgumentParser
+import ImageStore
+import ImageTransfer
+import Registry
+
+struct PullCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pull", abstract: "Fetch images from registries.",
+        discussion: """
+            Every byte is verified. What is here already is not fetched again, and a pull that was broken off goes on
+            where it was. Credentials are those of `swiftlet login` and of the container engines.
+
+            Examples:
+              swiftlet pull docker.io/library/busybox
+              swiftlet pull ghcr.io/owner/tool:1.2 localhost:5000/web@sha256:4f0c...
+            """)
+    @Argument(help: "Names, as registries know them.") var images: [String]
+    @Option(help: "Which of an image's architectures.", completion: .list(["amd64", "arm64"])) var architecture: String?
+    @OptionGroup var registry: RegistryOptions
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let client = try registry.client()
+        let printed: ([ImageDocument]) -> Void = { if format.isJSON { Output.json($0) } }
+        try collect(images, asJSON: format.isJSON, print: printed) { name in
+            let image = try pullImage(name, client, architecture: architecture)
+            if !format.isJSON { Output.line("\(name): \(image.shortDigest), \(Units.size(image.sizeBytes))") }
+            return ImageDocument(image)
+        }
+    }
+}
+
+/// Fetches one image, with a bar.
+func pullImage(_ name: String, _ client: RegistryClient, architecture: String? = nil) throws -> StoredImage {
+    var settings = ImportSettings()
+    if let architecture { settings.architecture = architecture }
+    let reference = try ImageReference(name)
+    let bar = SharedProgressBar()
+    defer { bar.finish() }
+    let pull = ImagePull(reference, from: client, into: ImageCommand.store, settings: settings)
+    return try waitFor {
+        try await pull.run { progress in
+            if let conversion = progress.conversion {
+                return bar.show(
+                    "\(conversion.phase.rawValue) \(name)", done: conversion.doneFraction,
+                    detail: "\(conversion.entries) files")
+            }
+            let finished = progress.layers.count { $0.doneBytes == $0.sizeBytes }
+            bar.show(
+                "pulling \(name)", done: Double(progress.doneBytes) / Double(max(progress.sizeBytes, 1)),
+                detail: "\(Units.size(progress.doneBytes)) of \(Units.size(progress.sizeBytes)), "
+                    + "layers: \(finished) of \(progress.layers.count)")
+        }
+    }
+}
+
+extension ImageCommand {
+    /// An image by what it is called here, or by the name that a registry knows it by: `busybox` is
+    /// `docker.io/library/busybox:latest` too, where nothing here is called just so.
+    static func resolve(_ name: String) throws -> StoredImage { try store.resolve(storedName(name)) }
+
+    /// The name, digest or beginning of one by which the store knows what somebody means.
+    static func storedName(_ name: String) -> String {
+        do throws(ImageError) { _ = try store.resolve(name) } catch {
+            guard error.code == .unknownImage, let reference = try? ImageReference(name),
+                (try? store.resolve("\(reference)")) != nil
+            else { return name }
+            return "\(reference)"
+        }
+        return name
+    }
+
+    /// An image for a run: fetched, if `policy` says so, before.
+    static func resolve(_ name: String, pulling policy: PullPolicy, _ registry: RegistryOptions) throws -> StoredImage {
+        do {
+            if policy != .always { return try resolve(name) }
+        } catch let error as ImageError where error.code == .unknownImage {
+            guard policy == .missing, ImageReference.namesRegistry(name) else { throw error }
+        }
+        return try pullImage(name, try registry.client())
+    }
+}
+
+/// When a run asks a registry.
+enum PullPolicy: String, ExpressibleByArgument, CaseIterable {
+    /// When the image is not here, and its name begins with a registry: no slip of the finger fetches a stranger's image.
+    case missing
+    case always
+    case never
+}

@@ -1,0 +1,107 @@
+import Archives
+public import ImageStore
+import OCIImages
+public import Registry
+
+/// Brings an image from a registry into the store.
+///
+/// Blobs that are there are not fetched again; those that an earlier pull left unfinished are gone on with. Pulls of the same
+/// image at the same time fetch each blob once.
+public struct ImagePull: Sendable {
+    private let store: ImageStore
+    private let client: RegistryClient
+    private let reference: ImageReference
+    private let settings: ImportSettings
+
+    public init(
+        _ reference: ImageReference, from client: RegistryClient, into store: ImageStore,
+        settings: ImportSettings = ImportSettings()
+    ) {
+        self.reference = reference
+        self.client = client
+        self.store = store
+        self.settings = settings
+    }
+
+    /// - Parameter progress: is called often, from any thread, never twice at once.
+    /// - Returns: the image, which has the reference's canonical text as a name.
+    public func run(progress: @escaping @Sendable (PullProgress) -> Void = { _ in }) async throws -> StoredImage {
+        let lease = try BlobLease(store)
+        let top = try await client.manifest(reference)
+        let (image, manifests) = try await image(top, lease)
+        let meter = PullMeter(image.layers, progress)
+        try await withThrowingTaskGroup { group in
+            for layer in Set(image.layers) {
+                group.addTask {
+                    let blob = Descriptor(digest: layer.digest, sizeBytes: layer.sizeBytes)
+                    try await fetch(blob, lease) { meter.set(layer.digest, $0) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        return try store.importImage(image, indexes: manifests, as: "\(reference)", settings: settings) {
+            meter.convert($0)
+        }
+    }
+
+    /// The image that a manifest or an index leads to, and the indexes on the way.
+    private func image(_ top: Manifest, _ lease: BlobLease) async throws -> (OCIImage, [SHA256Digest]) {
+        try await keep(top.bytes, top.descriptor.digest, lease)
+        var indexes = top.isIndex ? [top.descriptor.digest] : []
+        let reader = OCIImageReader(store.blobs)
+        while true {
+            do throws(OCIError) {
+                let image = try reader.image(
+                    top.descriptor.digest, sizeBytes: top.descriptor.sizeBytes, mediaType: top.descriptor.mediaType,
+                    architecture: settings.architecture)
+                return (image, indexes)
+            } catch .absent(let blob) {
+                switch blob.kind {
+                case .manifest:
+                    let manifest = try await client.manifest(reference.pinned(to: blob.digest))
+                    try await keep(manifest.bytes, blob.digest, lease)
+                    if manifest.isIndex { indexes.append(blob.digest) }
+                case .blob:
+                    try await fetch(Descriptor(digest: blob.digest, sizeBytes: blob.sizeBytes), lease) { _ in }
+                }
+            } catch {
+                throw ImageError(error, source: "\(reference)")
+            }
+        }
+    }
+
+    /// Puts a document into the store, which the registry's client has verified.
+    private func keep(_ bytes: [UInt8], _ digest: SHA256Digest, _ lease: BlobLease) async throws {
+        try lease.keep(digest)
+        guard let writer = try await writer(digest, UInt64(bytes.count)) else { return }
+        do {
+            try writer.restart()
+            try writer.append(bytes.span)
+        } catch {
+            throw ImageError(error, in: .damagedStore)
+        }
+        try writer.finish()
+    }
+
+    private func fetch(
+        _ blob: Descriptor, _ lease: BlobLease, progress: @escaping @Sendable (UInt64) -> Void
+    ) async throws {
+        try lease.keep(blob.digest)
+        if let writer = try await writer(blob.digest, blob.sizeBytes) {
+            try await client.download(blob, of: reference, to: writer, progress: progress)
+            try writer.finish()
+        }
+        progress(blob.sizeBytes)
+    }
+
+    /// Nil when the blob is there; waits while somebody else is at it.
+    private func writer(_ digest: SHA256Digest, _ sizeBytes: UInt64) async throws -> BlobWriter? {
+        while true {
+            switch try store.blobs.write(digest, sizeBytes: sizeBytes) {
+            case .isThere: return nil
+            case .begun(let writer): return writer
+            case .isBusy: try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+public import Archives
+public import ImageStore
+import OCIImages
+import Synchronization
+
+/// How far a pull has come.
+public struct PullProgress: Equatable, Sendable {
+    public struct Layer: Equatable, Sendable {
+        public let digest: SHA256Digest
+        public let sizeBytes: UInt64
+        /// Goes back to zero when a layer has to come again.
+        public internal(set) var doneBytes: UInt64 = 0
+    }
+
+    /// Each once, the lowest first.
+    public internal(set) var layers: [Layer]
+    /// Set when all layers are there and the disk is being made of them.
+    public internal(set) var conversion: ImportProgress?
+
+    public var doneBytes: UInt64 { layers.reduce(0) { $0 + $1.doneBytes } }
+    public var sizeBytes: UInt64 { layers.reduce(0) { $0 + $1.sizeBytes } }
+}
+
+/// Gathers what concurrent downloads tell.
+final class PullMeter: Sendable {
+    private let state: Mutex<PullProgress>
+    private let report: @Sendable (PullProgress) -> Void
+
+    init(_ layers: [OCIImage.Layer], _ report: @escaping @Sendable (PullProgress) -> Void) {
+        var known: Set<SHA256Digest> = []
+        state = Mutex(
+            PullProgress(
+                layers: layers.filter { known.insert($0.digest).inserted }
+                    .map { PullProgress.Layer(digest: $0.digest, sizeBytes: $0.sizeBytes) }))
+        self.report = report
+    }
+
+    func set(_ digest: SHA256Digest, _ doneBytes: UInt64) {
+        tell { progress in
+            guard let index = progress.layers.firstIndex(where: { $0.digest == digest }) else { return }
+            progress.layers[index].doneBytes = doneBytes
+        }
+    }
+
+    func convert(_ conversion: ImportProgress) { tell { $0.conversion = conversion } }
+
+    private func tell(_ change: (inout PullProgress) -> Void) {
+        state.withLock {
+            change(&$0)
+            report($0)
+        }
+    }
+}
