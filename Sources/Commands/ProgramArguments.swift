@@ -5,6 +5,7 @@ enum ProgramArguments {
     static let optionsWithValues: Set<String> = [
         "--cpus", "--memory", "-m", "--env", "-e", "--env-file", "--workdir", "-w", "--user", "-u", "--hostname",
         "--name", "--timeout", "--kernel", "--disk", "--network", "--entrypoint",
+        "--pull", "--ca-file", "--mirror",
     ]
 
     /// The parser's script for bash, so that it offers nothing of ours where the program's words stand.

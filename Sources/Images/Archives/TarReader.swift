@@ -22,6 +22,7 @@ public final class TarReader {
     public func next() throws(ArchiveError) -> TarEntry? {
         if hasEnded { return nil }
         try passOverContent()
+        if hasEnded { return nil }
         var local = PaxRecords()
         var longPath: [UInt8]?
         var longTarget: [UInt8]?
@@ -82,9 +83,16 @@ public final class TarReader {
     private func passOverContent() throws(ArchiveError) {
         try reader.skip(contentLeft)
         contentLeft = 0
-        // The last member's padding may be missing when a writer stopped there.
-        try reader.skip(paddingLeft)
-        paddingLeft = 0
+        // The last member's padding is missing in what umoci writes of single files.
+        var padding = [UInt8](repeating: 0, count: TarHeader.length)
+        while paddingLeft > 0 {
+            let count = try reader.read(upTo: Int(paddingLeft), into: &padding)
+            if count == 0 {
+                hasEnded = true
+                return
+            }
+            paddingLeft -= UInt64(count)
+        }
     }
 
     /// The content of a member that describes the next one.

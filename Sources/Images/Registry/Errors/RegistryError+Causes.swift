@@ -26,6 +26,8 @@ extension RegistryError {
         case let error as NIOConnectionError: self.init(error, host: host)
         case is HTTPParserError:
             self.init(.invalidAnswer, "\(host) answers with something that is not HTTP; check the host and the port")
+        case let error as IOError where error.errnoCode == ECONNREFUSED:
+            self.init(.unreachable, "nobody listens at \(host); check the name and the port")
         case let error as IOError:
             self.init(
                 .unreachable, "the connection to \(host) broke: \(LinuxError(error.errnoCode))", isTransient: true)
