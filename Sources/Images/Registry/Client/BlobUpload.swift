@@ -56,6 +56,7 @@ struct BlobUpload: Sendable {
             .POST, endpoint, reference.repository, uploads, resources: RegistryClient.push(reference.repository))
         let answer = try await client.exchange(call, what: what)
         guard answer.status == 202 else { throw await client.failure(answer, endpoint, what) }
+        await client.transport.finish(answer)
         return try session(answer)
     }
 
@@ -74,6 +75,7 @@ struct BlobUpload: Sendable {
                 let answer = try await transfer(call, range)
                 guard answer.isSuccess else { throw await client.failure(answer, endpoint, what) }
                 session = try self.session(answer)
+                await client.transport.finish(answer)
                 progress(end)
                 return end
             } catch {
@@ -108,6 +110,7 @@ struct BlobUpload: Sendable {
             throw RegistryError(
                 .wrongContent, "\(answer.address.authority) keeps \(what) as \(Printable.text(kept, limit: 80))")
         }
+        await client.transport.finish(answer)
         progress(blob.sizeBytes)
     }
 

@@ -82,8 +82,9 @@ public final class BlobMemory: BlobSink {
     }
 
     public func append(_ bytes: Span<UInt8>) {
-        content.withLock { content in
-            for index in bytes.indices { content.append(bytes[index]) }
+        // SAFETY: the pointer is used only inside the call.
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            content.withLock { unsafe $0.append(contentsOf: bytes) }
         }
     }
 

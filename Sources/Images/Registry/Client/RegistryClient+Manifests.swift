@@ -61,6 +61,7 @@ extension RegistryClient {
                         "\(answer.address.authority) keeps \(what) as \(Printable.text(kept, limit: 80)), not \(digest)"
                     )
                 }
+                await self.transport.finish(answer)
                 return digest
             }
         }

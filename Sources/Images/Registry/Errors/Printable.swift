@@ -11,11 +11,11 @@ enum Printable {
                 continue
             }
             if count >= limit { return result + "…" }
-            if hasGap {
+            if hasGap, scalar != " ", result.unicodeScalars.last != " " {
                 result.unicodeScalars.append(" ")
                 count += 1
-                hasGap = false
             }
+            hasGap = false
             result.unicodeScalars.append(scalar)
             count += 1
         }

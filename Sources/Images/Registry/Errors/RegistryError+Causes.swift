@@ -24,6 +24,8 @@ extension RegistryError {
         case is CancellationError: self.init(.cancelled, "cancelled")
         case let error as HTTPClientError: self.init(error, host: host)
         case let error as NIOConnectionError: self.init(error, host: host)
+        case HTTPParserError.invalidEOFState, HTTPParserError.closedConnection:
+            self.init(.unreachable, "\(host) closed the connection before its answer was whole", isTransient: true)
         case is HTTPParserError:
             self.init(.invalidAnswer, "\(host) answers with something that is not HTTP; check the host and the port")
         case let error as IOError where error.errnoCode == ECONNREFUSED:

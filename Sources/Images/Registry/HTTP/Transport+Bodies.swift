@@ -43,6 +43,14 @@ extension Transport {
         RegistryError(.tooLarge, "\(host) sends \(what) of more than \(limit) bytes; nothing that large is read")
     }
 
+    /// Reads what is left of an answer that nobody needs, so that its connection can be used again; a long one is dropped.
+    func finish(_ answer: Answer) async {
+        guard let length = answer.header("Content-Length").flatMap({ Int($0) }), length <= ErrorBody.maximumBytes else {
+            return
+        }
+        _ = try? await bytes(of: answer, limit: ErrorBody.maximumBytes, what: "nothing of interest")
+    }
+
     /// What an answer says about why it is no success.
     func errorBody(of answer: Answer) async -> ErrorBody {
         let bytes = (try? await bytes(of: answer, limit: ErrorBody.maximumBytes, what: "an error")) ?? []

@@ -32,8 +32,10 @@ final class Transport: Sendable {
         /// Who answered, after redirects.
         let address: WebAddress
 
-        /// At most so many bytes of a header's first line are looked at.
-        func header(_ name: String) -> String? { headers.first(name: name).map { String($0.prefix(8192)) } }
+        /// Nil for what is longer than anything sensible, too.
+        func header(_ name: String) -> String? {
+            headers.first(name: name).flatMap { $0.utf8.count <= 2 * WebAddress.maximumBytes ? $0 : nil }
+        }
         var isSuccess: Bool { (200...299).contains(status) }
     }
 
@@ -76,6 +78,7 @@ final class Transport: Sendable {
             try check(next, from: request.address)
             if next.origin != request.address.origin { request.headers.remove(name: "Authorization") }
             request.address = next
+            await finish(answer)
         }
         throw RegistryError(
             .invalidAnswer, "\(request.address.authority) points from one place to the next without end")
