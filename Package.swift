@@ -110,7 +110,7 @@ let package = Package(
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),
-        tests("Registry", ["Archives", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
+        tests("Registry", ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(
             name: "WholeGuestTests",

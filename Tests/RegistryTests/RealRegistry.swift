@@ -1,5 +1,9 @@
+import ChildProcesses
 import Foundation
+import Glibc
+import HostFiles
 import ImageFixtures
+import LinuxCalls
 
 @testable import Registry
 
@@ -12,8 +16,9 @@ final class RealRegistry: Sendable {
 
     let scratch: ScratchFolder
     let port: Int
-    private let process: Process
-    private let input = Pipe()
+    private let process: ChildProcess
+    /// The end of its input that keeps it running.
+    private let input: Int32
 
     var host: String { "127.0.0.1:\(port)" }
 
@@ -38,29 +43,36 @@ final class RealRegistry: Sendable {
         }
         try scratch.write("config.yml", Array(text.utf8))
         try scratch.write("log", [])
-        process = Process()
         // A shell between, so that it ends with the tests, whatever becomes of them: its input ends then.
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = [
-            "-c", #"/usr/bin/docker-registry serve "$0" & cat > /dev/null; kill $!; wait $!"#,
+        var settings = ChildProcess.Settings([
+            "/bin/sh", "-c", #"/usr/bin/docker-registry serve "$0" & cat > /dev/null; kill $!; wait $!"#,
             scratch.appending("config.yml"),
-        ]
-        process.environment = ["OTEL_TRACES_EXPORTER": "none", "HOME": scratch.path]
-        let log = try FileHandle(forWritingTo: URL(fileURLWithPath: scratch.appending("log")))
-        process.standardError = log
-        process.standardOutput = log
-        process.standardInput = input
-        try process.run()
-        port = try Self.port(in: scratch, of: process)
+        ])
+        settings.environment = ["OTEL_TRACES_EXPORTER=none", "HOME=\(scratch.path)", "PATH=/usr/bin:/bin"]
+        let log = try HostFile(HostPath(scratch.appending("log")), [.writeOnly, .append])
+        // Closed on exec, so that no other child keeps it open.
+        var ends: [Int32] = [0, 0]
+        guard unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw LinuxError(errno)
+        }
+        settings.descriptors = [0: ends[0], 1: log.descriptorNumber, 2: log.descriptorNumber]
+        process = try ChildProcess(settings)
+        input = ends[1]
+        close(ends[0])
+        do { port = try Self.port(in: scratch) } catch {
+            close(input)
+            _ = process.wait()
+            throw error
+        }
     }
 
     deinit {
-        try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
+        close(input)
+        _ = process.wait()
     }
 
     /// The registry chooses a free port itself, and says which.
-    private static func port(in scratch: ScratchFolder, of process: Process) throws -> Int {
+    private static func port(in scratch: ScratchFolder) throws -> Int {
         struct DidNotStart: Error { let log: String }
         for _ in 0..<2000 {
             let log = String(decoding: try readFile(scratch.appending("log")), as: UTF8.self)
@@ -70,10 +82,9 @@ final class RealRegistry: Sendable {
             {
                 return port
             }
-            guard process.isRunning else { throw DidNotStart(log: log) }
             Thread.sleep(forTimeInterval: 0.005)
         }
-        throw DidNotStart(log: "no port")
+        throw DidNotStart(log: String(decoding: try readFile(scratch.appending("log")), as: UTF8.self))
     }
 
     /// Makes an OCI layout `layout` with the image `t` out of one layer, and gives it to the registry as `a/b:t`.

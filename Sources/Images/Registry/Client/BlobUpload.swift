@@ -89,6 +89,10 @@ struct BlobUpload: Sendable {
     /// How much of an upload the registry has.
     private func resume(_ session: Session) async throws(RegistryError) -> (UInt64, Session) {
         let answer = try await client.exchange(call(.GET, session), what: what)
+        if answer.status == 404 {
+            throw RegistryError(
+                .refused, "\(answer.address.authority) has forgotten the upload of \(what)", isTransient: true)
+        }
         guard answer.isSuccess else { throw await client.failure(answer, endpoint, what) }
         var next = session
         if answer.header("Location") != nil { next = try self.session(answer) }

@@ -105,7 +105,9 @@ public final class RegistryClient: Sendable {
         } catch {
             guard [.insecure, .unreachable, .timedOut].contains(error.code) else { throw error }
             found = WebAddress(isSecure: false, host: host, port: port)
-            _ = try await transport.send(Transport.Request(method: .GET, address: found.appending("v2/")))
+            let answer = try await transport.send(Transport.Request(method: .GET, address: found.appending("v2/")))
+            // What servers that do speak TLS say to those who do not; the connection with TLS broke for another reason.
+            if answer.status == 400 && error.code != .insecure { throw error }
         }
         spoken.withLock { $0[authority] = found }
         return found
