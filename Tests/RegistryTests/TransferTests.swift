@@ -20,9 +20,9 @@ import Testing
             connection.waitForClose()
             return .close
         }
-        let settings = quickSettings { $0.stallTimeout = .milliseconds(100) }
+        let settings = quickSettings { $0.stallTimeout = .milliseconds(250) }
         #expect(try await download(settings, from: registry) == nil)
-        #expect(counter.value == 3)
+        #expect(counter.value >= 3)
         let always = try self.registry { _, connection in
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(bytes.count)\r\n\r\n")
             connection.waitForClose()
