@@ -89,6 +89,7 @@ final class LoopbackServer: Sendable {
         Thread.detachNewThread { [weak self] in
             while true {
                 let connection = accept(listener, nil, nil)
+                if connection < 0 && errno == EINTR { continue }
                 guard connection >= 0 else { break }
                 guard let self, self.state.withLock({ $0.isEnded ? false : $0.open.insert(connection).inserted }) else {
                     Glibc.close(connection)
@@ -113,10 +114,12 @@ final class LoopbackServer: Sendable {
     /// Closes everything; threads that wait for a client end.
     func end() {
         state.withLock { state in
+            // Once only: the numbers soon belong to others.
+            if state.isEnded { return }
             state.isEnded = true
             for connection in state.open { _ = shutdown(connection, Int32(SHUT_RDWR)) }
+            _ = shutdown(listener, Int32(SHUT_RDWR))
         }
-        _ = shutdown(listener, Int32(SHUT_RDWR))
     }
 
     private func serve(_ connection: Int32, _ handler: Handler) {
