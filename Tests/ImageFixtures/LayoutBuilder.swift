@@ -1,5 +1,5 @@
 public import Archives
-public import FileTrees
+import FileTrees
 import HostFiles
 public import OCIImages
 
