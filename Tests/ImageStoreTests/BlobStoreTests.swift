@@ -22,11 +22,16 @@ import Testing
         return writer
     }
 
+    private func append(_ bytes: some Sequence<UInt8>, to writer: BlobWriter) throws {
+        let bytes = Array(bytes)
+        try writer.append(bytes.span)
+    }
+
     private func write(_ bytes: [UInt8], pieceBytes: Int = 7) throws -> SHA256Digest {
         let digest = SHA256.digest(of: bytes)
         let writer = try writer(digest, UInt64(bytes.count))
         for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
-            try writer.append(bytes[start..<min(bytes.count, start + pieceBytes)].span)
+            try append(bytes[start..<min(bytes.count, start + pieceBytes)], to: writer)
         }
         try writer.finish()
         return digest
@@ -94,13 +99,13 @@ import Testing
         let digest = SHA256.digest(of: bytes)
         do {
             let writer = try writer(digest, 100)
-            try writer.append(bytes[..<60].span)
+            try append(bytes[..<60], to: writer)
         }
         try scratch.write("root/file", [1])
         try store.importImage(from: scratch.appending("root"), as: "other")
         let writer = try writer(digest, 100)
         #expect(writer.writtenBytes == 60)
-        try writer.append(bytes[60...].span)
+        try append(bytes[60...], to: writer)
         try writer.finish()
         #expect(store.blobs.contains(digest))
     }
@@ -112,7 +117,7 @@ import Testing
             let writer = try writer(digest, 3)
             let error = #expect(throws: ImageError.self) {
                 try writer.restart()
-                try writer.append(bytes.span)
+                try append(bytes, to: writer)
                 try writer.finish()
             }
             #expect(error?.code == .wrongBlob)
@@ -129,7 +134,7 @@ import Testing
             Issue.record("two write one blob")
             return
         }
-        try first.append([1, 2, 3].span)
+        try append([1, 2, 3], to: first)
         try first.finish()
         guard case .isThere = try store.blobs.write(digest, sizeBytes: 3) else {
             Issue.record("a finished blob is not there")

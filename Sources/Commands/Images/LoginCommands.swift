@@ -27,10 +27,11 @@ struct LoginCommand: ParsableCommand {
         }
         let client = try options.client()
         let registry = registry
+        let credentials = try RegistryOptions.credentials()
         let credential = Credential.password(user: username, password: password)
         let place = try waitFor {
             try await client.verify(credential, for: registry)
-            return try await RegistryOptions.credentials.store(credential, for: registry)
+            return try await credentials.store(credential, for: registry)
         }
         Output.error("swiftlet: \(registry) accepts \(username); kept in \(place)")
     }
@@ -63,7 +64,8 @@ struct LogoutCommand: ParsableCommand {
 
     func run() throws {
         let registry = registry
-        let hadAny = try waitFor { try await RegistryOptions.credentials.erase(registry) }
+        let credentials = try RegistryOptions.credentials()
+        let hadAny = try waitFor { try await credentials.erase(registry) }
         Output.error(
             hadAny ? "swiftlet: forgot the credentials for \(registry)" : "swiftlet: there were none for \(registry)")
     }

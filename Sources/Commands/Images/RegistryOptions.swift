@@ -1,6 +1,7 @@
+import AgentClient
 import ArgumentParser
-import Dispatch
 import HostFiles
+import LinuxCalls
 import Registry
 import Synchronization
 
@@ -17,36 +18,39 @@ struct RegistryOptions: ParsableArguments {
     var mirror: [String] = []
 
     func settings() throws -> RegistrySettings {
-        var settings = try RegistrySettings(environment: Self.environment)
+        var settings = try RegistrySettings(environment: try Self.environment())
         settings.isInsecure = insecure
         settings.certificateFile = caFile.map(HostPath.init)
         for mirror in mirror { try settings.addMirror(mirror) }
         return settings
     }
 
-    func client() throws -> RegistryClient { RegistryClient(settings: try settings(), credentials: Self.credentials) }
+    func client() throws -> RegistryClient { RegistryClient(settings: try settings(), credentials: try Self.credentials()) }
 
-    static var credentials: CredentialStore { CredentialStore(environment: environment) }
+    static func credentials() throws -> CredentialStore { CredentialStore(environment: try environment()) }
 
-    private static var environment: [String: String] {
-        Dictionary(
-            CommandLine.environmentList.compactMap { text in
-                text.firstIndex(of: "=").map { (String(text[..<$0]), String(text[text.index(after: $0)...])) }
-            }, uniquingKeysWith: { first, _ in first })
+    private static func environment() throws -> [String: String] {
+        let names = [
+            "DOCKER_CONFIG", "HOME", "REGISTRY_AUTH_FILE", "SSL_CERT_FILE", "SWIFTLET_REGISTRY_MIRRORS",
+            "XDG_RUNTIME_DIR",
+        ]
+        var environment: [String: String] = [:]
+        for name in names { environment[name] = try ForeignText.variable(name) }
+        return environment
     }
 }
 
 /// Waits for work that is asynchronous, from a command, which is not.
 func waitFor<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) throws -> R {
     let outcome = Mutex<Result<R, any Error>?>(nil)
-    let isDone = DispatchSemaphore(value: 0)
+    let isDone = try SharedEvent()
     Task.detached {
         let result: Result<R, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
         outcome.withLock { $0 = result }
         isDone.signal()
     }
-    isDone.wait()
+    _ = waitUntilReadable(isDone.descriptor, until: .never)
     guard let result = outcome.withLock({ $0 }) else { preconditionFailure("signalled without an outcome") }
     return try result.get()
 }

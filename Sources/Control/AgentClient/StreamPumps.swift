@@ -83,14 +83,3 @@ private func readSome(_ descriptor: Int32, into buffer: inout [UInt8]) -> Int? {
         }
     }
 }
-
-/// An eventfd that several threads hold.
-final class SharedEvent: Sendable {
-    private let file: EventFile
-
-    init() throws(LinuxError) { file = try EventFile() }
-
-    var descriptor: Int32 { file.descriptor.number }
-    func signal() { file.signal() }
-    func drain() { file.drain() }
-}
