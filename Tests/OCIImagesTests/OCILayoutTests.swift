@@ -18,7 +18,8 @@ import Testing
     }
 
     private func files(_ layout: OCILayout, _ image: OCIImage) throws -> FileTree {
-        try OCIImageReader(layout).files(of: image, limits: TreeLimits(), spool: try ContentSpool(in: HostPath(scratch.path)))
+        try OCIImageReader(layout).files(
+            of: image, limits: TreeLimits(), spool: try ContentSpool(in: HostPath(scratch.path)))
     }
 
     @Test("what an image says about its program is read")

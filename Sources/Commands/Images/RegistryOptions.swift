@@ -10,11 +10,13 @@ struct RegistryOptions: ParsableArguments {
     @Flag(help: "Speak plain HTTP, or TLS that nobody vouches for, with hosts other than this computer too.")
     var insecure = false
     @Option(
-        help: ArgumentHelp("Trust the registry's certificate if an authority in this file signed it.", valueName: "file"),
+        help: ArgumentHelp(
+            "Trust the registry's certificate if an authority in this file signed it.", valueName: "file"),
         completion: .file())
     var caFile: String?
     @Option(
-        help: ArgumentHelp("Ask another host first for a registry's images. May be repeated.", valueName: "registry=host"))
+        help: ArgumentHelp(
+            "Ask another host first for a registry's images. May be repeated.", valueName: "registry=host"))
     var mirror: [String] = []
 
     func settings() throws -> RegistrySettings {
@@ -25,7 +27,9 @@ struct RegistryOptions: ParsableArguments {
         return settings
     }
 
-    func client() throws -> RegistryClient { RegistryClient(settings: try settings(), credentials: try Self.credentials()) }
+    func client() throws -> RegistryClient {
+        RegistryClient(settings: try settings(), credentials: try Self.credentials())
+    }
 
     static func credentials() throws -> CredentialStore { CredentialStore(environment: try environment()) }
 

@@ -109,7 +109,8 @@ extension ImageStore {
         meter.begin(.finishing, bytesTotal: summary.sizeBytes)
         do { try disk.synchronize() } catch { throw ImageError(error, in: .damagedStore) }
         return try commit(
-            path, disk: summary.digest, sizeBytes: summary.sizeBytes, configuration, name: name, importedSeconds: Self.nowSeconds,
+            path, disk: summary.digest, sizeBytes: summary.sizeBytes, configuration, name: name,
+            importedSeconds: Self.nowSeconds,
             origin: origin)
     }
 
