@@ -19,16 +19,28 @@ import LinuxCalls
     /// Forgets all vectors; the kernel must have taken every request that names them.
     public mutating func removeAll() { used = 0 }
 
-    /// Copies a list's vectors; returns the copy's address for the kernel, or nil when there is no room.
-    public mutating func place(_ list: borrowing IOVectorList) -> UInt64? {
-        let count = list.count
-        guard hasRoom(for: count), let base = unsafe storage.baseAddress else { return nil }
+    /// Copies the vectors of a list's first bytes; returns the copy's address for the kernel and how many vectors they
+    /// are, or nil when there is no room for the whole list.
+    public mutating func place(
+        _ list: borrowing IOVectorList, atMost bytes: UInt64 = .max
+    ) -> (address: UInt64, count: Int)? {
+        guard hasRoom(for: list.count), let base = unsafe storage.baseAddress else { return nil }
+        var count = list.count
         // SAFETY: room was checked; both ranges are this process's own.
         let place = unsafe base + used
         unsafe list.withVectors { vectors in
             for index in 0..<count { unsafe place[index] = vectors[index] }
+            if bytes >= list.totalBytes { return }
+            var left = bytes
+            count = 0
+            while left > 0 {
+                let part = unsafe min(UInt64(place[count].length), left)
+                unsafe place[count].length = UInt(truncatingIfNeeded: part)
+                left &-= part
+                count &+= 1
+            }
         }
         used &+= count
-        return UInt64(UInt(bitPattern: place))
+        return (UInt64(UInt(bitPattern: place)), count)
     }
 }

@@ -89,6 +89,26 @@ public import LinuxCalls
         totalBytes = bytes
     }
 
+    /// Calls `body` with the vectors of the first `bytes` bytes, which are not none.
+    @inline(__always)
+    public mutating func withVectors<R, E>(
+        ofFirst bytes: UInt64, _ body: (UnsafeBufferPointer<IOVector>) throws(E) -> R
+    ) throws(E) -> R {
+        if bytes >= totalBytes { return unsafe try withVectors(body) }
+        var last = first
+        var left = bytes
+        // SAFETY: the list holds more bytes than are looked for, so that indexes stay among the filled ones.
+        while unsafe UInt64(storage[last].length) < left {
+            left &-= unsafe UInt64(storage[last].length)
+            last &+= 1
+        }
+        // One vector is shorter during the call.
+        let length = unsafe storage[last].length
+        unsafe storage[last].length = UInt(truncatingIfNeeded: left)
+        defer { unsafe storage[last].length = length }
+        return unsafe try body(UnsafeBufferPointer(rebasing: storage[first...last]))
+    }
+
     /// Calls `body` with the filled vectors.
     @inline(__always)
     public borrowing func withVectors<R, E>(

@@ -21,16 +21,24 @@ struct DeviceAssembly {
     }
 
     private func block(_ drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> PlatformDevice {
+        let backend = drive.segments.isEmpty ? try file(of: drive) : try DriveSegments(drive).open()
         do throws(LinuxError) {
-            let backend = try BlockBackend(
-                open(drive.pathOnHost, drive.isReadOnly ? .readOnly : .readWrite), isReadOnly: drive.isReadOnly,
-                cache: drive.cacheType == .writeback ? .writeback : .unsafe)
             // A thread of its own, so that a slow disk holds up nobody else.
             let loop = try EventLoop()
             let device = BlockDevice(backend, serial: drive.id, engine: drive.ioEngine.blockEngine, loop: loop)
             let transport = try VirtioMMIOTransport(device: device, memory: memory)
             try startThread { loop.run() }
             return PlatformDevice(transport, ownLoop: loop)
+        } catch {
+            throw .system(doing: "prepare drive \"\(drive.id)\"", error)
+        }
+    }
+
+    private func file(of drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> BlockBackend {
+        do throws(LinuxError) {
+            return try BlockBackend(
+                open(drive.pathOnHost, drive.isReadOnly ? .readOnly : .readWrite), isReadOnly: drive.isReadOnly,
+                cache: drive.cacheType == .writeback ? .writeback : .unsafe)
         } catch {
             throw .file(purpose: "drive \"\(drive.id)\"", path: drive.pathOnHost, error)
         }

@@ -33,16 +33,28 @@ extension VirtualMachineConfiguration.Drive {
         let reader = try ObjectReader(
             value, path: path,
             known: [
-                "drive_id", "path_on_host", "is_root_device", "is_read_only", "partuuid", "cache_type", "io_engine",
+                "drive_id", "path_on_host", "segments", "is_root_device", "is_read_only", "partuuid", "cache_type",
+                "io_engine",
                 "rate_limiter", "socket",
             ])
         try reader.refuse("rate_limiter", reason: notLimitedYet)
         try reader.refuse("socket", reason: "vhost-user drives are not served")
-        self.init(
-            id: try reader.identifier("drive_id"),
-            pathOnHost: try reader.requiredText("path_on_host", wanted: "the path of a file or block device"))
+        let id = try reader.identifier("drive_id")
+        if reader.value("segments") == nil {
+            self.init(
+                id: id,
+                pathOnHost: try reader.requiredText(
+                    "path_on_host", wanted: "the path of a file or block device, or segments"))
+        } else {
+            self.init(id: id, pathOnHost: "")
+            try reader.refuse("path_on_host", reason: "the drive has segments")
+            segments = try Self.parseSegments(reader)
+        }
         isRootDevice = try reader.boolean("is_root_device") ?? false
         isReadOnly = try reader.boolean("is_read_only") ?? false
+        if !segments.isEmpty, !isReadOnly {
+            throw reader.invalid("is_read_only", wanted: "true: a drive of segments cannot be written")
+        }
         partitionUUID = try reader.text("partuuid")
         switch try reader.text("cache_type") {
         case nil, "Unsafe": cacheType = .unsafe
@@ -55,6 +67,27 @@ extension VirtualMachineConfiguration.Drive {
         case "Async": ioEngine = .asynchronous
         default: throw reader.invalid("io_engine", wanted: "\"Sync\" or \"Async\"")
         }
+    }
+}
+
+extension VirtualMachineConfiguration.Drive {
+    private static func parseSegments(_ reader: ObjectReader) throws(ConfigurationError) -> [String] {
+        let elements = try reader.list("segments")
+        guard !elements.isEmpty, elements.count <= maximumSegments else {
+            throw .invalid(
+                field: reader.field("segments"), found: "\(elements.count) paths",
+                wanted: "1 to \(maximumSegments) paths of files")
+        }
+        var paths: [String] = []
+        for (index, element) in elements.enumerated() {
+            guard case .string(let path) = element, !path.isEmpty else {
+                throw .invalid(
+                    field: reader.field("segments[\(index)]"), found: element.described,
+                    wanted: "the path of a file or block device")
+            }
+            paths.append(path)
+        }
+        return paths
     }
 }
 

@@ -56,8 +56,13 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         }
         public enum IOEngine: Equatable, Sendable { case automatic, synchronous, asynchronous }
 
+        public static let maximumSegments = 256
+
         public var id: String
+        /// Empty where there are segments.
         public var pathOnHost: String
+        /// Files that are read one after the other as one disk; only of a read-only drive.
+        public var segments: [String] = []
         public var isRootDevice = false
         public var isReadOnly = false
         public var partitionUUID: String?

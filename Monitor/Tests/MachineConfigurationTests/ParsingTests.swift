@@ -87,7 +87,43 @@ import Testing
             message("{}") == "boot-source: missing; wanted an object with kernel_image_path")
         #expect(
             message(document(#", "drives": [{"drive_id": "a"}]"#))
-                == "drives[0].path_on_host: missing; wanted the path of a file or block device")
+                == "drives[0].path_on_host: missing; wanted the path of a file or block device, or segments")
+    }
+
+    @Test func `a drive of segments is understood`() throws {
+        let drive = #"{"drive_id": "a", "segments": ["/a", "/b"], "is_read_only": true}"#
+        let machine = try parse(document(", \"drives\": [\(drive)]"))
+        #expect(machine.drives[0].segments == ["/a", "/b"] && machine.drives[0].pathOnHost.isEmpty)
+    }
+
+    @Test(arguments: [
+        (
+            #""segments": ["/a"]"#,
+            "drives[0].is_read_only: found nothing; wanted true: a drive of segments cannot be written"
+        ),
+        (
+            #""segments": ["/a"], "is_read_only": true, "path_on_host": "/p""#,
+            "drives[0].path_on_host: found \"/p\"; wanted no such field: the drive has segments"
+        ),
+        (
+            #""segments": [], "is_read_only": true"#,
+            "drives[0].segments: found 0 paths; wanted 1 to 256 paths of files"
+        ),
+        (
+            #""segments": [\#(repeatElement("\"/a\"", count: 257).joined(separator: ","))]"#,
+            "drives[0].segments: found 257 paths; wanted 1 to 256 paths of files"
+        ),
+        (
+            #""segments": ["/a", 5], "is_read_only": true"#,
+            "drives[0].segments[1]: found 5; wanted the path of a file or block device"
+        ),
+        (
+            #""segments": ["/a", ""], "is_read_only": true"#,
+            "drives[0].segments[1]: found \"\"; wanted the path of a file or block device"
+        ),
+    ])
+    func `segments that will not do are refused with the reason`(_ fields: String, _ refusal: String) {
+        #expect(message(document(", \"drives\": [{\"drive_id\": \"a\", \(fields)}]")) == refusal)
     }
 
     @Test func `what this monitor does not serve is refused, not ignored`() {

@@ -11,7 +11,7 @@ public enum BlockCache: Equatable, Sendable {
     case writeback
 }
 
-/// The file or block device behind a disk.
+/// What lies behind a disk: a file or block device, or several laid one after the other.
 public struct BlockBackend: ~Copyable {
     static let sectorBytes: UInt64 = 512
     /// RWF_DSYNC.
@@ -20,7 +20,8 @@ public struct BlockBackend: ~Copyable {
     static let punchHole: Int32 = 0x03
     static let zeroRange: Int32 = 0x11
 
-    let file: FileDescriptor
+    /// A disk of several is read-only: all that writes goes to the first file.
+    let files: FileSequence
     public let isReadOnly: Bool
     public let cache: BlockCache
     /// Whole sectors; a rest of the file is not seen.
@@ -32,31 +33,43 @@ public struct BlockBackend: ~Copyable {
     public init(
         _ file: consuming FileDescriptor, isReadOnly: Bool, cache: BlockCache = .unsafe
     ) throws(LinuxError) {
-        capacitySectors = try Self.capacitySectors(of: file)
-        self.file = file
+        let lengthBytes = try Self.lengthBytes(of: file)
+        let sectors = lengthBytes / Self.sectorBytes
+        if sectors == 0 { throw LinuxError(EINVAL) }
+        capacitySectors = sectors
+        files = FileSequence(file, lengthBytes: lengthBytes)
         self.isReadOnly = isReadOnly
         self.cache = cache
     }
 
-    private static func capacitySectors(of file: borrowing FileDescriptor) throws(LinuxError) -> UInt64 {
+    /// A read-only disk of several files, each of whole sectors.
+    public init(readOnly files: consuming FileSequence) {
+        capacitySectors = files.totalBytes / Self.sectorBytes
+        self.files = files
+        isReadOnly = true
+        cache = .unsafe
+    }
+
+    /// How long a file or block device is.
+    /// - Throws: EISDIR for a directory, EINVAL for what is neither a file nor a block device.
+    public static func lengthBytes(of file: borrowing FileDescriptor) throws(LinuxError) -> UInt64 {
         switch try file.kind() {
         case .regular, .blockDevice: break
         case .directory: throw LinuxError(EISDIR)
         case .other: throw LinuxError(EINVAL)
         }
-        let sectors = try file.sizeBytes() / sectorBytes
-        if sectors == 0 { throw LinuxError(EINVAL) }
-        return sectors
+        return try file.sizeBytes()
     }
 
-    /// Fills the list's bytes from the file, in as many calls as it takes; the list is used up.
-    /// - Throws: EIO when the file ends before, else what the kernel answers.
+    /// Fills the list's bytes from the files, in as many calls as it takes; the list is used up.
+    /// - Throws: EIO when a file ends before, else what the kernel answers.
     borrowing func read(_ list: inout IOVectorList, offset: UInt64) throws(LinuxError) {
         var place = offset
         while list.totalBytes > 0 {
+            let source = files.place(at: place)
             // SAFETY: guest memory stays mapped.
-            let count = unsafe try list.withVectors { vectors throws(LinuxError) in
-                unsafe try VectoredIO.read(file.number, vectors, offset: place)
+            let count = unsafe try list.withVectors(ofFirst: source.followingBytes) { vectors throws(LinuxError) in
+                unsafe try VectoredIO.read(source.descriptor, vectors, offset: source.offset)
             }
             if count == 0 { throw LinuxError(EIO) }
             place &+= UInt64(count)
@@ -70,7 +83,7 @@ public struct BlockBackend: ~Copyable {
         while list.totalBytes > 0 {
             // SAFETY: guest memory stays mapped.
             let count = unsafe try list.withVectors { vectors throws(LinuxError) in
-                unsafe try VectoredIO.write(file.number, vectors, offset: place, flags: Int(flags))
+                unsafe try VectoredIO.write(files.first.number, vectors, offset: place, flags: Int(flags))
             }
             if count == 0 { throw LinuxError(EIO) }
             place &+= UInt64(count)
@@ -81,7 +94,7 @@ public struct BlockBackend: ~Copyable {
     /// Makes a range read as zero, whatever the file system can do.
     borrowing func writeZeroes(offset: UInt64, lengthBytes: UInt64, mode: Int32) throws(LinuxError) {
         do throws(LinuxError) {
-            try file.allocate(mode: mode, offset: offset, lengthBytes: lengthBytes)
+            try files.first.allocate(mode: mode, offset: offset, lengthBytes: lengthBytes)
         } catch {
             guard error.number == EOPNOTSUPP else { throw error }
             try writeZeroBytes(offset: offset, lengthBytes: lengthBytes)

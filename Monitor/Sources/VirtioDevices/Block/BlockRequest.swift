@@ -28,6 +28,8 @@ struct BlockRequest {
     /// In bytes from the beginning of the disk.
     let offset: UInt64
     let lengthBytes: UInt64
+    /// Of a read or write: how much of it is done already.
+    var doneBytes: UInt64 = 0
     /// For discard and write-zeroes: the `FALLOC_FL_` flags.
     let mode: Int32
 }

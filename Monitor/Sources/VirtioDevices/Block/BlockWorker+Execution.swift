@@ -29,17 +29,17 @@ extension BlockWorker {
     private mutating func prepare(_ request: BlockRequest, _ backend: borrowing BlockBackend) -> Bool {
         if ring == nil || freeSlots == 0 { return false }
         let slot = freeSlots.trailingZeroBitCount
-        let file = backend.file.number
+        let source = backend.files.place(at: request.offset &+ request.doneBytes)
         var address: UInt64 = 0
         var length: UInt32 = 0
         var flags: UInt32 = 0
         let operation: IORingOperation
         switch request.operation {
         case .read:
-            if !place(isRead: true, &address, &length) { return false }
+            if !place(isRead: true, atMost: source.followingBytes, &address, &length) { return false }
             operation = writable.count == 1 ? .read : .readVectors
         case .write:
-            if !place(isRead: false, &address, &length) { return false }
+            if !place(isRead: false, atMost: source.followingBytes, &address, &length) { return false }
             operation = readable.count == 1 ? .write : .writeVectors
             flags = writeFlags
         case .flush:
@@ -53,8 +53,8 @@ extension BlockWorker {
         // SAFETY: the data lies in guest memory, which stays mapped; the vectors in the arena, which is emptied only
         // when the kernel has taken every request.
         let isPrepared = unsafe ring?.prepare(
-            operation, descriptor: file, offset: request.operation == .flush ? 0 : request.offset, address: address,
-            length: length, flags: flags, token: UInt64(slot))
+            operation, descriptor: source.descriptor, offset: request.operation == .flush ? 0 : source.offset,
+            address: address, length: length, flags: flags, token: UInt64(slot))
         guard isPrepared == true else { return false }
         slots[slot] = request
         freeSlots &= freeSlots &- 1
@@ -62,18 +62,24 @@ extension BlockWorker {
     }
 
     /// Where the kernel finds a request's data: the bytes themselves when they are one run, else vectors in the arena.
-    private mutating func place(isRead: Bool, _ address: inout UInt64, _ length: inout UInt32) -> Bool {
+    /// `limit` is how much of it lies in the file that is asked.
+    private mutating func place(
+        isRead: Bool, atMost limit: UInt64, _ address: inout UInt64, _ length: inout UInt32
+    ) -> Bool {
         let single = isRead ? writable.singleAddress : readable.singleAddress
         if let single {
             address = single
-            length = UInt32(truncatingIfNeeded: min(isRead ? writable.totalBytes : readable.totalBytes, 1 << 30))
+            let wanted = isRead ? writable.totalBytes : readable.totalBytes
+            length = UInt32(truncatingIfNeeded: min(wanted, limit, 1 << 30))
             return true
         }
         let count = isRead ? writable.count : readable.count
         if !arena.hasRoom(for: count) { submit() }
-        guard let placed = isRead ? arena.place(writable) : arena.place(readable) else { return false }
-        address = placed
-        length = UInt32(truncatingIfNeeded: count)
+        guard let placed = isRead ? arena.place(writable, atMost: limit) : arena.place(readable, atMost: limit) else {
+            return false
+        }
+        address = placed.address
+        length = UInt32(truncatingIfNeeded: placed.count)
         return true
     }
 
@@ -95,17 +101,22 @@ extension BlockWorker {
         }
     }
 
-    /// Judges what the kernel says of a request; a part that is left over is done here and now.
+    /// Judges what the kernel says of a request. A part that is left over is done here and now, or, when a further file
+    /// has it, put into the ring.
     private mutating func complete(_ request: BlockRequest, _ result: Int32, _ backend: borrowing BlockBackend) {
         let isTransfer = request.operation == .read || request.operation == .write
-        if result >= 0, !isTransfer || UInt64(result) == request.lengthBytes { return finish(request, nil) }
+        let doneBytes = request.doneBytes &+ UInt64(max(result, 0))
+        if result >= 0, !isTransfer || doneBytes == request.lengthBytes { return finish(request, nil) }
         let isWorthAnotherTry =
             result >= 0 || result == -EAGAIN || result == -EINTR
             || (request.operation == .writeZeroes && result == -EOPNOTSUPP)
         guard isWorthAnotherTry else { return finish(request, LinuxError(-result)) }
         do throws(LinuxError) {
-            if isTransfer { try gatherAgain(request, doneBytes: UInt64(max(result, 0))) }
-            try perform(request, backend, doneBytes: UInt64(max(result, 0)))
+            var rest = request
+            rest.doneBytes = doneBytes
+            if isTransfer { try gatherAgain(rest) }
+            if result > 0, backend.files.count > 1, prepare(rest, backend) { return }
+            try perform(rest, backend)
             finish(request, nil)
         } catch {
             finish(request, error)
@@ -114,31 +125,32 @@ extension BlockWorker {
 
     /// Collects a request's data anew, without what is done. The guest may have changed the descriptors meanwhile: then
     /// the request fails.
-    private mutating func gatherAgain(_ request: BlockRequest, doneBytes: UInt64) throws(LinuxError) {
+    private mutating func gatherAgain(_ request: BlockRequest) throws(LinuxError) {
         guard (try? gather(request.chain)) != nil else { throw LinuxError(EIO) }
         if request.operation == .read {
             guard writable.totalBytes == request.lengthBytes else { throw LinuxError(EIO) }
-            writable.removeFirst(bytes: doneBytes)
+            writable.removeFirst(bytes: request.doneBytes)
         } else {
             readable.removeFirst(bytes: 16)
             guard readable.totalBytes == request.lengthBytes else { throw LinuxError(EIO) }
-            readable.removeFirst(bytes: doneBytes)
+            readable.removeFirst(bytes: request.doneBytes)
         }
     }
 
     /// Does a request by system calls that return when it is done.
     private mutating func perform(
-        _ request: BlockRequest, _ backend: borrowing BlockBackend, doneBytes: UInt64 = 0
+        _ request: BlockRequest, _ backend: borrowing BlockBackend
     ) throws(LinuxError) {
         switch request.operation {
-        case .read: try backend.read(&writable, offset: request.offset &+ doneBytes)
-        case .write: try backend.write(&readable, offset: request.offset &+ doneBytes, flags: writeFlags)
-        case .flush: try backend.file.synchronizeData()
+        case .read: try backend.read(&writable, offset: request.offset &+ request.doneBytes)
+        case .write: try backend.write(&readable, offset: request.offset &+ request.doneBytes, flags: writeFlags)
+        case .flush: try backend.files.first.synchronizeData()
         case .discard:
-            try backend.file.allocate(mode: request.mode, offset: request.offset, lengthBytes: request.lengthBytes)
+            try backend.files.first.allocate(
+                mode: request.mode, offset: request.offset, lengthBytes: request.lengthBytes)
         case .writeZeroes:
             try backend.writeZeroes(offset: request.offset, lengthBytes: request.lengthBytes, mode: request.mode)
-            if writeFlags != 0 { try backend.file.synchronizeData() }
+            if writeFlags != 0 { try backend.files.first.synchronizeData() }
         case .identify: break
         }
     }

@@ -16,10 +16,19 @@ struct BlockHarness {
         engine: BlockEngine, isReadOnly: Bool = false, cache: BlockCache = .writeback, features: UInt64 = .max,
         disk: ScratchDisk? = nil
     ) throws {
-        self.disk = try disk ?? ScratchDisk(lengthBytes: Self.sectors * 512)
+        let disk = try disk ?? ScratchDisk(lengthBytes: Self.sectors * 512)
+        try self.init(
+            BlockBackend(try disk.open(), isReadOnly: isReadOnly, cache: cache), disk: disk, engine: engine,
+            features: features)
+    }
+
+    /// - Parameter disk: for the test's own use.
+    init(
+        _ backend: consuming BlockBackend, disk: ScratchDisk, engine: BlockEngine, features: UInt64 = .max
+    ) throws {
+        self.disk = disk
         device = BlockDevice(
-            try BlockBackend(try self.disk.open(), isReadOnly: isReadOnly, cache: cache), serial: "serial-of-the-disk",
-            engine: engine, loop: try DeviceHarness.makeLoop())
+            backend, serial: "serial-of-the-disk", engine: engine, loop: try DeviceHarness.makeLoop())
         harness = try DeviceHarness(device, memory: try GuestMemory(totalBytes: 8 << 20))
         harness.start(features: features)
     }
