@@ -59,6 +59,7 @@ let package = Package(
         .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
         module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
+        module("Images", "VerityTree", ["Archives", "HostFiles"]),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module(
             "Images", "ImageStore",
@@ -107,6 +108,7 @@ let package = Package(
             name: "ImageFixtures", dependencies: ["Archives", "ErofsFormat", "FileTrees", "HostFiles", "OCIImages"],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
+        tests("VerityTree", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),

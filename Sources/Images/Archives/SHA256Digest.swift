@@ -9,6 +9,12 @@ public struct SHA256Digest: Hashable, Sendable {
         }
     }
 
+    /// Nil unless there are 32.
+    public init?(bytes: [UInt8]) {
+        guard bytes.count == 32 else { return nil }
+        self.bytes = bytes
+    }
+
     /// 64 lower-case hexadecimal digits; nil for anything else. The text may come from anywhere.
     public init?(hex: some StringProtocol) {
         let digits = Array(hex.utf8)
