@@ -52,6 +52,7 @@ let package = Package(
     targets: [
         module("System", "CodedErrors", []),
         module("System", "HostFiles", [cLinux, linuxCalls]),
+        module("System", "JSONValues", []),
         .target(name: "CSpawning", path: "Sources/System/CSpawning"),
         module("System", "ChildProcesses", ["CSpawning", linuxCalls]),
         .target(name: "CHashing", path: "Sources/Images/CHashing"),
@@ -63,15 +64,18 @@ let package = Package(
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module(
             "Images", "ImageStore",
-            ["Archives", "CodedErrors", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", linuxCalls]),
+            [
+                "Archives", "CodedErrors", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", "JSONValues",
+                linuxCalls,
+            ]),
         module(
             "Images", "Registry",
             [
-                "Archives", "ChildProcesses", "CodedErrors", "HostFiles", asyncHTTPClient, nioCore, nioHTTP1,
+                "Archives", "ChildProcesses", "CodedErrors", "HostFiles", "JSONValues", asyncHTTPClient, nioCore, nioHTTP1,
                 nioPosix, nioSSL, linuxCalls,
             ]),
         module(
-            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry"]),
+            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -112,7 +116,9 @@ let package = Package(
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),
-        tests("Registry", ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
+        tests(
+            "Registry",
+            ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(
             name: "WholeGuestTests",

@@ -31,7 +31,9 @@ public struct SwiftletCommand: ParsableCommand {
             CommandGroup(
                 name: "What machines are made of",
                 subcommands: [
-                    ImageCommand.self, PullCommand.self, LoginCommand.self, LogoutCommand.self, KernelCommand.self,
+                    ImageCommand.self, PullCommand.self, PushCommand.self, LoadCommand.self, SaveCommand.self,
+                    TagCommand.self, HistoryCommand.self, PruneCommand.self, LoginCommand.self, LogoutCommand.self,
+                    KernelCommand.self,
                 ]),
             CommandGroup(
                 name: "This computer",

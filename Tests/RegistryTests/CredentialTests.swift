@@ -1,6 +1,7 @@
 import Foundation
 import HostFiles
 import ImageFixtures
+import JSONValues
 import Testing
 
 @testable import Registry

@@ -4,9 +4,11 @@ import ImageStore
 
 struct ImageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "image", abstract: "Import, list, inspect and remove images.",
+        commandName: "image", abstract: "Fetch, make, show, name, hand on and remove images.",
         subcommands: [
-            ImageImportCommand.self, ImageListCommand.self, ImageInspectCommand.self, ImageRemoveCommand.self,
+            ImageImportCommand.self, ImageListCommand.self, ImageInspectCommand.self, HistoryCommand.self,
+            TagCommand.self, ImageRemoveCommand.self, PruneCommand.self, PullCommand.self, PushCommand.self,
+            LoadCommand.self, SaveCommand.self,
         ])
 
     static var store: ImageStore { ImageStore(root: Product.paths.images) }
@@ -14,11 +16,11 @@ struct ImageCommand: ParsableCommand {
 
 struct ImageImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Make an image from a folder, a tar or an OCI layout.",
+        commandName: "import", abstract: "Make an image from a folder, a tar, an OCI layout or a docker archive.",
         usage: "swiftlet image import [options] <name> <source> [-- <program> [<argument> ...]]",
         discussion: """
             The image is a compact read-only disk, with the command, environment, user and folder that the source names
-            or that are given here.
+            or that are given here. What came as layers is kept as it came, too, to be pushed and saved.
 
             Examples:
               swiftlet image import busybox ./rootfs
@@ -34,11 +36,11 @@ struct ImageImportCommand: ParsableCommand {
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
     var entrypoint: [String] = []
-    @Option(help: ArgumentHelp("Which of an OCI layout's images.", valueName: "name")) var layoutReference: String?
+    @Option(help: ArgumentHelp("Which of a layout's or an archive's images.", valueName: "name")) var layoutReference: String?
     @Option(help: "Which of an OCI index's architectures.", completion: .list(["amd64", "arm64"])) var architecture:
         String?
     @Argument(help: "What the image is to be called.") var name: String
-    @Argument(help: "A folder, a tar (- is standard input), or an OCI layout.", completion: .file())
+    @Argument(help: "A folder or a tar (- is standard input): of files, an OCI layout, a docker archive.", completion: .file())
     var source: String
     @Argument(help: "The program that the image runs.") var program: [String] = []
     @OptionGroup var format: FormatOptions
@@ -91,7 +93,7 @@ struct ImageInspectCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try collect(images, asJSON: format.isJSON) { ImageDocument(try ImageCommand.resolve($0)) }
+        try collect(images, asJSON: format.isJSON) { try ImageDocument(inspecting: try ImageCommand.resolve($0)) }
     }
 }
 
@@ -104,26 +106,5 @@ struct ImageRemoveCommand: ParsableCommand {
 
     func run() throws {
         try forEach(images, asJSON: format.isJSON) { try ImageCommand.store.remove(ImageCommand.storedName($0)) }
-    }
-}
-
-/// An image, for programs: names that stay.
-struct ImageDocument: Encodable {
-    var names: [String]
-    var digest: String
-    var diskPath: String
-    var diskDigest: String
-    var sizeBytes: UInt64
-    var imported: String
-    var configuration: ImageConfiguration
-
-    init(_ image: StoredImage) {
-        names = image.names
-        digest = image.digest
-        diskPath = image.diskPath
-        diskDigest = image.diskDigest
-        sizeBytes = image.sizeBytes
-        imported = Timestamp.text(seconds: image.importedSeconds)
-        configuration = image.configuration
     }
 }

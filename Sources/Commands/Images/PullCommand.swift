@@ -45,12 +45,43 @@ func pullImage(_ name: String, _ client: RegistryClient, architecture: String? =
                     "\(conversion.phase.rawValue) \(name)", done: conversion.doneFraction,
                     detail: "\(conversion.entries) files")
             }
-            let finished = progress.layers.count { $0.doneBytes == $0.sizeBytes }
             bar.show(
-                "pulling \(name)", done: Double(progress.doneBytes) / Double(max(progress.sizeBytes, 1)),
-                detail: "\(Units.size(progress.doneBytes)) of \(Units.size(progress.sizeBytes)), "
-                    + "layers: \(finished) of \(progress.layers.count)")
+                "pulling \(name)",
+                parts: progress.layers.map {
+                    TransferredPart(digest: "\($0.digest)", doneBytes: $0.doneBytes, sizeBytes: $0.sizeBytes)
+                })
         }
+    }
+}
+
+/// A layer on its way.
+struct TransferredPart {
+    let digest: String
+    let doneBytes: UInt64
+    let sizeBytes: UInt64
+
+    /// The most that are shown; no more move at a time than a few.
+    static let shownLimit = 8
+
+    /// `  4f0c12ab34cd [####----] 50 % of 3 MiB`
+    var line: String {
+        "  \(digest.dropFirst(7).prefix(12)) "
+            + ProgressBar.bar(Double(doneBytes) / Double(max(sizeBytes, 1)), width: 24)
+            + " of \(Units.size(sizeBytes))"
+    }
+}
+
+extension SharedProgressBar {
+    /// All of them in one line, and a line for each that moves.
+    func show(_ phase: String, parts: [TransferredPart]) {
+        let doneBytes = parts.reduce(0) { $0 + $1.doneBytes }
+        let sizeBytes = parts.reduce(0) { $0 + $1.sizeBytes }
+        let finished = parts.count { $0.doneBytes == $0.sizeBytes }
+        let moving = parts.filter { (1..<max($0.sizeBytes, 2)).contains($0.doneBytes) }
+        show(
+            phase, done: Double(doneBytes) / Double(max(sizeBytes, 1)),
+            detail: "\(Units.size(doneBytes)) of \(Units.size(sizeBytes)), layers: \(finished) of \(parts.count)",
+            parts: moving.prefix(TransferredPart.shownLimit).map(\.line))
     }
 }
 

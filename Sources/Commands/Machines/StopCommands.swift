@@ -106,18 +106,39 @@ struct RemoveCommand: ParsableCommand {
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Print all that is known about machines, as JSON.",
+        commandName: "inspect", abstract: "Print all that is known about machines and images, as JSON.",
         discussion: """
-            Example:
+            What is called both is the machine; `swiftlet image inspect` prints images only.
+
+            Examples:
               swiftlet inspect web
+              swiftlet inspect busybox
             """)
 
-    @Argument(help: "Names or ids of machines.", completion: Completions.machines) var machines: [String]
+    @Argument(help: "Names or ids of machines; names or digests of images.", completion: Completions.machines)
+    var machines: [String]
     @OptionGroup var format: FormatOptions
 
     func run() throws {
         let store = Product.fleet.store
-        try collect(machines, asJSON: format.isJSON) { MachineDocument(try store.find($0)) }
+        try collect(machines, asJSON: format.isJSON) { name -> Inspected in
+            do throws(FleetError) { return .machine(MachineDocument(try store.find(name))) } catch {
+                guard error.code == .unknownMachine, let image = try? ImageCommand.resolve(name) else { throw error }
+                return .image(try ImageDocument(inspecting: image))
+            }
+        }
+    }
+
+    private enum Inspected: Encodable {
+        case machine(MachineDocument)
+        case image(ImageDocument)
+
+        func encode(to encoder: any Encoder) throws {
+            switch self {
+            case .machine(let document): try document.encode(to: encoder)
+            case .image(let document): try document.encode(to: encoder)
+            }
+        }
     }
 }
 

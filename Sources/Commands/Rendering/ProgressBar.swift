@@ -12,37 +12,50 @@ final class ProgressBar {
     private let saysPhases: Bool
     private let begin = Clock.monotonic.nanoseconds()
     private var lines = ProgressLines()
-    private var lastLine = ""
+    private var lastText = ""
     private var isShown = false
+    /// How many lines stand below the first.
+    private var linesBelow = 0
 
     /// - Parameter saysPhases: whether anything is said where there is no terminal.
     init(saysPhases: Bool = true) { self.saysPhases = saysPhases }
 
-    func show(_ phase: String, done: Double? = nil, detail: String = "") {
+    /// - Parameter parts: a line for each, below, on a terminal.
+    func show(_ phase: String, done: Double? = nil, detail: String = "", parts: [String] = []) {
         let now = Clock.monotonic.nanoseconds()
         guard now - begin > Self.firstAfterNanoseconds else { return }
         if isTerminal {
             var line = phase
-            if let done {
-                let filled = Int((min(max(done, 0), 1) * Double(Self.width)).rounded())
-                line +=
-                    " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: Self.width - filled)
-                line += "] \(Int((min(max(done, 0), 1) * 100).rounded())) %"
-            }
+            if let done { line += " " + Self.bar(done, width: Self.width) }
             if !detail.isEmpty { line += " " + Table.printable(detail) }
-            guard line != lastLine else { return }
-            try? writeAll(2, "\r\u{1b}[K" + line.prefix(max(20, Terminal.columns(2) - 1)))
-            lastLine = line
+            let columns = max(20, Terminal.columns(2) - 1)
+            let text = ([line] + parts).map { String($0.prefix(columns)) }.joined(separator: "\n")
+            guard text != lastText else { return }
+            try? writeAll(2, clearing + text)
+            lastText = text
+            linesBelow = parts.count
             isShown = true
         } else if saysPhases, let line = lines.next(phase, detail: detail, nanoseconds: now) {
             try? writeAll(2, Table.printable(line) + "\n")
         }
     }
 
-    /// Takes the line away.
+    /// `[######----] 60 %`
+    static func bar(_ done: Double, width: Int) -> String {
+        let done = min(max(done, 0), 1)
+        let filled = Int((done * Double(width)).rounded())
+        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
+            + "] \(Int((done * 100).rounded())) %"
+    }
+
+    /// Back to the first line, with nothing left of what was shown.
+    private var clearing: String { linesBelow == 0 ? "\r\u{1b}[K" : "\r\u{1b}[\(linesBelow)A\u{1b}[J" }
+
+    /// Takes the lines away.
     func finish() {
-        if isShown { try? writeAll(2, "\r\u{1b}[K") }
+        if isShown { try? writeAll(2, clearing) }
         isShown = false
+        linesBelow = 0
     }
 
     deinit { finish() }
@@ -72,8 +85,8 @@ struct ProgressLines {
 final class SharedProgressBar: Sendable {
     private let bar = Mutex(ProgressBar())
 
-    func show(_ phase: String, done: Double? = nil, detail: String = "") {
-        bar.withLock { $0.show(phase, done: done, detail: detail) }
+    func show(_ phase: String, done: Double? = nil, detail: String = "", parts: [String] = []) {
+        bar.withLock { $0.show(phase, done: done, detail: detail, parts: parts) }
     }
 
     func finish() { bar.withLock { $0.finish() } }

@@ -100,6 +100,9 @@ public struct MachineStore: Sendable {
         identifiers().compactMap { record($0) }.sorted { ($0.createdSeconds, $0.id) > ($1.createdSeconds, $1.id) }
     }
 
+    /// The ids of the machines of which nothing is known but where they are kept.
+    public func listDamaged() -> [String] { identifiers().filter { isDamaged($0) } }
+
     /// - Throws: when the folder of the machines cannot be read, and nobody knows what there is. One that is not there yet
     ///   holds none.
     public func checkReadable() throws(FleetError) {

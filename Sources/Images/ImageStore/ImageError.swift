@@ -11,8 +11,12 @@ public struct ImageError: CodedError {
         case invalidName = "image.invalid-name"
         /// The source is missing, or cannot be read.
         case unreadableSource = "image.unreadable-source"
+        /// What is to be written cannot be, or something is in its way.
+        case unwritableTarget = "image.unwritable-target"
         /// The source is neither a folder, a tar, nor an OCI layout, or is damaged, or breaks a bound.
         case invalidSource = "image.invalid-source"
+        /// It was made of plain files, and has nothing that could be handed on.
+        case withoutLayers = "image.without-layers"
         /// A blob is not what its digest says.
         case wrongBlob = "image.wrong-blob"
         /// The host's disk is full.

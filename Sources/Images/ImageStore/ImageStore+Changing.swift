@@ -61,10 +61,17 @@ extension ImageStore {
     /// Seconds since 1970.
     static var nowSeconds: Int64 { Int64(Clock.realTime.nanoseconds() / 1_000_000_000) }
 
+    /// What to do with a leftover, which is a file of this kind: see `PruneReport.RemovedFile`.
+    typealias Removal = (_ path: HostPath, _ kind: String) -> Void
+
     /// Removes records that no name leads to, disks that no record leads to, and what dead writers left.
     ///
     /// Called while locked. What cannot be removed now is tried again the next time.
-    func collectLeftovers(keeping index: StoreDocuments.Index) {
+    /// - Parameter isThorough: downloads that may still go on go too.
+    func collectLeftovers(
+        keeping index: StoreDocuments.Index, isThorough: Bool = false,
+        by removal: Removal = { path, _ in try? path.removeFile() }
+    ) {
         let records = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
         var disks: Set<String> = []
         var blobs: Set<String> = []
@@ -76,32 +83,40 @@ extension ImageStore {
             disks.insert(disk.hex)
             for blob in record.blobs ?? [] { blobs.insert(String(blob.dropFirst(7))) }
         }
-        remove(in: folders.records) { !records.contains(String($0.split(separator: ".").first ?? "")) }
-        remove(in: folders.disks) { !disks.contains(String($0.split(separator: ".").first ?? "")) }
-        collectAbandoned()
+        remove("record", in: folders.records, by: removal) {
+            !records.contains(String($0.split(separator: ".").first ?? ""))
+        }
+        remove("disk", in: folders.disks, by: removal) {
+            !disks.contains(String($0.split(separator: ".").first ?? ""))
+        }
+        collectAbandoned(isThorough: isThorough, by: removal)
         blobs.formUnion(leasedBlobs())
-        remove(in: folders.blobs) { !blobs.contains($0) }
+        remove("blob", in: folders.blobs, by: removal) { !blobs.contains($0) }
     }
 
     /// Removes what dead writers left. Called while locked: a new file is locked before anybody else looks at it.
-    func collectAbandoned() {
-        remove(in: folders.temporary) { name in
+    func collectAbandoned(
+        isThorough: Bool = false, by removal: Removal = { path, _ in try? path.removeFile() }
+    ) {
+        remove("temporary", in: folders.temporary, by: removal) { name in
             let path = folders.temporary.appending(name)
-            return isAbandoned(path) && (!name.hasPrefix(StoreFolders.partial) || isOld(path))
+            return isAbandoned(path) && (isThorough || !name.hasPrefix(StoreFolders.partial) || isOld(path))
         }
     }
 
-    /// The blobs that leases name; those of dead processes are gone by now.
+    /// The blobs that the leases of living processes name.
     private func leasedBlobs() -> [String] {
         ((try? folders.temporary.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }
-            .filter { $0.hasPrefix(StoreFolders.lease) }
+            .filter { $0.hasPrefix(StoreFolders.lease) && !isAbandoned(folders.temporary.appending($0)) }
             .flatMap { BlobLease.digests(folders.temporary.appending($0)) }
     }
 
-    private func remove(in folder: HostPath, where isLeftover: (String) -> Bool) {
+    private func remove(
+        _ kind: String, in folder: HostPath, by removal: Removal, where isLeftover: (String) -> Bool
+    ) {
         for bytes in (try? folder.folderNames()) ?? [] {
             guard isLeftover(String(decoding: bytes, as: UTF8.self)) else { continue }
-            try? folder.appending(bytes).removeFile()
+            removal(folder.appending(bytes), kind)
         }
     }
 

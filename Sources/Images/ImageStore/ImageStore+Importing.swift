@@ -5,8 +5,8 @@ import HostFiles
 public import OCIImages
 
 extension ImageStore {
-    /// Makes an image of a folder, a tar (plain, gzip or zstd; `-` is standard input) or an OCI layout (a folder or a tar
-    /// of one), and points `name` at it.
+    /// Makes an image of a folder, a tar (plain, gzip or zstd; `-` is standard input), an OCI layout or a docker archive (a
+    /// folder or a tar of one), and points `name` at it. The last two are kept as they came, too.
     ///
     /// An older image of that name loses it and is removed unless another name points to it. The image's digest depends on
     /// files and configuration alone: importing the same again gives the same image.
@@ -19,16 +19,24 @@ extension ImageStore {
     ) throws(ImageError) -> StoredImage {
         try ImageNames.check(name)
         return try measured(progress) { meter throws(ImageError) in
-            try importImage(as: name, source: source, settings, meter) { () throws(ImageError) in
-                try ImportSource(name: source, settings: settings, store: self, meter: meter).read()
+            let origin = ImportSource(name: source, settings: settings, store: self, meter: meter)
+            try makeRoom()
+            let files = try origin.readFiles()
+            if let archive = try origin.archive(files) {
+                return try load(archive, source: source, as: name, settings, meter)
+            }
+            return try importImage(as: name, source: source, settings, meter) {
+                var configuration = ImageConfiguration()
+                configuration.architecture = ImportSettings.hostArchitecture
+                return (files, configuration)
             }
         }
     }
 
-    /// Makes an image of blobs that a registry gave, and points `name` at it. Otherwise as the other.
+    /// Makes an image of blobs that are in the store, and points `name` at it. Otherwise as the other.
     ///
     /// - Parameters:
-    ///   - image: read from `blobs`, which hold its layers by now.
+    ///   - image: read from `blobs`, which hold its layers by now, and a lease keeps.
     ///   - indexes: the blobs besides those of the image that are to stay with it.
     @discardableResult
     public func importImage(
@@ -37,15 +45,21 @@ extension ImageStore {
     ) throws(ImageError) -> StoredImage {
         try ImageNames.check(name)
         return try measured(progress) { meter throws(ImageError) in
-            try importImage(
-                as: name, source: name, settings, meter, origin: ImageOrigin(image, indexes: indexes)
-            ) { () throws(ImageError) in
-                try readLayers(image, of: blobs, source: name, settings, meter)
-            }
+            try importImage(image, indexes: indexes, as: name, settings, meter)
         }
     }
 
-    /// The blobs of images that came from a registry.
+    func importImage(
+        _ image: OCIImage, indexes: [SHA256Digest], as name: String, _ settings: ImportSettings, _ meter: ImportMeter
+    ) throws(ImageError) -> StoredImage {
+        try importImage(
+            as: name, source: name, settings, meter, origin: ImageOrigin(image, indexes: indexes)
+        ) { () throws(ImageError) in
+            try readLayers(image, of: blobs, source: name, settings, meter)
+        }
+    }
+
+    /// The blobs of images that came as such.
     public var blobs: BlobStore { BlobStore(store: self) }
 
     /// An image's files and what it says about its program.
@@ -65,10 +79,10 @@ extension ImageStore {
         }
     }
 
-    private func measured(
-        _ progress: (ImportProgress) -> Void, _ body: (ImportMeter) throws(ImageError) -> StoredImage
-    ) throws(ImageError) -> StoredImage {
-        let result = withoutActuallyEscaping(progress) { progress -> Result<StoredImage, ImageError> in
+    func measured<R>(
+        _ progress: (ImportProgress) -> Void, _ body: (ImportMeter) throws(ImageError) -> R
+    ) throws(ImageError) -> R {
+        let result = withoutActuallyEscaping(progress) { progress -> Result<R, ImageError> in
             do throws(ImageError) {
                 return .success(try body(ImportMeter(progress)))
             } catch {

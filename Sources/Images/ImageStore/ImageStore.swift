@@ -69,7 +69,7 @@ public struct ImageStore: Sendable {
         return index
     }
 
-    private func digest(of reference: String, in index: StoreDocuments.Index) throws(ImageError) -> SHA256Digest {
+    func digest(of reference: String, in index: StoreDocuments.Index) throws(ImageError) -> SHA256Digest {
         if let text = index.names[reference] {
             guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
             return digest
@@ -98,7 +98,9 @@ public struct ImageStore: Sendable {
         return StoredImage(
             names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
             diskPath: path.description, diskDigest: disk.description, sizeBytes: record.diskBytes,
-            importedSeconds: record.importedSeconds, configuration: record.identity.configuration)
+            importedSeconds: record.importedSeconds, configuration: record.identity.configuration,
+            manifest: record.identity.manifest.flatMap { SHA256Digest(description: $0) },
+            blobs: (record.blobs ?? []).compactMap { SHA256Digest(description: $0) })
     }
 
     private func imageEvenIfDamaged(_ digest: SHA256Digest, _ index: StoreDocuments.Index) -> StoredImage {

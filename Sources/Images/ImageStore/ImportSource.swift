@@ -3,7 +3,7 @@ import FileTrees
 import HostFiles
 import OCIImages
 
-/// Reads what is to be imported, whatever it is, into a tree and a configuration.
+/// Reads what is to be imported, whatever it is.
 struct ImportSource {
     /// A path, or `-` for standard input.
     let name: String
@@ -12,7 +12,8 @@ struct ImportSource {
     let store: ImageStore
     let meter: ImportMeter
 
-    func read() throws(ImageError) -> (tree: FileTree, configuration: ImageConfiguration) {
+    /// Whatever it is, as files.
+    func readFiles() throws(ImageError) -> FileTree {
         meter.begin(.reading, bytesTotal: nil)
         let files: FileTree
         do {
@@ -23,15 +24,12 @@ struct ImportSource {
         guard meter.entries > 0 else {
             throw ImageError(.invalidSource, "\(name) is empty; there is nothing to make an image of")
         }
-        if OCILayout.isLayout(files) { return try readLayout(files) }
-        if files.lookup("/manifest.json") != nil && files.lookup("/repositories") != nil {
-            throw ImageError(
-                .invalidSource,
-                "\(name) is an archive of `docker save`; convert it: skopeo copy docker-archive:\(name) oci:FOLDER")
-        }
-        var configuration = ImageConfiguration()
-        configuration.architecture = ImportSettings.hostArchitecture
-        return (files, configuration)
+        return files
+    }
+
+    /// The images in it, if it is an archive of some.
+    func archive(_ files: FileTree) throws(ImageError) -> ImageArchive? {
+        do { return try ImageArchive(files) } catch { throw ImageError(error, source: name) }
     }
 
     private func readNamed(_ path: HostPath) throws(FileTreeError) -> FileTree {
@@ -89,18 +87,6 @@ struct ImportSource {
         let builder = TreeBuilder(limits: settings.limits)
         try builder.add(reader, content: place, hasWhiteouts: false) { meter.entries = $0.entryCount }
         return builder.tree
-    }
-
-    private func readLayout(_ files: FileTree) throws(ImageError) -> (FileTree, ImageConfiguration) {
-        let layout: OCILayout
-        let image: OCIImage
-        do {
-            layout = try OCILayout(files)
-            image = try layout.image(architecture: settings.architecture, reference: settings.layoutReference)
-        } catch {
-            throw ImageError(error, source: name)
-        }
-        return try store.readLayers(image, of: layout, source: name, settings, meter)
     }
 }
 

@@ -25,17 +25,19 @@ enum OCIDocuments {
         /// What a person calls the image, as `skopeo copy … oci:folder:name` writes it.
         var referenceName: String? { annotations?["org.opencontainers.image.ref.name"] }
 
-        var isIndex: Bool {
-            mediaType == "application/vnd.oci.image.index.v1+json"
-                || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
-        }
+        /// What Docker and containerd call it, whole.
+        var containerdName: String? { annotations?["io.containerd.image.name"] }
+
+        var isIndex: Bool { mediaType.map(OCIMediaType.isIndex) ?? false }
     }
 
     struct Index: Decodable {
+        let mediaType: String?
         let manifests: [Descriptor]
     }
 
     struct Manifest: Decodable {
+        let mediaType: String?
         let config: Descriptor
         let layers: [Descriptor]
     }
@@ -92,6 +94,36 @@ enum OCIDocuments {
         enum CodingKeys: String, CodingKey {
             case architecture, os
             case program = "config"
+            case rootFileSystem = "rootfs"
+        }
+    }
+
+    /// What a configuration says besides what a run wants to know.
+    struct Description: Decodable {
+        struct Step: Decodable {
+            let created: String?
+            let command: String?
+            let comment: String?
+            let author: String?
+            let isEmpty: Bool?
+
+            enum CodingKeys: String, CodingKey {
+                case created, comment, author
+                case command = "created_by"
+                case isEmpty = "empty_layer"
+            }
+        }
+
+        let architecture: String?
+        let os: String?
+        let variant: String?
+        let created: String?
+        let author: String?
+        let history: [Step]?
+        let rootFileSystem: Configuration.RootFileSystem?
+
+        enum CodingKeys: String, CodingKey {
+            case architecture, os, variant, created, author, history
             case rootFileSystem = "rootfs"
         }
     }

@@ -32,6 +32,13 @@ public struct OCIImageReader: Sendable {
     private func image(_ descriptor: OCIDocuments.Descriptor) throws(OCIError) -> OCIImage {
         let manifest: OCIDocuments.Manifest = try document(descriptor, .manifest, "manifest")
         let configuration: OCIDocuments.Configuration = try document(manifest.config, .blob, "configuration")
+        return try Self.image(try descriptor.checkedDigest(), manifest, configuration)
+    }
+
+    /// An image out of its documents.
+    static func image(
+        _ digest: SHA256Digest, _ manifest: OCIDocuments.Manifest, _ configuration: OCIDocuments.Configuration
+    ) throws(OCIError) -> OCIImage {
         if let os = configuration.os, os != "linux" { throw .noSuchImage("the image is for \(os), not for Linux") }
         let tarDigests = configuration.rootFileSystem?.layerDigests ?? []
         guard tarDigests.count == manifest.layers.count else {
@@ -48,8 +55,7 @@ public struct OCIImageReader: Sendable {
         }
         let program = configuration.program
         return OCIImage(
-            manifestDigest: try descriptor.checkedDigest(),
-            configurationDigest: try manifest.config.checkedDigest(), layers: layers,
+            manifestDigest: digest, configurationDigest: try manifest.config.checkedDigest(), layers: layers,
             architecture: configuration.architecture ?? "", user: program?.user ?? "",
             environment: program?.environment ?? [], entrypoint: program?.entrypoint ?? [],
             command: program?.command ?? [], workingDirectory: program?.workingDirectory ?? "",
@@ -67,21 +73,26 @@ public struct OCIImageReader: Sendable {
     func document<T: Decodable>(
         _ descriptor: OCIDocuments.Descriptor, _ kind: OCIBlob.Kind, _ what: String
     ) throws(OCIError) -> T {
-        let digest = try descriptor.checkedDigest()
-        let sizeBytes = try descriptor.checkedSize()
+        try OCIDocuments.decode(
+            try bytes(try descriptor.checkedDigest(), sizeBytes: try descriptor.checkedSize(), kind, what), what)
+    }
+
+    /// A document's bytes, verified.
+    func bytes(
+        _ digest: SHA256Digest, sizeBytes: UInt64, _ kind: OCIBlob.Kind, _ what: String
+    ) throws(OCIError) -> [UInt8] {
         guard sizeBytes <= OCIDocuments.maximumBytes else {
             throw .invalid("the image's \(what) has \(sizeBytes) bytes, more than \(OCIDocuments.maximumBytes)")
         }
         let content = try blobs.content(of: OCIBlob(digest, sizeBytes: sizeBytes, kind: kind))
         let bytes = try OCIDocuments.read(content, "\(digest)")
         guard UInt64(bytes.count) == sizeBytes else {
-            throw .blob(
-                descriptor.digest, .wrongDigest(expected: "\(sizeBytes) bytes", found: "\(bytes.count) bytes"))
+            throw .blob("\(digest)", .wrongDigest(expected: "\(sizeBytes) bytes", found: "\(bytes.count) bytes"))
         }
         let found = SHA256.digest(of: bytes)
         guard found == digest else {
-            throw .blob(descriptor.digest, .wrongDigest(expected: "\(digest)", found: "\(found)"))
+            throw .blob("\(digest)", .wrongDigest(expected: "\(digest)", found: "\(found)"))
         }
-        return try OCIDocuments.decode(bytes, what)
+        return bytes
     }
 }

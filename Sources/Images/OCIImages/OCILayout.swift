@@ -25,16 +25,19 @@ public struct OCILayout: OCIBlobs {
     ///
     /// `reference` chooses by name where there are several.
     public func image(architecture: String, reference: String? = nil) throws(OCIError) -> OCIImage {
+        try OCIImageReader(self).image(outOf: try candidates(reference), architecture: architecture)
+    }
+
+    /// Everything that the layout lists, or what has that name.
+    func candidates(_ reference: String?) throws(OCIError) -> [OCIDocuments.Descriptor] {
         let index: OCIDocuments.Index = try OCIDocuments.decode(try read("index.json"), "index.json")
-        var candidates = index.manifests
-        if let reference {
-            candidates = candidates.filter { $0.referenceName == reference }
-            guard !candidates.isEmpty else {
-                throw .noSuchImage(
-                    "the layout has no image \"\(reference)\"; it has: \(OCIDocuments.names(index.manifests))")
-            }
+        guard let reference else { return index.manifests }
+        let found = index.manifests.filter { $0.referenceName == reference || $0.containerdName == reference }
+        guard !found.isEmpty else {
+            throw .noSuchImage(
+                "the layout has no image \"\(reference)\"; it has: \(OCIDocuments.names(index.manifests))")
         }
-        return try OCIImageReader(self).image(outOf: candidates, architecture: architecture)
+        return found
     }
 
     public func content(of blob: OCIBlob) throws(OCIError) -> FileContent {

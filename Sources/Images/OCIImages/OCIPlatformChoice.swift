@@ -4,7 +4,7 @@ struct OCIPlatformChoice {
     let reader: OCIImageReader
 
     /// How deep an index may lie in an index.
-    private static let maximumIndexDepth = 4
+    static let maximumIndexDepth = 4
 
     /// What was chosen from the indexes looked into so far, by digest: each is read once, however often it is listed.
     private var chosen: [String: OCIDocuments.Descriptor] = [:]

@@ -45,6 +45,18 @@ extension HostPath {
         }
     }
 
+    /// Removes a folder that holds nothing; nothing happens when there is none.
+    public func removeEmptyFolder() throws(HostFileError) {
+        do {
+            try call("remove") { address throws(LinuxError) in
+                // SAFETY: the path is valid during the call.
+                unsafe try systemCallRestarting(__NR_unlinkat, Int(AT_FDCWD), address, Int(AT_REMOVEDIR))
+            }
+        } catch {
+            if !error.isMissing { throw error }
+        }
+    }
+
     /// What lies on the disk after a power loss includes every renaming in this folder before.
     public func synchronizeFolder() throws(HostFileError) {
         try HostFile(self, [.readOnly, .directory]).synchronize()

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import JSONValues
 
 /// What a file of credentials says, as Docker and the containers tools write it. Its text is foreign.
 ///

@@ -1,5 +1,6 @@
 import ChildProcesses
 import HostFiles
+import JSONValues
 import LinuxCalls
 
 /// A program that keeps credentials: `docker-credential-NAME`.

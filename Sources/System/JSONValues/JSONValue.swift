@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// Any JSON, so that what other programs keep in a file survives being rewritten.
-enum JSONValue: Equatable, Sendable, Codable {
+/// Any JSON, so that what other programs wrote survives being rewritten.
+package enum JSONValue: Equatable, Sendable, Codable {
     case null
     case flag(Bool)
     case integer(Int64)
@@ -10,7 +10,7 @@ enum JSONValue: Equatable, Sendable, Codable {
     case list([JSONValue])
     case object([String: JSONValue])
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -29,7 +29,7 @@ enum JSONValue: Equatable, Sendable, Codable {
         }
     }
 
-    func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .null: try container.encodeNil()
@@ -43,13 +43,13 @@ enum JSONValue: Equatable, Sendable, Codable {
     }
 
     /// Nil for what is no JSON.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         guard let value = try? JSONDecoder().decode(JSONValue.self, from: Data(bytes)) else { return nil }
         self = value
     }
 
     /// With sorted keys, indented, and a line's end.
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         // Everything that was decoded, and everything made here, can be encoded.
@@ -57,12 +57,18 @@ enum JSONValue: Equatable, Sendable, Codable {
         return Array(data) + [10]
     }
 
-    subscript(key: String) -> JSONValue? {
-        if case .object(let members) = self { members[key] } else { nil }
+    package subscript(key: String) -> JSONValue? {
+        get { if case .object(let members) = self { members[key] } else { nil } }
+        set {
+            var members: [String: JSONValue] = [:]
+            if case .object(let known) = self { members = known }
+            members[key] = newValue
+            self = .object(members)
+        }
     }
 
     /// A text that is not empty.
-    var text: String? {
+    package var text: String? {
         if case .text(let text) = self, !text.isEmpty { text } else { nil }
     }
 }
