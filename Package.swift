@@ -71,11 +71,13 @@ let package = Package(
         module(
             "Images", "Registry",
             [
-                "Archives", "ChildProcesses", "CodedErrors", "HostFiles", "JSONValues", asyncHTTPClient, nioCore, nioHTTP1,
+                "Archives", "ChildProcesses", "CodedErrors", "HostFiles", "JSONValues", asyncHTTPClient, nioCore,
+                nioHTTP1,
                 nioPosix, nioSSL, linuxCalls,
             ]),
         module(
-            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
+            "Images", "ImageTransfer",
+            ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -116,6 +118,7 @@ let package = Package(
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),
+        tests("ImageTransfer", ["Archives", "HostFiles", "ImageFixtures", "ImageStore", "OCIImages"]),
         tests(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),

@@ -27,7 +27,7 @@ public func fuzzOCIDocuments(_ bytes: [UInt8]) {
     tar.add("oci-layout", Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8))
     tar.add("index.json", bytes)
     tar.add("blobs/sha256/" + SHA256.digest(of: bytes).hex, bytes)
-    readLayout(tar)
+    readLayout(tar, [bytes])
     // The same bytes as a manifest or a configuration, behind an index that is right.
     var second = TarBytes()
     let digest = SHA256.digest(of: bytes)
@@ -40,10 +40,10 @@ public func fuzzOCIDocuments(_ bytes: [UInt8]) {
     second.add(
         "index.json",
         Array(#"{"manifests":[{"digest":"\#(manifestDigest)","size":\#(manifest.count)},\#(descriptor)]}"#.utf8))
-    readLayout(second)
+    readLayout(second, [bytes, manifest])
 }
 
-private func readLayout(_ tar: TarBytes) {
+private func readLayout(_ tar: TarBytes, _ documents: [[UInt8]]) {
     let builder = TreeBuilder()
     guard let spool = try? ContentSpool(in: HostPath("/tmp")),
         (try? builder.add(
@@ -51,9 +51,38 @@ private func readLayout(_ tar: TarBytes) {
         let layout = try? OCILayout(builder.tree)
     else { return }
     _ = try? layout.image(architecture: "amd64")
+    _ = try? ImageArchive(builder.tree)?.images(architecture: "amd64")
+    // What is shown and handed on: history, kinds, lists.
+    for document in documents {
+        let (digest, sizeBytes) = (SHA256.digest(of: document), UInt64(document.count))
+        _ = try? OCIImageReader(layout).parts(digest, sizeBytes: sizeBytes)
+        _ = try? OCIImageReader(layout).listed(inIndex: digest, sizeBytes: sizeBytes)
+        _ = try? OCIImageReader(layout).blobs(ofManifest: digest, sizeBytes: sizeBytes)
+    }
+}
+
+/// Reads any bytes as the manifest, or as a configuration or layer, of a docker archive.
+public func fuzzDockerArchive(_ bytes: [UInt8]) {
+    for (manifest, configuration) in [
+        (bytes, Array(#"{"rootfs":{"diff_ids":[]}}"#.utf8)),
+        (Array(#"[{"Config":"c","Layers":["l"]}]"#.utf8), bytes),
+        (Array(#"[{"Config":"c","RepoTags":["a:1"],"Layers":[]}]"#.utf8), bytes),
+    ] {
+        var tar = TarBytes()
+        tar.add("manifest.json", manifest)
+        tar.add("c", configuration)
+        tar.add("l", bytes)
+        tar.addLink("m", to: "l")
+        let builder = TreeBuilder()
+        guard let spool = try? ContentSpool(in: HostPath("/tmp")),
+            (try? builder.add(
+                ByteReader(MemoryByteSource(tar.finished())), content: .spool(spool), hasWhiteouts: false)) != nil
+        else { continue }
+        _ = try? ImageArchive(builder.tree)?.images(architecture: "amd64")
+    }
 }
 
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
-    ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments),
+    ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
 ]

@@ -27,13 +27,16 @@ public struct LayoutBuilder {
         let digests = (tarDigests ?? layers.map { SHA256.digest(of: $0) }).map { "\"\($0)\"" }.joined(separator: ",")
         let configuration = try blob(
             Array(
-                #"{"architecture":"\#(architecture)","os":"linux","config":\#(program),"rootfs":{"diff_ids":[\#(digests)]}}"#
+                #"{"architecture":"\#(architecture)","os":"linux","config":\#(program),"rootfs":{"type":"layers","diff_ids":[\#(digests)]}}"#
                     .utf8))
-        let blobs = try layers.map { try "{\(blob($0))}" }.joined(separator: ",")
-        let manifest = try blob(Array(#"{"schemaVersion":2,"config":{\#(configuration)},"layers":[\#(blobs)]}"#.utf8))
+        let layer = #""mediaType":"application/vnd.oci.image.layer.v1.tar","#
+        let blobs = try layers.map { try "{\(layer)\(blob($0))}" }.joined(separator: ",")
+        let kind = #""mediaType":"application/vnd.oci.image.config.v1+json","#
+        let manifest = try blob(
+            Array(#"{"schemaVersion":2,"config":{\#(kind)\#(configuration)},"layers":[\#(blobs)]}"#.utf8))
         let where_ = platform ? #","platform":{"os":"linux","architecture":"\#(architecture)"}"# : ""
         let note = name.map { #","annotations":{"org.opencontainers.image.ref.name":"\#($0)"}"# } ?? ""
-        manifests.append("{\(manifest)\(where_)\(note)}")
+        manifests.append("{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\(manifest)\(where_)\(note)}")
     }
 
     public func layout() throws -> OCILayout {

@@ -76,10 +76,24 @@ import Testing
     @Test("an image that was pulled and one that was imported share a disk, and are two")
     func manifestsCount() throws {
         let pulled = try store.importImage(try image("one", BlobLease(store)), indexes: [], as: "pulled")
-        let imported = try store.importImage(from: scratch.appending("l"), as: "imported")
+        var tar = TarBytes()
+        tar.add("hello", Array("one".utf8))
+        var settings = ImportSettings()
+        settings.overrides.command = ["/hello"]
+        let imported = try store.importImage(
+            from: try scratch.write("plain.tar", tar.finished()), as: "imported", settings: settings)
         #expect(pulled.digest != imported.digest)
         #expect(pulled.diskDigest == imported.diskDigest)
         #expect(pulled.configuration == imported.configuration)
+    }
+
+    @Test("an image from a layout is the one that was pulled, and keeps its blobs like that")
+    func layoutsKeepBlobs() throws {
+        let pulled = try store.importImage(try image("one", BlobLease(store)), indexes: [], as: "pulled")
+        let imported = try store.importImage(from: scratch.appending("l"), as: "imported")
+        #expect(pulled.digest == imported.digest && imported.names == ["imported", "pulled"])
+        try store.remove("pulled")
+        #expect(blobs().count == 3)
     }
 
     @Test("blobs under a lease stay, those without one go")

@@ -30,7 +30,8 @@ struct HistoryCommand: ParsableCommand {
         for step in steps {
             let created = step.created.map { String($0.prefix(19)).replacing("T", with: " ") } ?? "-"
             table.add(
-                created, step.sizeBytes.map(Units.size) ?? "-", shortened(step.createdBy), shortened(step.comment ?? ""))
+                created, step.sizeBytes.map(Units.size) ?? "-", shortened(step.createdBy), shortened(step.comment ?? "")
+            )
         }
         Output.line(table.text)
     }

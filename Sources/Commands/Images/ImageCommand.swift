@@ -36,11 +36,14 @@ struct ImageImportCommand: ParsableCommand {
         parsing: .unconditionalSingleValue,
         help: ArgumentHelp("What stands before the command, one word. May be repeated.", valueName: "word"))
     var entrypoint: [String] = []
-    @Option(help: ArgumentHelp("Which of a layout's or an archive's images.", valueName: "name")) var layoutReference: String?
+    @Option(help: ArgumentHelp("Which of a layout's or an archive's images.", valueName: "name")) var layoutReference:
+        String?
     @Option(help: "Which of an OCI index's architectures.", completion: .list(["amd64", "arm64"])) var architecture:
         String?
     @Argument(help: "What the image is to be called.") var name: String
-    @Argument(help: "A folder or a tar (- is standard input): of files, an OCI layout, a docker archive.", completion: .file())
+    @Argument(
+        help: "A folder or a tar (- is standard input): of files, an OCI layout, a docker archive.", completion: .file()
+    )
     var source: String
     @Argument(help: "The program that the image runs.") var program: [String] = []
     @OptionGroup var format: FormatOptions

@@ -16,7 +16,8 @@ struct LoadCommand: ParsableCommand {
               ssh build docker save web:1 | swiftlet load
             """)
     @Option(
-        name: [.short, .long], help: ArgumentHelp("Read this; as the argument.", valueName: "file"), completion: .file())
+        name: [.short, .long], help: ArgumentHelp("Read this; as the argument.", valueName: "file"), completion: .file()
+    )
     var input: String?
     @Option(help: ArgumentHelp("What to call the image, where there is only one.", valueName: "name")) var name: String?
     @Option(help: "Which of an image's architectures.", completion: .list(["amd64", "arm64"])) var architecture: String?

@@ -14,7 +14,8 @@ struct PruneCommand: ParsableCommand {
               swiftlet prune --dry-run --all
               swiftlet prune --force
             """)
-    @Flag(name: [.short, .long], help: "Remove images that no machine uses, too, whatever they are called.") var all = false
+    @Flag(name: [.short, .long], help: "Remove images that no machine uses, too, whatever they are called.") var all =
+        false
     @Flag(name: [.customShort("n"), .long], help: "Only say what would be removed.") var dryRun = false
     @Flag(name: [.short, .long], help: "Do not ask.") var force = false
     @OptionGroup var format: FormatOptions

@@ -30,7 +30,8 @@ struct SaveCommand: ParsableCommand {
         switch output {
         case nil, "-":
             guard !Terminal.isTerminal(1) else {
-                throw CommandFailure("usage.save", "an archive is nothing for a terminal; name a file: --output box.tar")
+                throw CommandFailure(
+                    "usage.save", "an archive is nothing for a terminal; name a file: --output box.tar")
             }
             target = .standardOutput
         case .some(let path): target = .path(HostPath(try FilePaths.absolute(path)))
@@ -47,7 +48,8 @@ struct SaveCommand: ParsableCommand {
         defer { bar.finish() }
         try save.write(format, to: target) { done, size in
             bar.show(
-                "saving", done: Double(done) / Double(max(size, 1)), detail: "\(Units.size(done)) of \(Units.size(size))")
+                "saving", done: Double(done) / Double(max(size, 1)),
+                detail: "\(Units.size(done)) of \(Units.size(size))")
         }
     }
 }

@@ -108,7 +108,8 @@ extension BlobStore {
         do { return try file(digest).status().sizeBytes } catch {
             throw ImageError(
                 .damagedStore,
-                "a blob of \(image.names.first ?? image.shortDigest), \(digest), is missing; pull, load or import it again")
+                "a blob of \(image.names.first ?? image.shortDigest), \(digest), is missing; pull, load or import it again"
+            )
         }
     }
 }

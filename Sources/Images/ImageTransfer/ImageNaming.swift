@@ -14,7 +14,8 @@ public enum ImageNaming {
     public static func stored(_ image: ArchivedImage) -> [String] {
         var names: [String] = []
         for name in image.names {
-            let text = name.isReference ? (try? ImageReference(name.text)).map { "\($0)" } ?? name.text : stored(name.text)
+            let text =
+                name.isReference ? (try? ImageReference(name.text)).map { "\($0)" } ?? name.text : stored(name.text)
             if !names.contains(text) { names.append(text) }
         }
         return names

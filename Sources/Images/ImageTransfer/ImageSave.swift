@@ -78,7 +78,8 @@ public struct ImageSave {
             throw ImageError(saving: error)
         } catch {
             throw ImageError(
-                .damagedStore, "a blob of an image is not what its digest says (\(error)); pull or load the image again")
+                .damagedStore, "a blob of an image is not what its digest says (\(error)); pull or load the image again"
+            )
         }
     }
 
@@ -119,7 +120,9 @@ public struct ImageSave {
                 }
             }
             // For those who know docker archives only.
-            try writer.add("manifest.json", try Self.json(items.map { try entry($0, blob: Self.path) { Self.path($0.part.digest) } }))
+            try writer.add(
+                "manifest.json",
+                try Self.json(items.map { try entry($0, blob: Self.path) { Self.path($0.part.digest) } }))
         }
         return writer
     }
@@ -172,7 +175,9 @@ public struct ImageSave {
         for document in documents { try write(.document(Self.path(document.part.digest), document.bytes)) }
         var manifests: [Descriptor] = []
         for item in items {
-            for name in item.names.isEmpty ? [nil] : item.names.map(Optional.some) { manifests.append(descriptor(item, name)) }
+            for name in item.names.isEmpty ? [nil] : item.names.map(Optional.some) {
+                manifests.append(descriptor(item, name))
+            }
         }
         // Last: a folder without it is no layout.
         try write(.document("index.json", try Self.json(Index(manifests: manifests))))
@@ -196,7 +201,8 @@ public struct ImageSave {
 
     private func writeFolder(_ path: HostPath, _ meter: SaveMeter) throws {
         if path.exists, try !path.folderNames().isEmpty {
-            throw ImageError(.unwritableTarget, "the folder \(path) is not empty; name one that is, or is not there yet")
+            throw ImageError(
+                .unwritableTarget, "the folder \(path) is not empty; name one that is, or is not there yet")
         }
         try path.makeFolders()
         func place(_ name: String) -> HostPath { HostPath("\(path)/\(name)") }
@@ -256,7 +262,8 @@ public struct ImageSave {
         meter.sizeBytes = 2 * layers.reduce(0) { $0 + $1.part.sizeBytes }
         func plain(_ layer: OCIImageParts.Layer) throws -> any ByteSource {
             DigestingByteSource(
-                try ArchiveFormat.decompressed(MeteredSource(try source(layer.part), meter)), expected: layer.tarDigest, expectedBytes: nil)
+                try ArchiveFormat.decompressed(MeteredSource(try source(layer.part), meter)), expected: layer.tarDigest,
+                expectedBytes: nil)
         }
         for layer in layers {
             var plainBytes: UInt64 = 0
@@ -326,7 +333,8 @@ extension ImageError {
     /// What kept an archive from being written, or a blob from being read.
     fileprivate init(saving error: HostFileError) {
         if error.isDiskFull {
-            self.init(.diskFull, "the disk that holds \(error.path) is full; nothing was written. Make room and try again")
+            self.init(
+                .diskFull, "the disk that holds \(error.path) is full; nothing was written. Make room and try again")
         } else {
             self.init(error, in: .unwritableTarget)
         }

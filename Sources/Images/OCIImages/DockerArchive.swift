@@ -74,7 +74,8 @@ public struct DockerArchive: Sendable {
     }
 
     private func image(_ entry: Entry, _ architecture: String) throws(OCIError) -> ArchivedImage {
-        let configurationBytes = try OCIDocuments.read(try Self.content(entry.configuration, files), entry.configuration)
+        let configurationBytes = try OCIDocuments.read(
+            try Self.content(entry.configuration, files), entry.configuration)
         let configuration: OCIDocuments.Configuration = try OCIDocuments.decode(configurationBytes, "configuration")
         let tarDigests = configuration.rootFileSystem?.layerDigests ?? []
         guard tarDigests.count == entry.layers.count else {

@@ -1,0 +1,175 @@
+import Archives
+import Foundation
+import ImageFixtures
+import ImageStore
+import OCIImages
+import Testing
+
+/// Images that come in archives, get names, and go.
+@Suite struct LoadingTests {
+    let scratch: ScratchFolder
+    let store: ImageStore
+
+    init() throws {
+        scratch = try ScratchFolder()
+        store = ImageStore(root: scratch.appending("store"))
+    }
+
+    private func layer(_ text: String) -> [UInt8] {
+        var tar = TarBytes()
+        tar.add("hello", Array(text.utf8))
+        return tar.finished()
+    }
+
+    /// A layout with an image for each name.
+    private func layout(_ names: String?...) throws -> String {
+        var builder = try LayoutBuilder(scratch)
+        for (index, name) in names.enumerated() {
+            try builder.add([layer("\(index)")], program: #"{"Cmd":["/hello"],"Env":["A=1"]}"#, name: name)
+        }
+        _ = try builder.layout()
+        return scratch.appending("l")
+    }
+
+    private func blobs() -> Int {
+        ((try? FileManager.default.contentsOfDirectory(atPath: store.root + "/blobs/sha256")) ?? []).count
+    }
+
+    @Test("every image of a layout is brought in by its name")
+    func layouts() throws {
+        let images = try store.archivedImages(in: try layout("one", "two:2", nil))
+        #expect(images.map { $0.names.map(\.text) } == [["one"], ["two:2"], []])
+        for image in images.prefix(2) { try store.load(image, as: image.names.map(\.text)) }
+        #expect(try store.list().map(\.names) == [["one"], ["two:2"]])
+        #expect(blobs() == 6)
+        #expect(throws: ImageError.self) { try store.load(images[2], as: []) }
+    }
+
+    @Test("an image with two names is one")
+    func twoNames() throws {
+        var builder = try LayoutBuilder(scratch)
+        try builder.add([layer("x")], name: "one")
+        try builder.add([layer("x")], name: "two")
+        _ = try builder.layout()
+        let images = try store.archivedImages(in: scratch.appending("l"))
+        #expect(images.count == 1)
+        #expect(try store.load(images[0], as: ["one", "two"]).names == ["one", "two"])
+    }
+
+    @Test("what is in a compressed tar is the same")
+    func compressed() throws {
+        let plain = try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["plain"])
+        try shell("tar c -C l . | gzip > l.tar.gz; tar c -C l . | zstd -q > l.tar.zst", in: scratch.path)
+        for name in ["l.tar.gz", "l.tar.zst"] {
+            let image = try store.archivedImages(in: scratch.appending(name))[0]
+            #expect(try store.load(image, as: [name]).digest == plain.digest)
+        }
+    }
+
+    @Test("plain files are told to be imported")
+    func plainFiles() throws {
+        try scratch.write("root/file", [1])
+        let error = #expect(throws: ImageError.self) { try store.archivedImages(in: scratch.appending("root")) }
+        #expect(error?.code == .invalidSource)
+        #expect(error?.message.contains("image import") == true)
+    }
+
+    @Test("a layer that is not what its digest says brings nothing in")
+    func wrongLayer() throws {
+        let folder = try layout("one")
+        let image = try #require(try store.archivedImages(in: folder).first)
+        let layer = folder + "/blobs/sha256/" + image.image.layers[0].digest.hex
+        var bytes = try readFile(layer)
+        bytes[600] ^= 1
+        try Data(bytes).write(to: URL(fileURLWithPath: layer))
+        let again = try #require(try store.archivedImages(in: folder).first)
+        #expect(throws: ImageError.self) { try store.load(again, as: ["one"]) }
+        #expect(try store.list().isEmpty)
+    }
+
+    @Test("what the person who imports says is in what is handed on")
+    func overrides() throws {
+        var settings = ImportSettings()
+        settings.overrides.command = ["/other"]
+        settings.overrides.environment = ["B=2"]
+        let image = try store.importImage(from: try layout("one"), as: "changed", settings: settings)
+        let parts = try store.parts(of: image)
+        let text = String(decoding: parts.configurationBytes, as: UTF8.self)
+        #expect(text.contains("/other") && text.contains("B=2") && text.contains("A=1"))
+        #expect(image.configuration.command == ["/other"])
+        let original = try store.importImage(from: scratch.appending("l"), as: "original")
+        #expect(original.manifest != image.manifest && original.diskDigest == image.diskDigest)
+        #expect(try store.parts(of: original).layers == parts.layers)
+    }
+
+    @Test("an image made of files has nothing to hand on")
+    func withoutLayers() throws {
+        try scratch.write("root/file", [1])
+        let image = try store.importImage(from: scratch.appending("root"), as: "files")
+        let error = #expect(throws: ImageError.self) { try store.top(of: image) }
+        #expect(error?.code == .withoutLayers)
+    }
+
+    // MARK: - Names
+
+    @Test("a tag is one more name, and takes it from another image")
+    func tags() throws {
+        let images = try store.archivedImages(in: try layout("one", "two"))
+        for image in images { try store.load(image, as: image.names.map(\.text)) }
+        #expect(try store.tag("one", as: "more").names == ["more", "one"])
+        #expect(try store.tag("two", as: "more").names == ["more", "two"])
+        #expect(try store.tag("two", as: "one").names == ["more", "one", "two"])
+        #expect(try store.list().count == 1 && blobs() == 3)
+        #expect(throws: ImageError.self) { try store.tag("nothing", as: "x") }
+        #expect(throws: ImageError.self) { try store.tag("two", as: "-x") }
+    }
+
+    // MARK: - Pruning
+
+    @Test("a clean-up takes what dead commands left, and nothing that has a name or a lease")
+    func pruning() throws {
+        let image = try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["one"])
+        let lease = try BlobLease(store)
+        let leased = SHA256.digest(of: [1, 2, 3])
+        try lease.keep(leased)
+        let root = store.root
+        try shell(
+            """
+            echo abc > blobs/sha256/\(leased.hex); echo loose > blobs/sha256/\(SHA256.digest(of: [9]).hex)
+            echo half > temporary/blob-\(SHA256.digest(of: [8]).hex); echo old > disks/\(SHA256.digest(of: [7]).hex).erofs
+            """, in: root)
+        let planned = try store.prune(isDryRun: true)
+        #expect(planned.files.map(\.kind).sorted() == ["blob", "disk", "temporary"])
+        #expect(planned.freedBytes > 0 && planned.images.isEmpty)
+        #expect(try store.prune(isDryRun: false) == planned)
+        #expect(try store.prune(isDryRun: false).files.isEmpty)
+        #expect(store.blobs.contains(leased) && blobs() == 4)
+        #expect(try store.resolve("one") == image)
+        // From here on nobody needs it.
+        extendLifetime(lease)
+    }
+
+    @Test("with it go the images that may, with all their names")
+    func pruningImages() throws {
+        for image in try store.archivedImages(in: try layout("one", "two")) {
+            try store.load(image, as: image.names.map(\.text))
+        }
+        try store.tag("one", as: "more")
+        let report = try store.prune(isDryRun: true) { $0.names.contains("one") }
+        #expect(report.images.map(\.names) == [["more", "one"]] && report.files.count == 5)
+        #expect(try store.list().count == 2)
+        #expect(try store.prune(isDryRun: false) { $0.names.contains("one") } == report)
+        #expect(try store.list().map(\.names) == [["two"]])
+        #expect(blobs() == 3)
+    }
+
+    @Test("a store that is not there is not made, and one with a damaged record is left alone")
+    func pruningNothing() throws {
+        #expect(try store.prune(isDryRun: false).files.isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: store.root))
+        try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["one"])
+        try shell("for file in records/*; do echo > $file; done", in: store.root)
+        let error = #expect(throws: ImageError.self) { try store.prune(isDryRun: false) }
+        #expect(error?.code == .damagedStore && blobs() == 3)
+    }
+}
