@@ -13,6 +13,7 @@ let package = Package(
     products: [
         .library(name: "AgentProtocol", targets: ["AgentProtocol"]),
         .library(name: "FileTransfer", targets: ["FileTransfer"]),
+        .library(name: "SettingsFloppy", targets: ["SettingsFloppy"]),
         .library(name: "AgentTestSupport", targets: ["AgentTestSupport"]),
         .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
     ],
@@ -25,6 +26,9 @@ let package = Package(
             name: "FileTransfer", dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .target(
+            name: "SettingsFloppy", dependencies: [.product(name: "WireFormats", package: "Monitor")],
+            swiftSettings: settings),
+        .target(
             name: "Agent",
             dependencies: [
                 "AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor"),
@@ -35,11 +39,15 @@ let package = Package(
             name: "swiftlet-agent", dependencies: ["Agent", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .target(
-            name: "AgentTestSupport", dependencies: ["AgentProtocol"], path: "Tests/TestSupport/AgentTestSupport",
+            name: "AgentTestSupport", dependencies: ["AgentProtocol", "SettingsFloppy"],
+            path: "Tests/TestSupport/AgentTestSupport",
             swiftSettings: settings),
         .testTarget(
             name: "AgentProtocolTests",
             dependencies: ["AgentProtocol", "AgentTestSupport", .product(name: "WireFormats", package: "Monitor")],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SettingsFloppyTests", dependencies: ["SettingsFloppy", "AgentTestSupport"],
             swiftSettings: settings),
         .testTarget(
             name: "AgentTests",

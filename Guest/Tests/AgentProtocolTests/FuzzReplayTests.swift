@@ -19,7 +19,7 @@ import Testing
     @Test func everyInputOfTheCorporaIsReadWithoutATrap() throws {
         for (target, run) in [
             ("agent-host", AgentFuzzTargets.host), ("agent-guest", AgentFuzzTargets.guest),
-            ("agent-files", AgentFuzzTargets.files),
+            ("agent-files", AgentFuzzTargets.files), ("floppy", AgentFuzzTargets.floppy),
         ] {
             let inputs = try inputs(target)
             #expect(!inputs.isEmpty)

@@ -1,0 +1,28 @@
+/// Where the settings lie on their floppy. Layout: Documentation/floppy.md.
+public enum SlotLayout {
+    public static let label = [UInt8]("SETTINGS   ".utf8)
+    public static let slotNames = [[UInt8]("SLOT_A  SET".utf8), [UInt8]("SLOT_B  SET".utf8)]
+    static let readmeName = [UInt8]("README  TXT".utf8)
+    /// 512 KiB: two slots of that size fit, with room to spare.
+    public static let maximumBodyBytes = 1024 * FAT12Volume.sectorBytes
+    static let slotSectors = 1025
+
+    private static let readme: StaticString = """
+        These are the settings of a Swiftlet machine: two generations, in SLOT_A.SET and SLOT_B.SET.\r
+        The first 512 bytes of each describe it; then come lines "path=value".\r
+        The newest whole one counts. Change them with `swiftlet settings`, not by hand: their checksums\r
+        would be wrong. Do not move or resize the two files.\r
+
+        """
+
+    /// A floppy without a generation.
+    public static func emptyFloppy(serial: UInt32) throws(FloppyError) -> [UInt8] {
+        let slot = [UInt8](repeating: 0, count: slotSectors * FAT12Volume.sectorBytes)
+        return try FAT12Volume.floppy(
+            label: label, serial: serial,
+            files: [
+                (slotNames[0], slot), (slotNames[1], slot),
+                (readmeName, readme.withUTF8Buffer { unsafe [UInt8]($0) }),
+            ])
+    }
+}
