@@ -21,6 +21,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
 let cLinux = Target.Dependency.product(name: "CLinux", package: "Monitor")
 let fileTransfer = Target.Dependency.product(name: "FileTransfer", package: "Guest")
+let settingsFloppy = Target.Dependency.product(name: "SettingsFloppy", package: "Guest")
 let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
 let wireFormats = Target.Dependency.product(name: "WireFormats", package: "Monitor")
 let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monitor")
@@ -78,6 +79,10 @@ let package = Package(
         module(
             "Images", "ImageTransfer",
             ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
+            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry"]),
+        module(
+            "Images", "ApplianceSettings",
+            ["CodedErrors", "HostFiles", agentProtocol, linuxCalls, settingsFloppy, wireFormats]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -98,8 +103,10 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "CodedErrors", "EmulatedHost", "ImageStore", "ImageTransfer", "OCIImages",
-                "GuestKernels", "HostFiles", "Registry", argumentParser, agentProtocol, linuxCalls,
+                "Fleet", "AgentClient", "ApplianceSettings", "ChildProcesses", "CodedErrors", "EmulatedHost",
+                "ImageStore",
+                "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", argumentParser, agentProtocol,
+                linuxCalls,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
@@ -111,7 +118,8 @@ let package = Package(
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         .target(
-            name: "ImageFixtures", dependencies: ["Archives", "ErofsFormat", "FileTrees", "HostFiles", "OCIImages"],
+            name: "ImageFixtures",
+            dependencies: ["ApplianceSettings", "Archives", "ErofsFormat", "FileTrees", "HostFiles", "OCIImages"],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("VerityTree", ["Archives", "HostFiles", "ImageFixtures"]),
@@ -122,6 +130,8 @@ let package = Package(
         tests(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),
+        tests("ApplianceSettings", ["HostFiles", "ImageFixtures", settingsFloppy]),
+        tests("Registry", ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(
             name: "WholeGuestTests",
