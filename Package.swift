@@ -79,7 +79,6 @@ let package = Package(
         module(
             "Images", "ImageTransfer",
             ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
-            "Images", "ImageTransfer", ["Archives", "HostFiles", "ImageStore", "OCIImages", "Registry"]),
         module(
             "Images", "ApplianceSettings",
             ["CodedErrors", "HostFiles", agentProtocol, linuxCalls, settingsFloppy, wireFormats]),
@@ -131,7 +130,6 @@ let package = Package(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),
         tests("ApplianceSettings", ["HostFiles", "ImageFixtures", settingsFloppy]),
-        tests("Registry", ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", linuxCalls]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(
             name: "WholeGuestTests",

@@ -16,6 +16,10 @@ enum Completions {
         .custom { _, _, _ in ((try? ImageCommand.store.list()) ?? []).flatMap(\.names) }
     }
 
+    static var settings: CompletionKind {
+        .custom { _, _, _ in (try? SettingsCommand.store.names()) ?? [] }
+    }
+
     static var kernels: CompletionKind {
         .custom { _, _, _ in Set(((try? KernelCommand.store.list()) ?? []).map(\.name)).sorted() }
     }

@@ -85,5 +85,5 @@ public func fuzzDockerArchive(_ bytes: [UInt8]) {
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
-    ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("settings", fuzzSettings),
+    ("settings", fuzzSettings),
 ]

@@ -4,7 +4,7 @@ import HostFiles
 
 /// Where the product keeps things, and where its other programs are.
 public struct ProductPaths: Sendable {
-    /// What outlives a restart: `images`, `kernels`, `machines`, `host`, `cache`.
+    /// What outlives a restart: `images`, `kernels`, `machines`, `settings`, `host`, `cache`.
     public let data: String
     /// Sockets and what else does not; short, because socket paths are.
     public let runtime: String
@@ -43,6 +43,7 @@ public struct ProductPaths: Sendable {
     public var images: String { data + "/images" }
     public var kernels: String { data + "/kernels" }
     public var machines: String { data + "/machines" }
+    public var settings: String { data + "/settings" }
     public var cache: String { data + "/cache" }
     public var monitor: String { libexec + "/swiftlet-vmm" }
     public var agent: String { libexec + "/swiftlet-agent" }

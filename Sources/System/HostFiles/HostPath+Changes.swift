@@ -46,7 +46,6 @@ extension HostPath {
     }
 
     /// Removes a folder that holds nothing; nothing happens when there is none.
-    /// Removes a folder with nothing in it; nothing happens when there is none.
     public func removeEmptyFolder() throws(HostFileError) {
         do {
             try call("remove") { address throws(LinuxError) in

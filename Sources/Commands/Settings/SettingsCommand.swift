@@ -1,0 +1,175 @@
+import ApplianceSettings
+import ArgumentParser
+import Fleet
+import HostFiles
+
+struct SettingsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "settings", abstract: "The settings of appliances: checked by a schema, kept on a floppy.",
+        subcommands: [
+            SettingsCreateCommand.self, SettingsListCommand.self, SettingsGetCommand.self, SettingsSetCommand.self,
+            SettingsEditCommand.self, SettingsDiffCommand.self, SettingsExportCommand.self, SettingsImportCommand.self,
+            SettingsHistoryCommand.self, SettingsRollbackCommand.self, SettingsMigrateCommand.self,
+            SettingsFieldsCommand.self, SettingsRemoveCommand.self,
+        ])
+
+    static var store: SettingsStore { SettingsStore(root: Product.paths.settings) }
+
+    static func schema(_ file: String) throws -> SettingsSchema {
+        try SettingsSchema(parsing: try read(file, limit: SettingsSchema.maximumBytes))
+    }
+
+    /// A file's bytes; `-` is standard input.
+    static func read(_ file: String, limit: Int = 1 << 20) throws -> [UInt8] {
+        do {
+            guard file == "-" else { return try HostPath(file).readWhole(limit: limit) }
+            let input = try HostFile.standardInput()
+            var content: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            while true {
+                let count = try input.read(into: &buffer)
+                if count == 0 { return content }
+                content += buffer[..<count]
+                guard content.count <= limit else {
+                    throw CommandFailure("settings.invalid-text", "standard input is longer than \(limit) bytes")
+                }
+            }
+        } catch let error as HostFileError {
+            throw CommandFailure("settings.unreadable-file", "\(error)")
+        }
+    }
+
+    /// Says what has become of settings.
+    static func report(_ name: String, _ generation: SettingsGeneration, after before: UInt64?, asJSON: Bool) {
+        if asJSON { return Output.json(GenerationDocument(name, generation, hasChanged: generation.number != before)) }
+        Output.line(
+            generation.number == before
+                ? "\(name): nothing changed, generation \(generation.number)"
+                : "\(name): generation \(generation.number)")
+    }
+}
+
+/// What a change came to, for programs.
+struct GenerationDocument: Encodable {
+    var name: String
+    var generation: UInt64
+    var schema: String
+    var schemaVersion: UInt32
+    var hasChanged: Bool
+
+    init(_ name: String, _ generation: SettingsGeneration, hasChanged: Bool) {
+        self.name = name
+        self.generation = generation.number
+        schema = generation.schema.name
+        schemaVersion = generation.schema.version
+        self.hasChanged = hasChanged
+    }
+}
+
+struct SettingsCreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Make settings, and their floppy.",
+        discussion: """
+            The schema says which fields there are. Fields that it requires must be in the document.
+
+            Example:
+              swiftlet settings create fw --schema firewall.json --from fw.json
+            """)
+    @Option(help: ArgumentHelp("The schema.", valueName: "file"), completion: .file()) var schema: String
+    @Option(help: ArgumentHelp("The first settings; - is standard input.", valueName: "file"), completion: .file())
+    var from: String?
+    @Argument(help: "What they are to be called.") var name: String
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let schema = try SettingsCommand.schema(schema)
+        let settings = try from.map { try SettingsDocument.parse(try SettingsCommand.read($0)) } ?? .group([:])
+        let made = try SettingsCommand.store.create(name, schema: schema, settings: settings)
+        SettingsCommand.report(name, try made.current(), after: nil, asJSON: format.isJSON)
+    }
+}
+
+struct SettingsListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List settings.", discussion: "Example:\n  swiftlet settings list",
+        aliases: ["ls"])
+    @OptionGroup var format: FormatOptions
+
+    struct Document: Encodable {
+        var name: String
+        var generation: UInt64?
+        var schema: String?
+        var schemaVersion: UInt32?
+        var written: String?
+        var floppyPath: String
+        var problem: String?
+    }
+
+    func run() throws {
+        var documents: [Document] = []
+        var table = Table("NAME", "SCHEMA", "GENERATION", "WRITTEN")
+        for name in try SettingsCommand.store.names() {
+            let named = try SettingsCommand.store.settings(name)
+            do throws(SettingsError) {
+                let current = try named.current()
+                let seconds = Int64(clamping: current.writtenSeconds)
+                table.add(
+                    name, "\(current.schema.name) \(current.schema.version)", "\(current.number)", Units.since(seconds))
+                documents.append(
+                    Document(
+                        name: name, generation: current.number, schema: current.schema.name,
+                        schemaVersion: current.schema.version, written: Timestamp.text(seconds: seconds),
+                        floppyPath: "\(named.floppy)"))
+            } catch {
+                table.add(name, "-", "damaged", "-")
+                documents.append(Document(name: name, floppyPath: "\(named.floppy)", problem: error.message))
+            }
+        }
+        if format.isJSON { return Output.json(documents) }
+        Output.line(table.text)
+    }
+}
+
+struct SettingsRemoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Remove settings, with their history.",
+        discussion: "Example:\n  swiftlet settings remove fw", aliases: ["rm"])
+    @Argument(help: "Names of settings.", completion: Completions.settings) var names: [String]
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        try forEach(names, asJSON: format.isJSON) { try SettingsCommand.store.remove($0) }
+    }
+}
+
+struct SettingsFieldsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fields", abstract: "Tell which fields there are, and what they take.",
+        discussion: "Example:\n  swiftlet settings fields fw")
+    @Argument(help: "The settings.", completion: Completions.settings) var name: String
+    @OptionGroup var format: FormatOptions
+
+    struct Document: Encodable {
+        var path: String
+        var takes: String
+        var isRequired: Bool
+        var defaultValue: SettingsValue?
+        var description: String
+    }
+
+    func run() throws {
+        let schema = try SettingsCommand.store.settings(name).current().schema
+        let documents = schema.describedFields.map { path, field in
+            Document(
+                path: path, takes: field.kind.summary, isRequired: field.isRequired,
+                defaultValue: field.defaultValue, description: field.explanation)
+        }
+        if format.isJSON { return Output.json(documents) }
+        var table = Table("FIELD", "TAKES", "DEFAULT", "DESCRIPTION")
+        for field in documents {
+            let value = field.isRequired ? "required" : field.defaultValue.map { $0.typedText } ?? "-"
+            table.add(field.path, field.takes, value, field.description.isEmpty ? "-" : field.description)
+        }
+        Output.line(table.text)
+    }
+}
