@@ -26,7 +26,7 @@ import Testing
     func configuration() throws {
         var builder = try LayoutBuilder(scratch)
         let program =
-            #"{"User":"1:2","Env":["A=1"],"Entrypoint":["/e"],"Cmd":["c","d"],"WorkingDir":"/w","Labels":{"k":"v"},"ExposedPorts":{"80/tcp":{},"53/udp":{}},"Volumes":{"/v":{}},"StopSignal":"SIGINT","Unknown":[1]}"#
+            #"{"User":"1:2","Env":["A=1"],"Entrypoint":["/e"],"Cmd":["c","d"],"WorkingDir":"/w","Labels":{"k":"v"},"ExposedPorts":{"80/tcp":{},"53/udp":{}},"Volumes":{"/v":{}},"StopSignal":"SIGINT","Healthcheck":{"Test":["CMD-SHELL","true"],"Interval":5000000000,"Timeout":0,"Retries":-1},"Unknown":[1]}"#
         try builder.add([tar("a")], program: program)
         let image = try builder.layout().image(architecture: "amd64")
         #expect(image.user == "1:2")
@@ -38,6 +38,9 @@ import Testing
         #expect(image.exposedPorts == ["53/udp", "80/tcp"])
         #expect(image.volumes == ["/v"])
         #expect(image.stopSignal == "SIGINT")
+        let health = try #require(image.healthCheck)
+        #expect(health.test == ["CMD-SHELL", "true"] && health.intervalSeconds == 5)
+        #expect(health.timeoutSeconds == nil && health.retries == nil)
     }
 
     @Test("layers are merged, whiteouts included, whether plain, gzip or zstd")

@@ -20,10 +20,25 @@ public struct ImageConfiguration: Codable, Equatable, Sendable {
     public var volumes: [String] = []
     /// `SIGTERM` and the like; empty means SIGTERM.
     public var stopSignal = ""
+    /// Nil where the image names none.
+    public var healthCheck: HealthCheck?
     /// The processor that the programs are for, in OCI's words: `amd64`, `arm64`; empty when unknown.
     public var architecture = ""
 
     public init() {}
+
+    /// How to ask whether the program does its work; times are nil where the usual ones will do.
+    public struct HealthCheck: Codable, Equatable, Sendable {
+        /// `CMD` and a program with its arguments, `CMD-SHELL` and a line for a shell, or `NONE`.
+        public var test: [String] = []
+        public var intervalSeconds: Double?
+        public var timeoutSeconds: Double?
+        public var startPeriodSeconds: Double?
+        public var startIntervalSeconds: Double?
+        public var retries: Int?
+
+        public init() {}
+    }
 
     /// The argument vector of a run: the entry point, then `arguments`, or the image's own command when there are none.
     ///

@@ -102,6 +102,7 @@ extension ImageConfiguration {
         exposedPorts = image.exposedPorts
         volumes = image.volumes
         stopSignal = image.stopSignal
+        healthCheck = image.healthCheck.map(HealthCheck.init)
         architecture = image.architecture
     }
 

@@ -52,6 +52,26 @@ enum OCIDocuments {
         }
     }
 
+    /// Source: Docker Engine API, "HealthConfig"; OCI reserves the field's name.
+    struct HealthCheck: Decodable {
+        let test: [String]?
+        /// Nanoseconds, all four; zero means the usual.
+        let interval: Int64?
+        let timeout: Int64?
+        let startPeriod: Int64?
+        let startInterval: Int64?
+        let retries: Int64?
+
+        enum CodingKeys: String, CodingKey {
+            case test = "Test"
+            case interval = "Interval"
+            case timeout = "Timeout"
+            case startPeriod = "StartPeriod"
+            case startInterval = "StartInterval"
+            case retries = "Retries"
+        }
+    }
+
     struct Configuration: Decodable {
         struct Program: Decodable {
             let user: String?
@@ -63,6 +83,7 @@ enum OCIDocuments {
             let exposedPorts: KeySet?
             let volumes: KeySet?
             let stopSignal: String?
+            let healthCheck: HealthCheck?
 
             enum CodingKeys: String, CodingKey {
                 case user = "User"
@@ -74,6 +95,7 @@ enum OCIDocuments {
                 case exposedPorts = "ExposedPorts"
                 case volumes = "Volumes"
                 case stopSignal = "StopSignal"
+                case healthCheck = "Healthcheck"
             }
         }
 

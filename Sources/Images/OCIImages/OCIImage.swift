@@ -25,4 +25,30 @@ public struct OCIImage: Equatable, Sendable {
     public let exposedPorts: [String]
     public let volumes: [String]
     public let stopSignal: String
+    public let healthCheck: HealthCheck?
+
+    /// How the image wants to be asked whether its program does its work. Times are nil where the usual ones will do.
+    public struct HealthCheck: Equatable, Sendable {
+        /// `CMD` and a program with its arguments, `CMD-SHELL` and a line for a shell, or `NONE`.
+        public let test: [String]
+        public let intervalSeconds: Double?
+        public let timeoutSeconds: Double?
+        public let startPeriodSeconds: Double?
+        public let startIntervalSeconds: Double?
+        public let retries: Int?
+
+        init?(_ document: OCIDocuments.HealthCheck?) {
+            guard let document, let test = document.test, !test.isEmpty else { return nil }
+            func seconds(_ nanoseconds: Int64?) -> Double? {
+                guard let nanoseconds, nanoseconds > 0 else { return nil }
+                return Double(nanoseconds) / 1e9
+            }
+            self.test = test
+            intervalSeconds = seconds(document.interval)
+            timeoutSeconds = seconds(document.timeout)
+            startPeriodSeconds = seconds(document.startPeriod)
+            startIntervalSeconds = seconds(document.startInterval)
+            retries = document.retries.flatMap { (1...1000).contains($0) ? Int($0) : nil }
+        }
+    }
 }

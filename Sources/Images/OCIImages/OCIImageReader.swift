@@ -60,7 +60,8 @@ public struct OCIImageReader: Sendable {
             environment: program?.environment ?? [], entrypoint: program?.entrypoint ?? [],
             command: program?.command ?? [], workingDirectory: program?.workingDirectory ?? "",
             labels: program?.labels ?? [:], exposedPorts: program?.exposedPorts?.keys ?? [],
-            volumes: program?.volumes?.keys ?? [], stopSignal: program?.stopSignal ?? "")
+            volumes: program?.volumes?.keys ?? [], stopSignal: program?.stopSignal ?? "",
+            healthCheck: OCIImage.HealthCheck(program?.healthCheck))
     }
 
     /// The stored bytes of a layer; whoever reads them to the end knows that they are the right ones.
