@@ -62,6 +62,7 @@ let package = Package(
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
         module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
         module("Images", "VerityTree", ["Archives", "HostFiles"]),
+        module("Images", "Ext4Format", []),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module(
             "Images", "ImageStore",
@@ -96,8 +97,8 @@ let package = Package(
         module(
             "Control", "Fleet",
             [
-                "AgentClient", "EmulatedHost", "ImageStore", "GuestKernels", "Archives", "CodedErrors", "HostFiles",
-                agentProtocol, machineConfiguration, linuxCalls,
+                "AgentClient", "ChildProcesses", "EmulatedHost", "Ext4Format", "ImageStore", "GuestKernels", "Archives",
+                "CodedErrors", "HostFiles", agentProtocol, machineConfiguration, linuxCalls,
             ]),
         .target(
             name: "Commands",
@@ -110,18 +111,19 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
-        tests("Commands", ["AgentClient", "Fleet", agentProtocol, argumentParser]),
-        tests("Fleet", [agentProtocol, machineConfiguration]),
+        tests("Commands", ["AgentClient", "Fleet", "ImageStore", agentProtocol, argumentParser]),
+        tests("Fleet", ["AgentClient", "HostFiles", "ImageStore", agentProtocol, machineConfiguration]),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         .target(
             name: "ImageFixtures",
-            dependencies: ["ApplianceSettings", "Archives", "ErofsFormat", "FileTrees", "HostFiles", "OCIImages"],
+            dependencies: ["ApplianceSettings", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles", "OCIImages"],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("VerityTree", ["Archives", "HostFiles", "ImageFixtures"]),
+        tests("Ext4Format", ["ChildProcesses", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),

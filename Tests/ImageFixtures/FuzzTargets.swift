@@ -1,5 +1,6 @@
 import Archives
 import ErofsFormat
+import Ext4Format
 import FileTrees
 import HostFiles
 import OCIImages
@@ -82,8 +83,11 @@ public func fuzzDockerArchive(_ bytes: [UInt8]) {
     }
 }
 
+/// Reads any bytes as the superblock of a volume.
+public func fuzzExt4Superblock(_ bytes: [UInt8]) { _ = Ext4Superblock(bytes) }
+
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
-    ("settings", fuzzSettings),
+    ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock),
 ]
