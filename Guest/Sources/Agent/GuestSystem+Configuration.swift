@@ -29,7 +29,6 @@ extension GuestSystem {
         }
         if let root = wanted.root { try take(root, wanted.standardMounts) }
         mountStandard(wanted.standardMounts)
-        for mount in wanted.mounts { try apply(mount) }
         commandsRoot = nil
         do throws(LinuxError) {
             let path = commandsRootPath.isEmpty ? "/" : commandsRootPath
@@ -38,6 +37,8 @@ extension GuestSystem {
             throw Failure(.rootFileSystem, error, "the new root")
         }
         if wanted.writesNameFiles { NameFiles.write(wanted, root: commandsRootPath) }
+        // The last of them may take away what is written to here.
+        for mount in wanted.mounts { try apply(mount) }
         if role == .guest { try NetworkSetup.apply(wanted.interfaces) }
     }
 
@@ -127,11 +128,47 @@ extension GuestSystem {
         if mount.flags.contains(.noExecution) { flags.insert(.noExecution) }
         let target = commandsRootPath + mount.target
         if mount.flags.contains(.bind) {
-            try self.mount(commandsRootPath + mount.source, target, "", [.bind, .recursive], "")
+            if !mount.source.isEmpty {
+                try self.mount(commandsRootPath + mount.source, target, "", [.bind, .recursive], "")
+            }
             // A bind takes its flags only when it is mounted once more.
             if !flags.isEmpty { try self.mount("", target, "", flags.union([.bind, .remount]), "") }
         } else {
+            if mount.flags.contains(.fill) { try fill(mount) }
             try self.mount(mount.source, target, mount.fileSystem, flags, mount.options)
+        }
+    }
+
+    /// Gives a new file system what lies at its place, the place's own owner and permissions included.
+    private func fill(_ mount: AgentProtocol.Mount) throws(Failure) {
+        let place: ByteString = "/.volume"
+        try self.mount(mount.source, commandsRootPath + place, mount.fileSystem, [], mount.options)
+        do throws(LinuxError) {
+            let volume = try open(place, [.readOnly, .directory])
+            // The first program to see it is to find it empty.
+            try? FileTree.remove(ByteString("lost+found").bytes, in: volume.number, isDirectory: true)
+            if let folder = try? open(mount.target, [.path, .directory]) {
+                let facts = try FileTree.facts(in: folder.number)
+                try FileTree.setOwner(in: volume.number, user: facts.userID, group: facts.groupID)
+                try FileTree.setPermissions(volume.number, facts.mode & 0o7777)
+            }
+        } catch {
+            throw Failure(.mount, error, mount.source)
+        }
+        if (try? open(mount.target, [.path, .directory])) != nil {
+            let root = try rootNumber()
+            let sender = try FileSender(mount.target, root: root)
+            let receiver = try FileReceiver(CopyIn(destination: place, keepsOwner: true), root: root)
+            while let message = try sender.next() { _ = try receiver.take(message) }
+        }
+        // Before the host hears of it, which then never asks for it again.
+        SystemControl.synchronize()
+        do throws(LinuxError) {
+            let path = commandsRootPath + place
+            try MountTable.unmount(path.bytes)
+            try FileTree.remove(path.bytes, isDirectory: true)
+        } catch {
+            throw Failure(.mount, error, mount.source)
         }
     }
 

@@ -181,7 +181,7 @@ extension MessageReader {
 
 extension ByteString {
     /// Whether it holds neither white space nor control characters.
-    var isOneWord: Bool { bytes.allSatisfy { $0 > 0x20 && $0 != 0x7f } }
+    public var isOneWord: Bool { bytes.allSatisfy { $0 > 0x20 && $0 != 0x7f } }
 
     var isAbsolutePath: Bool { bytes.first == UInt8(ascii: "/") }
 }

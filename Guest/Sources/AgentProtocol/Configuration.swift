@@ -99,9 +99,12 @@ public struct Mount: Equatable, Sendable {
         public static let noExecution = Flags(rawValue: 1 << 3)
         /// `source` is a path that appears at `target` as well.
         public static let bind = Flags(rawValue: 1 << 4)
-        static let known: UInt32 = 0x1f
+        /// The file system is new and empty: what lies at `target` is copied to it first.
+        public static let fill = Flags(rawValue: 1 << 5)
+        static let known: UInt32 = 0x3f
     }
 
+    /// Empty for a bind mount that only gives the mount at `target` its flags.
     public var source: ByteString
     /// Absolute; made if it is missing.
     public var target: ByteString
