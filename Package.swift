@@ -119,7 +119,9 @@ let package = Package(
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         .target(
             name: "ImageFixtures",
-            dependencies: ["ApplianceSettings", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles", "OCIImages"],
+            dependencies: [
+                "ApplianceSettings", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles", "OCIImages",
+            ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("VerityTree", ["Archives", "HostFiles", "ImageFixtures"]),

@@ -29,6 +29,10 @@ enum Completions {
         .custom { _, _, prefix in running.map { $0 + ":" } + files(prefix) }
     }
 
+    static var volumeNames: CompletionKind { .custom { _, _, _ in VolumeCommand.store.list().map(\.name) } }
+
+    static var volumes: CompletionKind { .custom { _, _, _ in VolumeCommand.store.list().map { $0.name + ":" } } }
+
     static var networks: CompletionKind { .list(["none", "tap", "tap:"]) }
 
     private static var running: [String] {

@@ -5,7 +5,10 @@ enum ProgramArguments {
     static let optionsWithValues: Set<String> = [
         "--cpus", "--memory", "-m", "--env", "-e", "--env-file", "--workdir", "-w", "--user", "-u", "--hostname",
         "--name", "--timeout", "--kernel", "--disk", "--network", "--entrypoint",
-        "--pull", "--ca-file", "--mirror",
+        "--pull", "--ca-file", "--mirror", "--volume", "-v", "--tmpfs", "--shm-size", "--secret", "--file", "--restart",
+        "--stop-signal", "--stop-timeout", "--label", "-l", "--expose", "--group-add", "--add-host", "--dns",
+        "--dns-search", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
+        "--health-start-period", "--health-start-interval", "--health-on-failure", "--cidfile",
     ]
 
     /// The parser's script for bash, so that it offers nothing of ours where the program's words stand.

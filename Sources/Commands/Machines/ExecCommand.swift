@@ -45,6 +45,7 @@ struct ExecCommand: ParsableCommand {
         let start = Start(
             arguments: program.map { ByteString($0) }, environment: environment.map { ByteString($0) },
             user: ByteString(user ?? specification.user),
+            supplementaryGroups: specification.container.groups.map { ByteString($0) },
             workingDirectory: ByteString(workdir ?? specification.workingDirectory),
             streams: tty
                 ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))

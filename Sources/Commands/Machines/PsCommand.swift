@@ -8,27 +8,42 @@ struct PsCommand: ParsableCommand {
             Examples:
               swiftlet ps
               swiftlet ps --all
+              swiftlet ps --filter health=unhealthy --filter label=tier=web
               swiftlet ps --json
             """)
 
     @Flag(name: [.short, .long], help: "Show those that have ended, too.") var all = false
     @Flag(name: [.short, .long], help: "Print the ids only.") var quiet = false
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Only machines with that name, state, health, volume, or label (label=NAME or label=NAME=VALUE). May be repeated.",
+            valueName: "key=value"))
+    var filter: [String] = []
     @OptionGroup var format: FormatOptions
 
     func run() throws {
         let store = Product.fleet.store
         try store.checkReadable()
-        let machines = store.list().filter { all || !$0.state.isOver }
+        let filters = try filter.map { try MachineFilter(parsing: $0) }
+        let machines = store.list().filter { machine in
+            (all || !machine.state.isOver) && filters.allSatisfy { $0.matches(machine, store) }
+        }
         if format.isJSON, quiet { return Output.json(machines.map(\.id)) }
         if format.isJSON { return Output.json(machines.map(MachineDocument.init)) }
         if quiet { return machines.forEach { Output.line($0.id) } }
-        var table = Table("ID", "NAME", "IMAGE", "COMMAND", "CREATED", "STATE")
+        // Most machines have none.
+        let hasPorts = machines.contains { !$0.specification.container.exposedPorts.isEmpty }
+        var table = Table(["ID", "NAME", "IMAGE", "COMMAND", "CREATED", "STATE"] + (hasPorts ? ["PORTS"] : []))
         for machine in machines {
             let command = machine.specification.command.joined(separator: " ")
+            let ports = machine.specification.container.exposedPorts.joined(separator: ", ")
             table.add(
-                machine.id, machine.name, machine.specification.image,
-                command.count > 30 ? command.prefix(29) + "…" : command, Units.since(machine.createdSeconds),
-                MachineDocument.state(machine))
+                [
+                    machine.id, machine.name, machine.specification.image,
+                    command.count > 30 ? command.prefix(29) + "…" : command, Units.since(machine.createdSeconds),
+                    MachineDocument.state(machine, store.health(machine)),
+                ] + (hasPorts ? [ports] : []))
         }
         Output.line(table.text)
     }
@@ -65,6 +80,28 @@ struct MachineDocument: Encodable {
     var socketPath: String
     var outputLog: String
     var consoleLog: String
+    var hostName: String
+    var stopSignal: String
+    var stopTimeoutSeconds: Double
+    var restartPolicy: String
+    var restartCount: Int
+    /// The last ten.
+    var restarts: [RestartDocument]
+    var healthCheck: HealthCheck?
+    var whenUnhealthy: String
+    var health: HealthReport?
+    var exposedPorts: [String]
+    var imageVolumes: [String]
+    var volumes: [VolumeAttachment]
+    var labels: [String: String]
+    /// Where the files lie that were handed in; what is in them is written nowhere.
+    var handedIn: [String]
+    var groups: [String]
+    var isReadOnly: Bool
+    var temporaryFolders: [TemporaryFolder]
+    var hostEntries: [ContainerSettings.HostAddress]
+    var nameServers: [String]
+    var searchDomains: [String]
 
     init(_ record: MachineRecord) {
         let specification = record.specification
@@ -101,14 +138,85 @@ struct MachineDocument: Encodable {
         socketPath = record.socketPath
         outputLog = store.outputLog(record)
         consoleLog = store.consoleLog(record)
+        let container = specification.container
+        hostName = specification.hostName ?? record.name
+        stopSignal = StopSignal.name(of: container.stopSignal)
+        stopTimeoutSeconds = container.stopTimeoutSeconds
+        restartPolicy = container.restart.description
+        restartCount = record.restartCount ?? 0
+        restarts = (record.restarts ?? []).map(RestartDocument.init)
+        healthCheck = container.healthCheck
+        whenUnhealthy = container.whenUnhealthy.rawValue
+        health = store.health(record)
+        exposedPorts = container.exposedPorts
+        imageVolumes = container.imageVolumes
+        volumes = container.volumes
+        labels = container.labels
+        handedIn = container.handedIn
+        groups = container.groups
+        isReadOnly = container.isReadOnly
+        temporaryFolders = container.temporaryFolders
+        hostEntries = container.hostEntries
+        nameServers = container.nameServers
+        searchDomains = container.searchDomains
     }
 
-    static func state(_ record: MachineRecord) -> String {
-        switch record.state {
+    static func state(_ record: MachineRecord, _ health: HealthReport? = nil) -> String {
+        let again = record.restartCount.map { ", run again \($0 == 1 ? "once" : "\($0) times")" } ?? ""
+        return switch record.state {
         case .starting: "starting"
-        case .running: "running"
+        case .running: "running" + (health.map { " (\($0.state.rawValue))" } ?? "") + again
+        case .restarting: "restarting" + again
         case .exited: "exited (\(record.exitStatus ?? 0)) \(Units.since(record.endedSeconds))"
         case .failed: "failed \(Units.since(record.endedSeconds))"
+        }
+    }
+}
+
+/// A start after the first, for programs.
+struct RestartDocument: Encodable {
+    var time: String
+    var exitStatus: Int32?
+    var reason: String?
+
+    init(_ note: RestartNote) {
+        time = Timestamp.text(seconds: note.seconds)
+        exitStatus = note.exitStatus
+        reason = note.reason
+    }
+}
+
+/// Which machines are meant.
+enum MachineFilter {
+    case name(String)
+    case state(String)
+    case health(String)
+    case volume(String)
+    case label(String, value: String?)
+
+    init(parsing text: String) throws(CommandFailure) {
+        let parts = text.split(separator: "=", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        switch (parts.first, parts.count) {
+        case ("name", 2): self = .name(parts[1])
+        case ("state", 2), ("status", 2): self = .state(parts[1])
+        case ("health", 2): self = .health(parts[1])
+        case ("volume", 2): self = .volume(parts[1])
+        case ("label", 2...): self = .label(parts[1], value: parts.count > 2 ? parts[2] : nil)
+        default:
+            throw CommandFailure(
+                "usage.filter",
+                "\"\(text)\" chooses no machines; write name=, state=, health=, volume= or label= before a value")
+        }
+    }
+
+    func matches(_ machine: MachineRecord, _ store: MachineStore) -> Bool {
+        let container = machine.specification.container
+        return switch self {
+        case .name(let name): machine.name == name
+        case .state(let state): machine.state.rawValue == state
+        case .health(let health): (store.health(machine)?.state.rawValue ?? "none") == health
+        case .volume(let name): container.volumes.contains { $0.name == name }
+        case .label(let name, let value): container.labels[name].map { value == nil || $0 == value } ?? false
         }
     }
 }

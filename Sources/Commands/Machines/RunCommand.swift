@@ -20,6 +20,7 @@ struct RunCommand: ParsableCommand {
               echo 1+1 | swiftlet run --rm -i busybox bc
               swiftlet run -d --name web --cpus 2 --memory 512M python3 python3 -m http.server
               swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
+              swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
               swiftlet run --rm --timeout 10s busybox sleep 60        (exit status 124)
             """)
 
@@ -82,6 +83,10 @@ struct RunCommand: ParsableCommand {
             valueName: "when"))
     var pull = PullPolicy.missing
     @OptionGroup(title: "Registry options") var registry: RegistryOptions
+    @OptionGroup(title: "What container engines have, too") var container: ContainerOptions
+    @OptionGroup(title: "Health") var health: HealthOptions
+    @Option(help: ArgumentHelp("Write the machine's id to a new file.", valueName: "path"), completion: .file())
+    var cidfile: String?
     @Flag(help: "Show the kernel's console on standard error.") var console = false
     @Flag(name: .customLong("json"), help: "Print errors, and with --detach the machine's id and name, as JSON.")
     var isJSON = false
@@ -98,11 +103,20 @@ struct RunCommand: ParsableCommand {
             throw CommandFailure(
                 "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
         }
-        let specification = try specification()
+        var specification = try specification()
+        let files = try HandedIn.read(secrets: container.secret, files: container.file)
+        specification.container.handedIn = files.map(\.path)
+        // Volumes are made only for what is otherwise right.
+        try specification.check()
+        specification.container.volumes = try specification.container.volumes.map {
+            try VolumeCommand.store.prepare($0)
+        }
         let fleet = Product.fleet
         let machine = try fleet.create(specification, name: name)
+        if let cidfile { try write(machine.record.id, to: cidfile, of: machine) }
         if detach {
-            try fleet.runInBackground(machine, executable: Product.executable, signals: signals)
+            try fleet.runInBackground(
+                machine, executable: Product.executable, signals: signals, handingIn: files)
             let started = StartedDocument(id: machine.record.id, name: machine.record.name)
             return isJSON ? Output.json(started) : Output.line(started.id)
         }
@@ -115,6 +129,7 @@ struct RunCommand: ParsableCommand {
             if !isJSON { Output.error("swiftlet: \($0)") }
         }
         owner.input = interactive ? 0 : nil
+        owner.handedIn = files
         owner.terminalSize = Terminal.size
         var raw: TerminalMode?
         if tty, interactive { owner.whenStarted = { raw = TerminalMode.raw(0) } }
@@ -130,7 +145,18 @@ struct RunCommand: ParsableCommand {
         throw ExitStatusError(status: outcome.exitStatus)
     }
 
-    /// What is asked for, with everything looked up.
+    /// A file that is there is somebody else's.
+    private func write(_ id: String, to path: String, of machine: OwnedMachine) throws {
+        do throws(HostFileError) {
+            try HostFile(HostPath(path), [.writeOnly, .create, .exclusive]).write(Array(id.utf8))
+        } catch {
+            let failure = CommandFailure("usage.cidfile", "\(error) (--cidfile)")
+            machine.abandon(failure.message)
+            throw failure
+        }
+    }
+
+    /// What is asked for, with everything looked up, but for volumes, which are made if they are missing.
     func specification() throws -> MachineSpecification {
         var specification = MachineSpecification()
         specification.processors = cpus
@@ -166,6 +192,8 @@ struct RunCommand: ParsableCommand {
         specification.kernelArguments = kernel.arguments
         specification.modulesPath = kernel.modulesPath
         specification.hostName = hostname
+        specification.container = try container.settings(image.configuration)
+        try health.apply(image.configuration, to: &specification.container)
         specification.hasTerminal = tty
         specification.isInteractive = interactive && !detach
         specification.isDetached = detach

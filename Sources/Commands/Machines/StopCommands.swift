@@ -7,26 +7,28 @@ struct StopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop", abstract: "Let machines power off.",
         discussion: """
-            Programs get SIGTERM, and SIGKILL when they have not ended in time. A machine that has ended is left as it is.
+            A program gets its stop signal, the image's or SIGTERM; when it has not ended in time, its machine is powered off.
+            It is not run again, whatever its restart policy says. A machine that has ended is left as it is.
 
             Examples:
               swiftlet stop web
               swiftlet stop --time 30s web database
             """)
 
-    @Option(name: [.short, .long], help: ArgumentHelp("How long programs have.", valueName: "time")) var time = "10s"
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("How long programs have; what their machines say if not given.", valueName: "time"))
+    var time: String?
     @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        guard let seconds = Units.seconds(time) else {
-            throw CommandFailure("usage.time", "\"\(time)\" is no time; write it as 10s or 1m")
-        }
+        let seconds = try time.map { try Units.time($0, "--time") }
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
             let record = try store.find(reference)
             guard !record.state.isOver else { return }
-            try MachineRemote(record, store: store).stop(graceSeconds: UInt32(min(seconds.rounded(.up), 3600)))
+            try MachineRemote(record, store: store).stop(graceSeconds: seconds)
         }
     }
 }

@@ -58,8 +58,10 @@ struct Table {
     private var rows: [[String]]
 
     init(_ titles: String...) { rows = [titles] }
+    init(_ titles: [String]) { rows = [titles] }
 
-    mutating func add(_ cells: String...) { rows.append(cells.map(Self.printable)) }
+    mutating func add(_ cells: String...) { add(cells) }
+    mutating func add(_ cells: [String]) { rows.append(cells.map(Self.printable)) }
 
     var text: String {
         let widths = (0..<(rows.first?.count ?? 0)).map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -49,6 +49,22 @@ enum Units {
         }
     }
 
+    /// A time that an option gives.
+    static func time(_ text: String, _ option: String) throws(CommandFailure) -> Double {
+        guard let seconds = seconds(text), seconds <= 1e9 else {
+            throw CommandFailure("usage.time", "\"\(text)\" is no time; write it as 10s, 500ms or 1m (\(option))")
+        }
+        return seconds
+    }
+
+    /// A size that an option gives, in whole MiB.
+    static func bytes(_ text: String, _ option: String) throws(CommandFailure) -> UInt64 {
+        guard let mebibytes = mebibytes(text), mebibytes > 0 else {
+            throw CommandFailure("usage.size", "\"\(text)\" is no size; write it as 512M or 2G (\(option))")
+        }
+        return UInt64(mebibytes) << 20
+    }
+
     /// `3 seconds`, `2 minutes`, `5 hours`, `4 days`.
     static func age(seconds: Int64) -> String {
         let seconds = max(0, seconds)

@@ -35,7 +35,7 @@ public struct AgentClientError: CodedError {
     }
 
     /// The text is a guest's: it is kept to one line, so that it cannot look like several messages.
-    init(_ failure: Failure) {
+    public init(_ failure: Failure) {
         let line = failure.text.description.split(whereSeparator: \.isNewline).joined(separator: " ")
         self.init(.refused, line, failure: failure)
     }

@@ -109,7 +109,7 @@ public enum FileCopy {
 }
 
 /// A connection that carries files, on which something must happen for as long as one waits.
-private final class TransferChannel {
+final class TransferChannel {
     private let socket: AgentSocket
     private let patience: Duration
     private let signals: SignalWatcher?

@@ -44,7 +44,11 @@ public final class ProcessSession {
     public var timeLimit: Duration?
     /// How long the agent may take to say that the command runs.
     public var startPatience = Duration.seconds(240)
+    /// What the command gets when `SignalWatcher.stop` comes.
+    public var stopSignal = UInt8(SignalNumber.terminate)
     public var whenStarted: () -> Void = {}
+    /// Whether `SignalWatcher.stop` has come.
+    public private(set) var wasStopped = false
 
     private var pumps: [OutputPump] = []
     private var attached: [ProcessStream] = []
@@ -131,6 +135,10 @@ public final class ProcessSession {
         while let signal = signals?.next() {
             switch signal {
             case SignalWatcher.endNow: return .ended(signal: SignalNumber.kill)
+            case SignalWatcher.stop:
+                wasStopped = true
+                if !hasStarted { return .ended(signal: SignalNumber.terminate) }
+                try? control.send(.signal(Signal(stopSignal, reachesGroup: false)), id: id)
             case SignalNumber.windowChange:
                 if case .terminal = start.streams, let size = terminalSize() {
                     try? control.send(.resize(size), id: id)

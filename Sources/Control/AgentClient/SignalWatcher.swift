@@ -1,3 +1,4 @@
+import CLinux
 public import LinuxCalls
 
 /// The signals that a command line passes on, as something to wait for.
@@ -6,6 +7,8 @@ public import LinuxCalls
 public final class SignalWatcher: Sendable {
     /// Asks the owner of a machine to end it at once. Real-time signals below this one belong to the C library.
     public static let endNow: Int32 = 36
+    /// Asks the owner of a machine to give the program its stop signal, and not to run it again.
+    public static let stop: Int32 = 37
     /// What reaches a program from outside, by its name.
     public static let passedOn: KeyValuePairs = [
         "HUP": SignalNumber.hangUp, "INT": SignalNumber.interrupt, "QUIT": SignalNumber.quit,
@@ -13,7 +16,7 @@ public final class SignalWatcher: Sendable {
     ]
     private static let watched = SignalSet(
         SignalNumber.hangUp, SignalNumber.interrupt, SignalNumber.quit, SignalNumber.terminate, SignalNumber.user1,
-        12, SignalNumber.windowChange, endNow)
+        12, SignalNumber.windowChange, endNow, stop)
 
     private let file: SignalFile
 
@@ -24,6 +27,14 @@ public final class SignalWatcher: Sendable {
     }
 
     public var descriptor: Int32 { file.descriptor.number }
+
+    /// Has this process's watcher see a signal.
+    public static func tellOwnProcess(_ signal: Int32) {
+        // SAFETY: no address is passed.
+        guard let process = unsafe try? systemCall(__NR_getpid) else { return }
+        // SAFETY: no address is passed.
+        _ = unsafe try? systemCall(__NR_kill, process, Int(signal))
+    }
 
     /// Whether a signal ends a copy, or a machine whose program does not run yet.
     public static func asksForTheEnd(_ signal: Int32) -> Bool {

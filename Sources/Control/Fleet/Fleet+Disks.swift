@@ -22,6 +22,11 @@ final class DiskLock: Sendable {
         descriptor = file
     }
 
+    /// Whether the file still has a name: one that was removed while its lock was waited for is nobody's disk.
+    var isNamed: Bool {
+        (try? HostPath("/proc/self/fd/\(descriptor.number)").status().linkCount).map { $0 > 0 } ?? false
+    }
+
     /// Takes over what was inherited.
     init(inherited number: Int32) throws(LinuxError) {
         descriptor = FileDescriptor(owning: number)
@@ -41,6 +46,9 @@ extension MachineFleet {
             let lock: DiskLock?
             do throws(LinuxError) { lock = try DiskLock(disk) } catch { throw Self.unopened(disk, error) }
             guard let lock else { throw taken(disk, besides: Array(disks[..<index])) }
+            guard lock.isNamed else {
+                throw FleetError(.unusableDisk, "the disk \(disk.path) has been removed at this moment")
+            }
             locks.append(lock)
         }
         return locks
@@ -86,8 +94,14 @@ extension MachineFleet {
             return FleetError(.unusableDisk, "\(disk.path) and \(other.path) are one disk; \(rule)")
         }
         for machine in store.list() where !machine.state.isOver {
-            guard let other = machine.specification.disks.first(where: { Self.areSame($0, disk) }) else { continue }
+            guard let other = machine.specification.allDisks.first(where: { Self.areSame($0, disk) }) else { continue }
             let use = other.isReadOnly ? "reads" : "may write to"
+            if let volume = machine.specification.container.volumes.first(where: { $0.diskPath == disk.path }) {
+                return FleetError(
+                    .unusableDisk,
+                    "the machine \"\(machine.name)\" \(use) the volume \"\(volume.name)\"; a volume that is written to is one machine's alone; with :ro many may read it. End it first: swiftlet stop \(machine.name)"
+                )
+            }
             return FleetError(
                 .unusableDisk,
                 "the machine \"\(machine.name)\" \(use) the disk \(disk.path); \(rule). End it first: swiftlet stop \(machine.name)"

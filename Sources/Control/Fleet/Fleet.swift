@@ -14,7 +14,12 @@ public struct MachineFleet: Sendable {
     public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         try specification.check()
         store.cleanLeftovers()
-        let locks = try hold(specification.disks)
+        let locks = try hold(specification.allDisks)
+        do throws(VolumeError) {
+            for volume in specification.container.volumes { try VolumeStore(store.paths).checkUsable(volume) }
+        } catch {
+            throw FleetError(.unusableDisk, error.message)
+        }
         let machine = try store.create(specification, name: name)
         machine.diskLocks = locks
         return machine
@@ -46,15 +51,17 @@ public struct MachineFleet: Sendable {
     /// - Parameter signals: what ends the machine while its program does not run yet.
     /// - Throws: what kept the program from running.
     public func runInBackground(
-        _ machine: OwnedMachine, executable: String, signals: SignalWatcher? = nil
+        _ machine: OwnedMachine, executable: String, signals: SignalWatcher? = nil, handingIn files: [HandedInFile] = []
     ) throws(RunFailure) {
         let message: [UInt8]
         let signal: Int32?
         do throws(LinuxError) {
             let ready = try PipePair()
             let nothing = try open("/dev/null", .readWrite)
+            let handed = try HandedInFiles.pack(files)
             let descriptors = [
                 nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
+                handed.number,
             ]
             let process = try ChildSpawning.start(
                 [executable, "supervise", machine.record.id],
@@ -80,22 +87,28 @@ public struct MachineFleet: Sendable {
         throw RunFailure(decoding: String(decoding: message, as: UTF8.self))
     }
 
-    /// The background side of `runInBackground`: descriptor 3 is the machine's lock, 4 takes the news, 5 and on are the
-    /// disks' locks.
+    /// The background side of `runInBackground`: descriptor 3 is the machine's lock, 4 takes the news, 5 has the files that
+    /// are handed in, 6 and on are the disks' locks.
     public func supervise(_ id: String, signals: SignalWatcher) {
         let ready = FileDescriptor(owning: 4)
         let number = ready.number
         do {
             try fileControl(3, F_SETFD, 1)
             try fileControl(4, F_SETFD, 1)
+            let handed = FileDescriptor(owning: 5)
+            let files = try HandedInFiles.unpack(handed.number)
             let machine = try OwnedMachine(store: store, id: id, inheritedLock: 3)
-            for index in machine.record.specification.disks.indices {
-                machine.diskLocks.append(try DiskLock(inherited: Int32(5 + index)))
+            for index in machine.record.specification.allDisks.indices {
+                machine.diskLocks.append(try DiskLock(inherited: Int32(6 + index)))
             }
             let owner = try owner(
                 of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)),
                 report: { _ in })
+            owner.handedIn = files
+            var isTold = false
             owner.whenStarted = {
+                guard !isTold else { return }
+                isTold = true
                 try? writeAll(number, Self.started)
                 // The reader waits for the end of the pipe.
                 if let null = try? open("/dev/null", .writeOnly) {
@@ -103,7 +116,11 @@ public struct MachineFleet: Sendable {
                     _ = unsafe try? systemCall(__NR_dup3, Int(null.number), Int(number), Int(CLinux.O_CLOEXEC))
                 }
             }
-            _ = try owner.run()
+            let outcome = try owner.run()
+            if !isTold {
+                throw FleetError(
+                    .interrupted, outcome.note ?? "ended before the program started", signal: outcome.exitStatus - 128)
+            }
         } catch {
             try? writeAll(number, RunFailure(error).encoded)
         }

@@ -2,6 +2,7 @@ public import AgentClient
 public import AgentProtocol
 import HostFiles
 import LinuxCalls
+import Synchronization
 
 /// How a run came out, for whoever started it.
 public struct RunOutcome: Equatable, Sendable {
@@ -15,6 +16,8 @@ public struct RunOutcome: Equatable, Sendable {
 public final class MachineOwner {
     /// Connections that come at once: control and three streams.
     private static let expectedConnections = 4
+    /// A volume that is used for the first time may get many files.
+    private static let configurePatienceSeconds: UInt32 = 600
     private static let configureID: UInt32 = 1
     private static let processID: UInt32 = 2
     private static let consoleTailBytes = 2000
@@ -38,6 +41,24 @@ public final class MachineOwner {
     public var terminalSize: () -> TerminalSize? = { nil }
     /// Called when the program runs.
     public var whenStarted: () -> Void = {}
+    /// Made in the guest before its program runs.
+    public var handedIn: [HandedInFile] = []
+
+    /// Whether the program is not to be run again, whatever the policy says: `stop`, `kill` or this process's end.
+    private var isEndedForGood = false
+    /// Whether the program of the present run has been started.
+    private var hasStarted = false
+    private var startedNanoseconds: UInt64 = 0
+    /// Why the machine's health had its program stopped.
+    private let unhealthy = UnhealthyReason()
+
+    private final class UnhealthyReason: Sendable {
+        private let text = Mutex<String?>(nil)
+        var value: String? {
+            get { text.withLock { $0 } }
+            set { text.withLock { $0 = newValue } }
+        }
+    }
 
     init(_ machine: OwnedMachine, launcher: any MonitorLauncher, signals: SignalWatcher?, output: any OutputSink) {
         self.machine = machine
@@ -46,20 +67,69 @@ public final class MachineOwner {
         self.output = output
     }
 
-    /// Boots, runs the program, ends the machine and records all of it.
+    /// Boots, runs the program, ends the machine and records all of it; again, as long as the restart policy says so.
     /// - Throws: when the program did not run, or its exit status never came; nothing is left running then.
     public func run() throws -> RunOutcome {
-        do {
-            let outcome = try runProgram()
-            machine.finish(exitStatus: outcome.exitStatus, failure: outcome.note)
-            return outcome
-        } catch {
-            machine.finish(exitStatus: nil, failure: "\(error)")
-            throw error
+        if !handedIn.isEmpty { HandedInFiles.forbidCoreDumps() }
+        var backOff = RestartBackOff()
+        var previous: Result<RunOutcome, any Error>?
+        while true {
+            var end = Result { try runProgram() }
+            // Who is stopped before the next run has begun ended as the run before it did.
+            if isEndedForGood, !hasStarted, let previous { end = previous }
+            let (exitStatus, reason): (Int32?, String?) =
+                switch end {
+                case .success(let outcome): (outcome.exitStatus, outcome.note)
+                case .failure(let error): (nil, "\(error)")
+                }
+            // The emulated host is not begun again for a program: somebody has ended it with all that ran in it.
+            let hasPlace = (try? Launchers.sockets(of: machine.record, paths: machine.store.paths)) != nil
+            if !isEndedForGood, hasStarted || previous != nil, hasPlace {
+                let ran = hasStarted ? Double(Clock.monotonic.nanoseconds() &- startedNanoseconds) / 1e9 : 0
+                if prepareRestart(exitStatus, reason, pause: backOff.next(afterRunningSeconds: ran)) {
+                    previous = end
+                    continue
+                }
+            }
+            machine.finish(exitStatus: exitStatus, failure: reason)
+            return try end.get()
         }
     }
 
+    /// Writes down that the program is run again, and waits until it is time.
+    /// - Returns: whether it is to be; false as well when somebody ends the machine meanwhile.
+    private func prepareRestart(_ exitStatus: Int32?, _ reason: String?, pause: Double) -> Bool {
+        let container = specification.container
+        let restarts = machine.record.restartCount ?? 0
+        // A health check that has the program stopped says that it failed, whatever it ends with.
+        let isUnhealthy = unhealthy.value != nil
+        guard
+            container.restart.wantsAnother(exitStatus: isUnhealthy ? nil : exitStatus, restarts: restarts),
+            !(isUnhealthy && container.whenUnhealthy == .stop)
+        else { return false }
+        let note = RestartNote(
+            seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), exitStatus: exitStatus, reason: reason)
+        // A disk that is full loses the news, not the program.
+        try? machine.update { record in
+            record.state = .restarting
+            record.restartCount = restarts + 1
+            record.restarts = (record.restarts ?? []).suffix(RestartNote.most - 1) + [note]
+        }
+        let deadline = Deadline(after: .milliseconds(Int64(pause * 1000)))
+        while !deadline.isOver {
+            var entries = [PollEntry(reading: signals?.descriptor ?? -1)]
+            AgentClient.wait(for: &entries, until: deadline)
+            while let signal = signals?.next() {
+                if SignalWatcher.asksForTheEnd(signal) { return false }
+            }
+        }
+        machine.turnConsoleOver()
+        return true
+    }
+
     private func runProgram() throws -> RunOutcome {
+        hasStarted = false
+        unhealthy.value = nil
         let paths = machine.store.paths
         let socketPath = launcher.socketPath(machine.record.id)
         guard socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
@@ -97,7 +167,12 @@ public final class MachineOwner {
             record.monitorProcess = monitor.processIdentifier
         }
         let control = try awaitAgent(listener, monitor, consolePath)
-        try control.send(.configure(guestConfiguration()), id: Self.configureID)
+        let endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
+        let volumes = VolumeStore(paths)
+        let unfilled = try specification.container.volumes.filter {
+            try !$0.isReadOnly && !volumes.find($0.name).isFilled
+        }
+        try control.send(.configure(guestConfiguration(filling: unfilled)), id: Self.configureID)
         let session = try ProcessSession(start(), id: Self.processID, over: control, output: output)
         session.startPatience = .seconds(launcher.patienceSeconds)
         session.input = input
@@ -106,26 +181,43 @@ public final class MachineOwner {
         session.machineExit = monitor.exitDescriptor
         session.listener = listener
         session.timeLimit = specification.timeLimitSeconds.map { .milliseconds(Int64(min($0, 1e9) * 1000)) }
-        session.whenStarted = { [machine, whenStarted] in
+        session.stopSignal = specification.container.stopSignal
+        var health: HealthWatch?
+        session.whenStarted = { [self] in
+            hasStarted = true
+            startedNanoseconds = Clock.monotonic.nanoseconds()
             try? machine.update { record in
                 record.state = .running
                 record.startedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
             }
+            health = watchHealth(at: endpoint)
             whenStarted()
         }
+        defer { health?.end() }
         let end: SessionEnd
-        do throws(AgentClientError) { end = try session.run() } catch {
-            guard error.code == .gone else { throw error }
+        do {
+            if !unfilled.isEmpty || !handedIn.isEmpty {
+                try awaitConfigured(control, monitor)
+                // Before the program runs: what it changes is never to be written over.
+                for volume in unfilled { try volumes.markFilled(volume.name) }
+                if !handedIn.isEmpty { try FileCopy.handIn(handedIn, to: endpoint, patience: session.startPatience) }
+            }
+            end = try session.run()
+        } catch let error as AgentClientError where error.code == .gone {
             end = .machineEnded
         }
+        let unhealthyReason = unhealthy.value
+        if session.wasStopped, unhealthyReason == nil { isEndedForGood = true }
         switch end {
         case .exited(let status):
             endGuest(control, monitor)
-            return RunOutcome(exitStatus: Int32(status.shellStatus))
+            return RunOutcome(exitStatus: Int32(status.shellStatus), note: unhealthyReason)
         case .timedOut:
             return RunOutcome(
                 exitStatus: 124, note: "the program was ended after \(specification.timeLimitSeconds ?? 0) seconds")
         case .ended(let signal):
+            isEndedForGood = unhealthyReason == nil
+            if let unhealthyReason { return RunOutcome(exitStatus: 128 + signal, note: unhealthyReason) }
             return RunOutcome(exitStatus: 128 + signal, note: "the machine was ended by signal \(signal)")
         case .machineEnded:
             // A guest that was told to power off, by `stop` or from within, ends without a status.
@@ -133,7 +225,7 @@ public final class MachineOwner {
             if let reason = panic(consolePath) {
                 throw FleetError(.kernelPanicked, "the guest's kernel panicked: \(reason)\(tail(consolePath))")
             }
-            if machine.record.state == .running, let note = Self.ownEnds[monitor.ending] {
+            if hasStarted, let note = Self.ownEnds[monitor.ending] {
                 return RunOutcome(exitStatus: 128 + SignalNumber.kill, note: note)
             }
             throw FleetError(
@@ -142,9 +234,55 @@ public final class MachineOwner {
         }
     }
 
+    /// Waits until the guest is what its configuration says: what comes next needs that.
+    private func awaitConfigured(
+        _ control: AgentConnection, _ monitor: any RunningMonitor
+    ) throws(AgentClientError) {
+        let patience = Duration.seconds(max(Self.configurePatienceSeconds, launcher.patienceSeconds))
+        let deadline = Deadline(after: patience)
+        while true {
+            while let frame = try control.receivePending() {
+                switch frame.message {
+                case .configured: return
+                case .failure(let failure): throw AgentClientError(failure)
+                default: break
+                }
+            }
+            var entries = [
+                PollEntry(reading: control.socket.number), PollEntry(reading: monitor.exitDescriptor),
+                PollEntry(reading: signals?.descriptor ?? -1),
+            ]
+            wait(for: &entries, until: deadline)
+            while let signal = signals?.next() {
+                guard SignalWatcher.asksForTheEnd(signal) else { continue }
+                isEndedForGood = true
+                throw AgentClientError(.interrupted, "ended before the program started", signal: SignalNumber.terminate)
+            }
+            if entries[0].isReady {
+                guard try control.fill() else { throw AgentClientError(.gone, "the machine ended") }
+            } else if entries[1].isReady {
+                throw AgentClientError(.gone, "the machine ended")
+            } else if deadline.isOver {
+                throw AgentClientError(.silent, "the guest was not set up within \(patience)")
+            }
+        }
+    }
+
+    /// Begins to ask after the program's health, where that is wanted.
+    private func watchHealth(at endpoint: any AgentEndpoint) -> HealthWatch? {
+        guard let check = specification.container.healthCheck else { return nil }
+        let action = specification.container.whenUnhealthy
+        // A watch that there is no thread for is missed by who waits for health, and by nobody else.
+        return try? HealthWatch(check, of: machine, at: endpoint) { [unhealthy] reason in
+            guard action != .nothing else { return }
+            unhealthy.value = reason
+            SignalWatcher.tellOwnProcess(SignalWatcher.stop)
+        }
+    }
+
     /// Lets the guest write to its disks what it has not, where there are any.
     private func endGuest(_ control: AgentConnection, _ monitor: any RunningMonitor) {
-        guard specification.disks.contains(where: { !$0.isReadOnly }) else { return }
+        guard specification.allDisks.contains(where: { !$0.isReadOnly }) else { return }
         try? control.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: 1000)))
         _ = monitor.waitUntilEnded(milliseconds: 10_000)
     }
@@ -166,7 +304,13 @@ public final class MachineOwner {
             }
             while let next = signals?.next() {
                 guard SignalWatcher.asksForTheEnd(next) else { continue }
-                let signal = next == SignalWatcher.endNow ? SignalNumber.kill : next
+                isEndedForGood = true
+                let signal =
+                    switch next {
+                    case SignalWatcher.endNow: SignalNumber.kill
+                    case SignalWatcher.stop: SignalNumber.terminate
+                    default: next
+                    }
                 throw FleetError(
                     .interrupted, "ended by signal \(signal) before the program started", signal: signal)
             }
@@ -215,11 +359,20 @@ public final class MachineOwner {
         return "; its console ends with:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
     }
 
-    private func guestConfiguration() -> Configuration {
+    private func guestConfiguration(filling unfilled: [VolumeAttachment]) -> Configuration {
         var configuration = Configuration()
         configuration.hostName = ByteString(specification.hostName ?? machine.record.name)
         configuration.root = RootFileSystem(source: ByteString(MonitorConfiguration.rootDevice), fileSystem: "erofs")
+        configuration.mounts = specification.mounts(filling: unfilled)
         configuration.interfaces = machine.record.guestInterfaces
+        let container = specification.container
+        configuration.nameServers = container.nameServers.compactMap { IPAddress($0) }
+        configuration.searchDomains = container.searchDomains.map { ByteString($0) }
+        configuration.hostEntries = container.hostEntries.compactMap { entry in
+            let isGateway = entry.address == ContainerSettings.HostAddress.gateway
+            let text = isGateway ? machine.record.ownNetwork?.host.address : entry.address
+            return text.flatMap { IPAddress($0) }.map { HostEntry($0, ByteString(entry.name)) }
+        }
         configuration.realTimeNanoseconds = Clock.realTime.nanoseconds()
         var generator = SystemRandomNumberGenerator()
         configuration.seed = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -235,6 +388,7 @@ public final class MachineOwner {
         return Start(
             arguments: specification.command.map { ByteString($0) },
             environment: specification.environment.map { ByteString($0) }, user: ByteString(specification.user),
+            supplementaryGroups: specification.container.groups.map { ByteString($0) },
             workingDirectory: ByteString(specification.workingDirectory), streams: streams, streamOrigin: .agent,
             token: Token(first: generator.next(), second: generator.next()))
     }

@@ -9,6 +9,8 @@ public enum MachineState: String, Codable, Sendable {
     case starting
     /// The program runs.
     case running
+    /// The program ended, and is run again soon.
+    case restarting
     /// The program ended; `exitStatus` is there.
     case exited
     /// It ended without the program's exit status; `failure` says why.
@@ -39,6 +41,10 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     public var networkNumber: Int?
     public var exitStatus: Int32?
     public var failure: String?
+    /// How often the program was run again.
+    public var restartCount: Int?
+    /// The last of these, the newest last.
+    public var restarts: [RestartNote]?
 
     init(
         id: String, name: String, specification: MachineSpecification, createdSeconds: Int64, socketPath: String

@@ -7,6 +7,8 @@ import LinuxCalls
 /// A running machine, as command lines that do not own it reach it.
 public struct MachineRemote: Sendable {
     private static let patienceMilliseconds: UInt64 = 10_000
+    /// A guest writes to its disks what it has not, which its owner waits for as long.
+    private static let powerOffMilliseconds: UInt64 = 10_000
     public let store: MachineStore
     public let record: MachineRecord
 
@@ -27,19 +29,22 @@ public struct MachineRemote: Sendable {
     /// How long a copy may stand still.
     public var copyPatience: Duration { record.isEmulated ? .seconds(120) : FileCopy.usualPatience }
 
-    /// Tells the guest to power off, its processes to end first, and ends it when it does not.
-    public func stop(graceSeconds: UInt32) throws {
-        let grace = UInt64(graceSeconds) * 1000
+    /// Has the owner give the program its stop signal, and never run it again. A program that has not ended in time ends
+    /// with its guest, which is powered off; a guest that does not do that is ended.
+    /// - Parameter graceSeconds: how long the program has; nil for as long as its machine says.
+    public func stop(graceSeconds: Double?) throws {
+        let grace = min(graceSeconds ?? record.specification.container.stopTimeoutSeconds, 86_400)
+        signalOwner(SignalWatcher.stop)
+        if store.waitUntilOver(record, milliseconds: UInt64(grace * 1000)) { return }
         do {
             let control = try connect()
-            try control.send(
-                .powerOff(PowerOff(.powerOff, graceMilliseconds: UInt32(truncatingIfNeeded: min(grace, 3_600_000)))))
+            try control.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: 0)))
             // The end of the connection is the answer.
-            _ = try? control.receive(until: Deadline(afterMilliseconds: grace + 2000))
+            _ = try? control.receive(until: Deadline(afterMilliseconds: Self.powerOffMilliseconds))
         } catch {
             // An agent that does not answer cannot be asked.
         }
-        if store.waitUntilOver(record, milliseconds: 2000) { return }
+        if store.waitUntilOver(record, milliseconds: Self.powerOffMilliseconds) { return }
         try kill()
     }
 

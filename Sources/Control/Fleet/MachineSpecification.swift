@@ -37,6 +37,20 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var removesItself = false
     public var showsConsole = false
     public var timeLimitSeconds: Double?
+    /// Nil in what an earlier version has written down.
+    private var containerSettings: ContainerSettings?
+    public var container: ContainerSettings {
+        get { containerSettings ?? ContainerSettings() }
+        set { containerSettings = newValue }
+    }
+
+    /// The guest's first disk is its root's, `/dev/vda`; these are `/dev/vdb` and on, to `/dev/vdz`.
+    static let mostDisks = 25
+
+    /// Those that were given, then the volumes'.
+    var allDisks: [Disk] {
+        disks + container.volumes.map { Disk(path: $0.diskPath, isReadOnly: $0.isReadOnly) }
+    }
 
     public init() {}
 
@@ -54,6 +68,25 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         }
         try Self.check(user: user, workingDirectory: workingDirectory)
         if let hostName { try Self.check(hostName: hostName) }
+        guard allDisks.count <= Self.mostDisks else {
+            throw FleetError(
+                .invalidSetting, "a machine has at most \(Self.mostDisks) disks and volumes, not \(allDisks.count)")
+        }
+        try container.check()
+        try container.healthCheck?.check()
+        if container.restart.when != .no {
+            guard isDetached, !removesItself else {
+                throw FleetError(
+                    .invalidSetting,
+                    isDetached
+                        ? "a machine that is forgotten when it ends cannot be run again; leave out --rm, or --restart"
+                        : "only a machine in the background is run again; add --detach, or leave out --restart")
+            }
+        } else if container.whenUnhealthy == .restart {
+            throw FleetError(
+                .invalidSetting,
+                "who is to be restarted when unhealthy needs a policy that does it, such as --restart on-failure")
+        }
         guard !command.isEmpty else {
             throw FleetError(
                 .noCommand,

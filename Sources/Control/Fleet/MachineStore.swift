@@ -203,7 +203,7 @@ public struct MachineStore: Sendable {
     /// As `find`, and it runs.
     public func findRunning(_ reference: String) throws(FleetError) -> MachineRecord {
         let record = try find(reference)
-        guard !record.state.isOver else {
+        guard !record.state.isOver, record.state != .restarting else {
             throw FleetError(
                 .notRunning, "the machine \"\(record.name)\" does not run (it is \(record.state.rawValue))")
         }
@@ -343,6 +343,15 @@ public final class OwnedMachine: @unchecked Sendable {
 
     public var lockDescriptor: Int32 { lock.descriptor.number }
     var folder: HostPath { store.folder(record.id) }
+
+    /// Nobody will run it.
+    public func abandon(_ reason: String) { finish(exitStatus: nil, failure: reason) }
+
+    /// For one who begins again: what has gone wrong in the run before is not what goes wrong in this one.
+    func turnConsoleOver() {
+        let console = HostPath(store.consoleLog(record))
+        try? console.rename(to: HostPath("\(console).1"))
+    }
 
     func update(_ change: (inout MachineRecord) -> Void) throws(FleetError) {
         change(&record)

@@ -4,6 +4,9 @@ struct MonitorConfiguration {
     /// Where the root disk is in the guest: the first drive.
     static let rootDevice = "/dev/vda"
 
+    /// Where a further disk is in the guest.
+    static func device(_ index: Int) -> String { "/dev/vd" + String(UnicodeScalar(UInt8(ascii: "b") + UInt8(index))) }
+
     let specification: MachineSpecification
     var ownNetwork: OwnNetwork?
     let initrdPaths: [String]
@@ -19,7 +22,7 @@ struct MonitorConfiguration {
 
     var json: String {
         var drives = [drive("root", specification.imageDiskPath, isReadOnly: true)]
-        for (index, disk) in specification.disks.enumerated() {
+        for (index, disk) in specification.allDisks.enumerated() {
             drives.append(drive("disk\(index)", disk.path, isReadOnly: disk.isReadOnly))
         }
         var sections = [

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Fleet
+import FoundationEssentials
+import ImageStore
+
+/// How a machine is asked after its health: by the image's check, unless something else is said.
+struct HealthOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A line for the image's shell, or a JSON list of words: status 0 says that all is well.",
+            valueName: "command"))
+    var healthCmd: String?
+    @Option(help: ArgumentHelp("Between two checks: 30s if not given.", valueName: "time")) var healthInterval: String?
+    @Option(help: ArgumentHelp("How long a check may take: 30s.", valueName: "time")) var healthTimeout: String?
+    @Option(help: ArgumentHelp("So many failures in a row make the machine unhealthy: 3.", valueName: "number"))
+    var healthRetries: Int?
+    @Option(help: ArgumentHelp("For so long failures do not count: 0s.", valueName: "time"))
+    var healthStartPeriod: String?
+    @Option(help: ArgumentHelp("The interval within that time: 5s.", valueName: "time"))
+    var healthStartInterval: String?
+    @Flag(name: .customLong("no-healthcheck"), help: "Do without the image's check.") var isLeftOut = false
+    @Option(
+        help: ArgumentHelp("What happens to an unhealthy machine: none, restart, stop.", valueName: "action"),
+        completion: .list(UnhealthyAction.allCases.map(\.rawValue)))
+    var healthOnFailure = UnhealthyAction.nothing.rawValue
+
+    func apply(_ image: ImageConfiguration, to settings: inout ContainerSettings) throws {
+        guard let action = UnhealthyAction(rawValue: healthOnFailure) else {
+            throw CommandFailure(
+                "usage.health",
+                "\"\(healthOnFailure)\" is nothing to do; use none, restart or stop (--health-on-failure)")
+        }
+        settings.whenUnhealthy = action
+        var check: HealthCheck?
+        if let healthCmd {
+            guard !isLeftOut else {
+                throw CommandFailure("usage.health", "--health-cmd and --no-healthcheck say different things")
+            }
+            check = HealthCheck(command: try Self.words(healthCmd))
+            if let image = try? image.healthCheck.flatMap({ try HealthCheck($0) }) {
+                // Another command, at the image's times.
+                let words = check?.command ?? []
+                check = image
+                check?.command = words
+            }
+        } else if !isLeftOut, let image = image.healthCheck {
+            check = try HealthCheck(image)
+        }
+        guard check != nil else {
+            let others = [healthInterval, healthTimeout, healthStartPeriod, healthStartInterval].contains { $0 != nil }
+            guard !others, healthRetries == nil, action == .nothing else {
+                throw CommandFailure(
+                    "usage.health",
+                    "there is no health check to speak of; the image has none, so give one with --health-cmd")
+            }
+            return
+        }
+        if let healthInterval { check?.intervalSeconds = try Units.time(healthInterval, "--health-interval") }
+        if let healthTimeout { check?.timeoutSeconds = try Units.time(healthTimeout, "--health-timeout") }
+        if let healthStartPeriod {
+            check?.startPeriodSeconds = try Units.time(healthStartPeriod, "--health-start-period")
+        }
+        if let healthStartInterval {
+            check?.startIntervalSeconds = try Units.time(healthStartInterval, "--health-start-interval")
+        }
+        if let healthRetries { check?.retries = healthRetries }
+        settings.healthCheck = check
+    }
+
+    /// A list of words in brackets is run as it is, anything else by the shell.
+    static func words(_ text: String) throws(CommandFailure) -> [String] {
+        guard text.hasPrefix("[") else {
+            guard !text.isEmpty else {
+                throw CommandFailure("usage.health", "an empty command checks nothing (--health-cmd)")
+            }
+            return HealthCheck.shell(text)
+        }
+        guard let words = try? JSONDecoder().decode([String].self, from: Data(text.utf8)), words.first?.isEmpty == false
+        else {
+            throw CommandFailure(
+                "usage.health", #""\#(text)" is no list of words; write ["/bin/check", "--quick"] (--health-cmd)"#)
+        }
+        return words
+    }
+}
