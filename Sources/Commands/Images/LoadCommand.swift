@@ -39,8 +39,8 @@ struct LoadCommand: ParsableCommand {
         let store = ImageCommand.store
         func show(_ progress: ImportProgress) {
             bar.show(
-                "\(progress.phase.rawValue) \(source == "-" ? "standard input" : source)", done: progress.doneFraction,
-                detail: "\(Units.size(progress.bytesDone)), \(progress.entries) files")
+                "loading \(source == "-" ? "standard input" : source)", done: progress.doneFraction,
+                detail: "\(progress.phase.rawValue): \(Units.size(progress.bytesDone)), \(progress.entries) files")
         }
         let images = try store.archivedImages(in: source, settings: settings, progress: show)
         guard name == nil || images.count == 1 else {

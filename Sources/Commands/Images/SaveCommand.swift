@@ -46,10 +46,16 @@ struct SaveCommand: ParsableCommand {
         }
         let bar = ProgressBar()
         defer { bar.finish() }
-        try save.write(format, to: target) { done, size in
-            bar.show(
-                "saving", done: Double(done) / Double(max(size, 1)),
-                detail: "\(Units.size(done)) of \(Units.size(size))")
+        do throws(ImageError) {
+            try save.write(format, to: target) { done, size in
+                bar.show(
+                    "saving", done: Double(done) / Double(max(size, 1)),
+                    detail: "\(Units.size(done)) of \(Units.size(size))")
+            }
+        } catch {
+            // As a filter ends.
+            guard error.code == .readerGone else { throw error }
+            throw ExitStatusError(status: 141)
         }
     }
 }

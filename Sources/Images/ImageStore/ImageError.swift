@@ -13,7 +13,9 @@ public struct ImageError: CodedError {
         case unreadableSource = "image.unreadable-source"
         /// What is to be written cannot be, or something is in its way.
         case unwritableTarget = "image.unwritable-target"
-        /// The source is neither a folder, a tar, nor an OCI layout, or is damaged, or breaks a bound.
+        /// Whoever was to read it from a pipe has gone away.
+        case readerGone = "image.reader-gone"
+        /// The source is neither a folder, a tar, an OCI layout nor a docker archive, or is damaged, or breaks a bound.
         case invalidSource = "image.invalid-source"
         /// It was made of plain files, and has nothing that could be handed on.
         case withoutLayers = "image.without-layers"

@@ -14,10 +14,16 @@ public enum ImageNaming {
     public static func stored(_ image: ArchivedImage) -> [String] {
         var names: [String] = []
         for name in image.names {
-            let text =
-                name.isReference ? (try? ImageReference(name.text)).map { "\($0)" } ?? name.text : stored(name.text)
+            let text = stored(name)
             if !names.contains(text) { names.append(text) }
         }
         return names
+    }
+
+    private static func stored(_ name: ArchivedImage.Name) -> String {
+        guard name.isReference, let reference = try? ImageReference(name.text) else { return stored(name.text) }
+        // What was saved as `box` is `box` again.
+        if let shorter = name.shorter, (try? ImageReference(shorter)) == reference { return stored(shorter) }
+        return "\(reference)"
     }
 }

@@ -336,7 +336,7 @@ extension ImageError {
             self.init(
                 .diskFull, "the disk that holds \(error.path) is full; nothing was written. Make room and try again")
         } else {
-            self.init(error, in: .unwritableTarget)
+            self.init(error, in: error.isBrokenPipe ? .readerGone : .unwritableTarget)
         }
     }
 }

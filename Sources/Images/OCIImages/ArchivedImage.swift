@@ -8,6 +8,8 @@ public struct ArchivedImage: Sendable {
         public let text: String
         /// Whether it is meant as registries name images, so that `box:1` is one of the default registry's.
         public let isReference: Bool
+        /// The same, or a part of it, as somebody else may have said it: a tag, or `box:1` for the above.
+        public var shorter: String?
     }
 
     /// Where a blob's bytes are; whoever copies them verifies them.
@@ -93,7 +95,9 @@ extension OCILayout {
     }
 
     private static func name(_ descriptor: OCIDocuments.Descriptor) -> ArchivedImage.Name? {
-        if let name = descriptor.containerdName { return ArchivedImage.Name(text: name, isReference: true) }
+        if let name = descriptor.containerdName {
+            return ArchivedImage.Name(text: name, isReference: true, shorter: descriptor.referenceName)
+        }
         return descriptor.referenceName.map { ArchivedImage.Name(text: $0, isReference: false) }
     }
 

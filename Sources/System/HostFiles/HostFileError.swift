@@ -17,6 +17,9 @@ public struct HostFileError: Error, Equatable, Sendable {
     /// The disk, or the user's share of it, is full.
     public var isDiskFull: Bool { reason.number == ENOSPC || reason.number == EDQUOT }
 
+    /// Whoever was to read it has gone away.
+    public var isBrokenPipe: Bool { reason.number == EPIPE }
+
     /// Nothing of that name is there, and nothing else stands in the way to it.
     public var isAbsent: Bool { reason.number == ENOENT }
 
