@@ -28,6 +28,7 @@ let guestMemory = Target.Dependency.product(name: "GuestMemory", package: "Monit
 let kvmHost = Target.Dependency.product(name: "KVMHost", package: "Monitor")
 let machineConfiguration = Target.Dependency.product(name: "MachineConfiguration", package: "Monitor")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -45,6 +46,7 @@ let package = Package(
         .package(path: "Monitor"),
         .package(path: "Guest"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         // What the HTTP client is made of, at the versions that it takes.
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
@@ -53,6 +55,7 @@ let package = Package(
     targets: [
         module("System", "CodedErrors", []),
         module("System", "HostFiles", [cLinux, linuxCalls]),
+        module("System", "JSONFields", [wireFormats]),
         module("System", "JSONValues", []),
         .target(name: "CSpawning", path: "Sources/System/CSpawning"),
         module("System", "ChildProcesses", ["CSpawning", linuxCalls]),
@@ -80,9 +83,12 @@ let package = Package(
         module(
             "Images", "ImageTransfer",
             ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
+        module("Images", "Signatures", ["Archives", "CodedErrors", "JSONFields", crypto, wireFormats]),
         module(
             "Images", "ApplianceSettings",
-            ["CodedErrors", "HostFiles", agentProtocol, linuxCalls, settingsFloppy, wireFormats]),
+            [
+                "CodedErrors", "HostFiles", "JSONFields", agentProtocol, linuxCalls, settingsFloppy, wireFormats,
+            ]),
         .target(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
@@ -121,6 +127,7 @@ let package = Package(
             name: "ImageFixtures",
             dependencies: [
                 "ApplianceSettings", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles", "OCIImages",
+                "Signatures",
             ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
@@ -133,6 +140,7 @@ let package = Package(
         tests(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),
+        tests("Signatures", ["Archives", "ImageFixtures"]),
         tests("ApplianceSettings", ["HostFiles", "ImageFixtures", settingsFloppy]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(

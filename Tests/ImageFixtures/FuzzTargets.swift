@@ -89,5 +89,5 @@ public func fuzzExt4Superblock(_ bytes: [UInt8]) { _ = Ext4Superblock(bytes) }
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
-    ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock),
+    ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
 ]

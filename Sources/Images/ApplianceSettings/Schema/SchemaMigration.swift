@@ -1,3 +1,4 @@
+import JSONFields
 import WireFormats
 
 /// How settings of one version become those of the next, and back.
@@ -18,7 +19,7 @@ public struct SchemaMigration: Equatable, Sendable {
         case map([String], [String: String])
     }
 
-    init(_ reader: consuming SchemaReader) throws(SchemaFault) {
+    init(_ reader: consuming FieldReader) throws(FieldFault) {
         var reader = reader
         from = UInt32(truncatingIfNeeded: try reader.integer("from", in: 1...Int64(UInt32.max - 1)))
         up = try Self.steps("up", &reader)
@@ -26,20 +27,19 @@ public struct SchemaMigration: Equatable, Sendable {
         try reader.finish()
     }
 
-    private static func steps(_ name: String, _ reader: inout SchemaReader) throws(SchemaFault) -> [Step] {
+    private static func steps(_ name: String, _ reader: inout FieldReader) throws(FieldFault) -> [Step] {
         guard reader.value(name) != nil else { throw reader.fault(name, "is missing; an empty list changes nothing") }
-        let list = try reader.list(name)
+        let list = try reader.objects(name)
         guard list.count <= 256 else { throw reader.fault(name, "has more than 256 steps") }
         var steps: [Step] = []
-        for (index, json) in list.enumerated() {
-            var step = try SchemaReader(json, at: reader.path.appending(name).appending(index))
+        for var step in list {
             steps.append(try Self.step(&step))
             try step.finish()
         }
         return steps
     }
 
-    private static func step(_ reader: inout SchemaReader) throws(SchemaFault) -> Step {
+    private static func step(_ reader: inout FieldReader) throws(FieldFault) -> Step {
         if let path = try path("rename", &reader) {
             let to = try reader.text("to")
             guard FieldPath(to)?.parts.count == 1 else { throw reader.fault("to", "must be a field's name") }
@@ -65,10 +65,10 @@ public struct SchemaMigration: Equatable, Sendable {
             }
             return .map(path, values)
         }
-        throw SchemaFault(reader.path, "must have one of rename, remove, set, map")
+        throw FieldFault(reader.path, "must have one of rename, remove, set, map")
     }
 
-    private static func path(_ name: String, _ reader: inout SchemaReader) throws(SchemaFault) -> [String]? {
+    private static func path(_ name: String, _ reader: inout FieldReader) throws(FieldFault) -> [String]? {
         guard let text = try reader.optionalText(name) else { return nil }
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let isPath =

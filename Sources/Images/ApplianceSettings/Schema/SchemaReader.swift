@@ -1,3 +1,4 @@
+import JSONFields
 import WireFormats
 
 extension SettingsSchema {
@@ -13,15 +14,14 @@ extension SettingsSchema {
         do throws(JSONError) { json = try JSONParser.parse(bytes) } catch {
             throw SettingsError(.invalidSchema, "the schema is not JSON: \(error)")
         }
-        do throws(SchemaFault) {
-            var reader = try SchemaReader(json, at: FieldPath())
+        do throws(FieldFault) {
+            var reader = try FieldReader(json)
             let name = try reader.text("name")
             guard Self.isName(name) else { throw reader.fault("name", "letters, digits, - and ., at most 63") }
             let version = try reader.integer("version", in: 1...Int64(UInt32.max))
             fields = try reader.fields()
-            migrations = try reader.list("migrations").enumerated().map {
-                (index, value) throws(SchemaFault) in
-                try SchemaMigration(try SchemaReader(value, at: FieldPath(["migrations", "\(index)"])))
+            migrations = try reader.objects("migrations").map { migration throws(FieldFault) in
+                try SchemaMigration(migration)
             }
             try reader.finish()
             self.name = name
@@ -30,7 +30,7 @@ extension SettingsSchema {
             try checkMigrations()
             try checkSize()
         } catch {
-            throw SettingsError(.invalidSchema, "the schema's \(error.path): \(error.reason)")
+            throw SettingsError(.invalidSchema, "the schema's \(error)")
         }
     }
 
@@ -42,19 +42,19 @@ extension SettingsSchema {
             }
     }
 
-    private func checkMigrations() throws(SchemaFault) {
+    private func checkMigrations() throws(FieldFault) {
         for (index, migration) in migrations.enumerated() {
             let expected = version - UInt32(min(migrations.count - index, Int(version)))
             guard migration.from == expected, expected > 0 else {
-                throw SchemaFault(
-                    FieldPath(["migrations", "\(index)", "from"]),
+                throw FieldFault(
+                    ["migrations", "\(index)", "from"],
                     "one for each version, without a gap, in their order, the last from \(version - 1)")
             }
         }
     }
 
     /// A schema all of whose lists are full must fit on a floppy's lines.
-    private func checkSize() throws(SchemaFault) {
+    private func checkSize() throws(FieldFault) {
         var count = 0
         func add(_ fields: [SchemaField]) {
             for field in fields {
@@ -67,93 +67,13 @@ extension SettingsSchema {
             }
         }
         add(fields)
-        guard count <= 512 else { throw SchemaFault(FieldPath(["fields"]), "a schema has at most 512 fields") }
+        guard count <= 512 else { throw FieldFault(["fields"], "a schema has at most 512 fields") }
     }
 }
 
-/// What is wrong with a schema, and where.
-struct SchemaFault: Error {
-    let path: FieldPath
-    let reason: String
-
-    init(_ path: FieldPath, _ reason: String) {
-        self.path = path
-        self.reason = reason
-    }
-}
-
-/// Reads the members of one object, and knows which were read.
-struct SchemaReader {
-    let path: FieldPath
-    private let members: [JSONMember]
-    private var read: Set<String> = []
-
-    init(_ json: JSONValue, at path: FieldPath) throws(SchemaFault) {
-        guard case .object(let members) = json else { throw SchemaFault(path, "must be an object") }
-        self.path = path
-        self.members = members
-    }
-
-    func fault(_ name: String, _ reason: String) -> SchemaFault { SchemaFault(path.appending(name), reason) }
-
-    mutating func value(_ name: String) -> JSONValue? {
-        read.insert(name)
-        return members.first { $0.name == name }?.value
-    }
-
-    func finish() throws(SchemaFault) {
-        for member in members where !read.contains(member.name) {
-            throw fault(shown(member.name), "is not known here")
-        }
-    }
-
-    mutating func text(_ name: String) throws(SchemaFault) -> String {
-        guard let text = try optionalText(name) else { throw fault(name, "is missing") }
-        return text
-    }
-
-    mutating func optionalText(_ name: String) throws(SchemaFault) -> String? {
-        switch value(name) {
-        case nil: return nil
-        case .string(let text): return text
-        case .some: throw fault(name, "must be a text")
-        }
-    }
-
-    mutating func boolean(_ name: String) throws(SchemaFault) -> Bool {
-        switch value(name) {
-        case nil: return false
-        case .boolean(let value): return value
-        case .some: throw fault(name, "must be true or false")
-        }
-    }
-
-    mutating func integer(_ name: String, in range: ClosedRange<Int64>) throws(SchemaFault) -> Int64 {
-        guard let number = try optionalInteger(name) else { throw fault(name, "is missing") }
-        guard range.contains(number) else {
-            throw fault(name, "must be from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
-    }
-
-    mutating func optionalInteger(_ name: String) throws(SchemaFault) -> Int64? {
-        switch value(name) {
-        case nil: return nil
-        case .integer(let value): return value
-        case .some: throw fault(name, "must be a whole number")
-        }
-    }
-
-    mutating func list(_ name: String) throws(SchemaFault) -> [JSONValue] {
-        switch value(name) {
-        case nil: return []
-        case .array(let elements): return elements
-        case .some: throw fault(name, "must be a list")
-        }
-    }
-
+extension FieldReader {
     /// The lower and upper bound that `minimum` and `maximum` give, within `limits`.
-    private mutating func range(_ limits: ClosedRange<Int64>, usual: ClosedRange<Int64>) throws(SchemaFault)
+    private mutating func range(_ limits: ClosedRange<Int64>, usual: ClosedRange<Int64>) throws(FieldFault)
         -> ClosedRange<Int64>
     {
         let lower = try optionalInteger("minimum") ?? usual.lowerBound
@@ -167,28 +87,28 @@ struct SchemaReader {
         return lower...upper
     }
 
-    mutating func fields() throws(SchemaFault) -> [SchemaField] {
+    fileprivate mutating func fields() throws(FieldFault) -> [SchemaField] {
         guard let json = value("fields"), case .object(let members) = json else {
             throw fault("fields", "must be an object of fields")
         }
         // `fields`, a name: at most four groups within one another, lists included.
-        guard path.parts.count <= 10 else { throw fault("fields", "are nested too deeply") }
+        guard path.count <= 10 else { throw fault("fields", "are nested too deeply") }
         var fields: [SchemaField] = []
         for member in members {
-            let place = path.appending("fields").appending(member.name)
+            let place = path + ["fields", member.name]
             guard FieldPath(member.name)?.parts.count == 1, member.name.utf8.count <= 32, Int(member.name) == nil else {
-                throw SchemaFault(
-                    path.appending("fields"),
+                throw FieldFault(
+                    path + ["fields"],
                     "\(shown(member.name)) is no field's name: small letters, digits and -, at most 32, not only digits"
                 )
             }
-            var reader = try SchemaReader(member.value, at: place)
+            var reader = try FieldReader(member.value, at: place)
             fields.append(try reader.field(named: member.name))
         }
         return fields
     }
 
-    private mutating func field(named name: String) throws(SchemaFault) -> SchemaField {
+    private mutating func field(named name: String) throws(FieldFault) -> SchemaField {
         let explanation = try optionalText("description") ?? ""
         guard explanation.utf8.count <= 1000 else { throw fault("description", "must be shorter") }
         let isRequired = try boolean("required")
@@ -200,18 +120,16 @@ struct SchemaReader {
             }
             if case .group = kind { throw fault("default", "a group's fields have their own defaults") }
             guard let value = SettingsValue(json) else { throw fault("default", "must be a value of the field's type") }
-            do throws(SettingsError) {
-                defaultValue = try kind.checked(value, at: path)
-            } catch {
-                throw fault("default", error.message)
-            }
+            var problems: [FieldProblem] = []
+            defaultValue = kind.check(value, at: FieldPath(), &problems)
+            if let problem = problems.first { throw fault("default", problem.reason) }
         }
         try finish()
         return SchemaField(
             name: name, kind: kind, isRequired: isRequired, defaultValue: defaultValue, explanation: explanation)
     }
 
-    private mutating func kind(_ name: String) throws(SchemaFault) -> FieldKind {
+    private mutating func kind(_ name: String) throws(FieldFault) -> FieldKind {
         switch name {
         case "boolean": return .boolean
         case "integer": return .integer(try range(.min ... .max, usual: .min ... .max))
@@ -235,7 +153,7 @@ struct SchemaReader {
         }
     }
 
-    private mutating func textRule() throws(SchemaFault) -> TextRule {
+    private mutating func textRule() throws(FieldFault) -> TextRule {
         let usual = Int64(TextRule.usualLength.lowerBound)...Int64(TextRule.usualLength.upperBound)
         let length = try range(0...Int64(TextRule.maximumLength), usual: usual)
         var pattern: FieldPattern?
@@ -245,7 +163,7 @@ struct SchemaReader {
         return TextRule(length: Int(length.lowerBound)...Int(length.upperBound), pattern: pattern)
     }
 
-    private mutating func choices() throws(SchemaFault) -> [String] {
+    private mutating func choices() throws(FieldFault) -> [String] {
         var choices: [String] = []
         for value in try list("values") {
             guard case .string(let text) = value, (1...255).contains(text.utf8.count), !choices.contains(text) else {
@@ -257,13 +175,13 @@ struct SchemaReader {
         return choices
     }
 
-    private mutating func family() throws(SchemaFault) -> AddressFamily? {
+    private mutating func family() throws(FieldFault) -> AddressFamily? {
         guard let text = try optionalText("family") else { return nil }
         guard let family = AddressFamily(rawValue: text) else { throw fault("family", "must be ipv4 or ipv6") }
         return family
     }
 
-    private mutating func durations() throws(SchemaFault) -> ClosedRange<Int64> {
+    private mutating func durations() throws(FieldFault) -> ClosedRange<Int64> {
         var bounds: [Int64] = []
         for (name, usual) in [("minimum", "0s"), ("maximum", "36500d")] {
             guard let bound = Durations.parse(try optionalText(name) ?? usual) else {
@@ -275,10 +193,10 @@ struct SchemaReader {
         return bounds[0]...bounds[1]
     }
 
-    private mutating func listRule() throws(SchemaFault) -> ListRule {
+    private mutating func listRule() throws(FieldFault) -> ListRule {
         let count = try range(0...Int64(ListRule.maximumCount), usual: 0...64)
         guard let json = value("of") else { throw fault("of", "is missing") }
-        var reader = try SchemaReader(json, at: path.appending("of"))
+        var reader = try FieldReader(json, at: path + ["of"])
         let element = try reader.kind(try reader.text("type"))
         try reader.finish()
         if case .list = element { throw reader.fault("type", "a list's elements cannot be lists; put a group between") }

@@ -44,15 +44,6 @@ extension SettingsSchema {
 }
 
 extension FieldKind {
-    /// One value, checked.
-    func checked(_ value: SettingsValue, at path: FieldPath) throws(SettingsError) -> SettingsValue {
-        var problems: [FieldProblem] = []
-        guard let checked = check(value, at: path, &problems), problems.isEmpty else {
-            throw SettingsError(refusing: "the value is", problems)
-        }
-        return checked
-    }
-
     /// Nil, with a problem added, when it does not fit.
     func check(_ value: SettingsValue, at path: FieldPath, _ problems: inout [FieldProblem]) -> SettingsValue? {
         switch (self, value) {
