@@ -82,7 +82,7 @@ let package = Package(
             ]),
         module(
             "Images", "ImageTransfer",
-            ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", linuxCalls]),
+            ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", "Signatures", linuxCalls]),
         module("Images", "Signatures", ["Archives", "CodedErrors", "JSONFields", crypto, wireFormats]),
         module(
             "Images", "ApplianceSettings",
@@ -111,8 +111,8 @@ let package = Package(
             dependencies: [
                 "Fleet", "AgentClient", "ApplianceSettings", "ChildProcesses", "CodedErrors", "EmulatedHost",
                 "ImageStore",
-                "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", argumentParser, agentProtocol,
-                linuxCalls,
+                "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
+                agentProtocol, linuxCalls,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),

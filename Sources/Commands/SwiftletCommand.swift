@@ -33,7 +33,7 @@ public struct SwiftletCommand: ParsableCommand {
                 subcommands: [
                     ImageCommand.self, PullCommand.self, PushCommand.self, LoadCommand.self, SaveCommand.self,
                     TagCommand.self, HistoryCommand.self, PruneCommand.self, LoginCommand.self, LogoutCommand.self,
-                    KernelCommand.self, SettingsCommand.self, VolumeCommand.self,
+                    KernelCommand.self, SettingsCommand.self, ApplianceCommand.self, VolumeCommand.self,
                 ]),
             CommandGroup(
                 name: "This computer",

@@ -8,7 +8,8 @@ struct PullCommand: ParsableCommand {
         commandName: "pull", abstract: "Fetch images from registries.",
         discussion: """
             Every byte is verified. What is here already is not fetched again, and a pull that was broken off goes on
-            where it was. Credentials are those of `swiftlet login` and of the container engines.
+            where it was. Credentials are those of `swiftlet login` and of the container engines. Where there is a policy
+            ($SWIFTLET_HOME/policy.json, else /etc/swiftlet/policy.json), an image must be signed as it says.
 
             Examples:
               swiftlet pull docker.io/library/busybox
@@ -37,7 +38,8 @@ func pullImage(_ name: String, _ client: RegistryClient, architecture: String? =
     let reference = try ImageReference(name)
     let bar = SharedProgressBar()
     defer { bar.finish() }
-    let pull = ImagePull(reference, from: client, into: ImageCommand.store, settings: settings)
+    let pull = ImagePull(
+        reference, from: client, into: ImageCommand.store, settings: settings, policy: try Policies.standing())
     return try waitFor {
         try await pull.run { progress in
             if let conversion = progress.conversion {

@@ -43,6 +43,7 @@ public struct ProductPaths: Sendable {
     public var images: String { data + "/images" }
     public var kernels: String { data + "/kernels" }
     public var machines: String { data + "/machines" }
+    public var policy: String { data + "/policy.json" }
     public var settings: String { data + "/settings" }
     public var cache: String { data + "/cache" }
     public var monitor: String { libexec + "/swiftlet-vmm" }

@@ -2,6 +2,7 @@ import Archives
 public import ImageStore
 import OCIImages
 public import Registry
+public import Signatures
 
 /// Brings an image from a registry into the store.
 ///
@@ -12,11 +13,14 @@ public struct ImagePull: Sendable {
     private let client: RegistryClient
     private let reference: ImageReference
     private let settings: ImportSettings
+    private let policy: SignaturePolicy?
 
+    /// - Parameter policy: who must have signed the image; nil where nobody must.
     public init(
         _ reference: ImageReference, from client: RegistryClient, into store: ImageStore,
-        settings: ImportSettings = ImportSettings()
+        settings: ImportSettings = ImportSettings(), policy: SignaturePolicy? = nil
     ) {
+        self.policy = policy
         self.reference = reference
         self.client = client
         self.store = store
@@ -28,6 +32,9 @@ public struct ImagePull: Sendable {
     public func run(progress: @escaping @Sendable (PullProgress) -> Void = { _ in }) async throws -> StoredImage {
         let lease = try BlobLease(store)
         let top = try await client.manifest(reference)
+        if let policy {
+            _ = try await RemoteSignatures(of: reference, at: client).judge(top.descriptor.digest, by: policy)
+        }
         let (image, manifests) = try await image(top, lease)
         let meter = PullMeter(image.layers, progress)
         try await withThrowingTaskGroup { group in

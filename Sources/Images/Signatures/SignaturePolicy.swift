@@ -37,6 +37,15 @@ public struct SignaturePolicy: Equatable, Sendable {
     public let rules: [Rule]
     public static let maximumBytes = 256 << 10
 
+    /// A policy of one rule: that key, and no other, for that name, and no other.
+    public init(trusting key: VerifyingKey, called name: String, with reference: String) {
+        rules = [
+            Rule(
+                names: [SimpleSigningPayload.repository(of: reference)],
+                demand: .signatures(of: [NamedKey(name: name, key: key)], atLeast: 1), otherIdentities: [])
+        ]
+    }
+
     /// - Parameter key: the text of a key's file, which the policy may name instead of holding the key.
     public init(
         parsing bytes: [UInt8], key readKey: (String) throws(SignatureError) -> String
