@@ -84,6 +84,7 @@ let package = Package(
             "Images", "ImageTransfer",
             ["Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages", "Registry", "Signatures", linuxCalls]),
         module("Images", "Signatures", ["Archives", "CodedErrors", "JSONFields", crypto, wireFormats]),
+        module("Images", "Appliances", ["ApplianceSettings", "Archives", "CodedErrors", "JSONFields", wireFormats]),
         module(
             "Images", "ApplianceSettings",
             [
@@ -109,7 +110,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "ApplianceSettings", "ChildProcesses", "CodedErrors", "EmulatedHost",
+                "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "ChildProcesses", "CodedErrors",
+                "EmulatedHost",
                 "ImageStore",
                 "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
                 agentProtocol, linuxCalls,
@@ -126,7 +128,8 @@ let package = Package(
         .target(
             name: "ImageFixtures",
             dependencies: [
-                "ApplianceSettings", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles", "OCIImages",
+                "ApplianceSettings", "Appliances", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles",
+                "OCIImages",
                 "Signatures",
             ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
@@ -141,6 +144,7 @@ let package = Package(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),
         tests("Signatures", ["Archives", "ImageFixtures"]),
+        tests("Appliances", ["ApplianceSettings", "Archives", "ImageFixtures"]),
         tests("ApplianceSettings", ["HostFiles", "ImageFixtures", settingsFloppy]),
         // Whole guests, with everything that is above the monitor but the command line.
         .testTarget(

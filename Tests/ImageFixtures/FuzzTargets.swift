@@ -90,4 +90,5 @@ public func fuzzExt4Superblock(_ bytes: [UInt8]) { _ = Ext4Superblock(bytes) }
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
     ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
+    ("appliance", fuzzAppliance),
 ]

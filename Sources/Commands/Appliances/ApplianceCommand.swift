@@ -6,8 +6,8 @@ import Signatures
 
 struct ApplianceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "appliance", abstract: "Sign appliances and other images, and verify who signed them.",
-        subcommands: [ApplianceSignCommand.self, ApplianceVerifyCommand.self])
+        commandName: "appliance", abstract: "Inspect appliances; sign them and other images, and verify who did.",
+        subcommands: [ApplianceInspectCommand.self, ApplianceSignCommand.self, ApplianceVerifyCommand.self])
 }
 
 struct ApplianceVerifyCommand: ParsableCommand {

@@ -158,12 +158,7 @@ struct SettingsFieldsCommand: ParsableCommand {
     }
 
     func run() throws {
-        let schema = try SettingsCommand.store.settings(name).current().schema
-        let documents = schema.describedFields.map { path, field in
-            Document(
-                path: path, takes: field.kind.summary, isRequired: field.isRequired,
-                defaultValue: field.defaultValue, description: field.explanation)
-        }
+        let documents = Self.documents(try SettingsCommand.store.settings(name).current().schema)
         if format.isJSON { return Output.json(documents) }
         var table = Table("FIELD", "TAKES", "DEFAULT", "DESCRIPTION")
         for field in documents {
@@ -171,5 +166,13 @@ struct SettingsFieldsCommand: ParsableCommand {
             table.add(field.path, field.takes, value, field.description.isEmpty ? "-" : field.description)
         }
         Output.line(table.text)
+    }
+
+    static func documents(_ schema: SettingsSchema) -> [Document] {
+        schema.describedFields.map { path, field in
+            Document(
+                path: path, takes: field.kind.summary, isRequired: field.isRequired,
+                defaultValue: field.defaultValue, description: field.explanation)
+        }
     }
 }

@@ -1,5 +1,5 @@
 import JSONFields
-import WireFormats
+public import WireFormats
 
 extension SettingsSchema {
     /// Reads a schema.
@@ -14,6 +14,19 @@ extension SettingsSchema {
         do throws(JSONError) { json = try JSONParser.parse(bytes) } catch {
             throw SettingsError(.invalidSchema, "the schema is not JSON: \(error)")
         }
+        try self.init(json, source: bytes)
+    }
+
+    /// A schema that stands within another document.
+    public init(_ json: JSONValue) throws(SettingsError) {
+        let source = Array(json.text.utf8)
+        guard source.count <= Self.maximumBytes else {
+            throw SettingsError(.invalidSchema, "the schema is longer than \(Self.maximumBytes) bytes")
+        }
+        try self.init(json, source: source)
+    }
+
+    private init(_ json: JSONValue, source: [UInt8]) throws(SettingsError) {
         do throws(FieldFault) {
             var reader = try FieldReader(json)
             let name = try reader.text("name")
@@ -26,7 +39,7 @@ extension SettingsSchema {
             try reader.finish()
             self.name = name
             self.version = UInt32(truncatingIfNeeded: version)
-            source = bytes
+            self.source = source
             try checkMigrations()
             try checkSize()
         } catch {

@@ -1,11 +1,11 @@
 /// Durations as settings write them: `500ms`, `90s`, `1h30m`, `2d`.
-enum Durations {
+package enum Durations {
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
     /// In milliseconds; nil for any other text, and for more than a hundred years.
-    static func parse(_ text: String) -> Int64? {
+    package static func parse(_ text: String) -> Int64? {
         var rest = Substring(text)
         var total: Int64 = 0
         var lastUnit = -1
@@ -26,7 +26,7 @@ enum Durations {
     }
 
     /// In the largest unit that leaves no rest.
-    static func text(milliseconds: Int64) -> String {
+    package static func text(milliseconds: Int64) -> String {
         for unit in units where milliseconds != 0 && milliseconds % unit.milliseconds == 0 {
             return "\(milliseconds / unit.milliseconds)\(unit.name)"
         }

@@ -1,3 +1,4 @@
+import JSONFields
 import WireFormats
 
 /// A value of settings, checked or not.
@@ -113,32 +114,14 @@ extension SettingsValue {
         switch self {
         case .boolean(let value): return value ? "true" : "false"
         case .integer(let value): return "\(value)"
-        case .text(let value): return Self.quoted(value)
+        case .text(let value): return quotedForJSON(value)
         case .list(let elements): return block(elements.map { $0.text(indentation: indentation + 1) }, "[", "]")
         case .group(let members):
             let lines = members.sorted { $0.key < $1.key }.map {
-                "\(Self.quoted($0.key)): \($0.value.text(indentation: indentation + 1))"
+                "\(quotedForJSON($0.key)): \($0.value.text(indentation: indentation + 1))"
             }
             return block(lines, "{", "}")
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\t": quoted += "\\t"
-            case "\r": quoted += "\\r"
-            case "\0"..<" ", "\u{7f}"..."\u{9f}":
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }
 
@@ -168,7 +151,7 @@ extension SettingsValue {
         case .list(let elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
         case .group(let members):
             "{"
-                + members.sorted { $0.key < $1.key }.map { "\(Self.quoted($0.key)): \($0.value.line)" }
+                + members.sorted { $0.key < $1.key }.map { "\(quotedForJSON($0.key)): \($0.value.line)" }
                 .joined(separator: ", ") + "}"
         }
     }
