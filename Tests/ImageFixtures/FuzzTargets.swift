@@ -57,8 +57,7 @@ private func readLayout(_ tar: TarBytes, _ documents: [[UInt8]]) {
     for document in documents {
         let (digest, sizeBytes) = (SHA256.digest(of: document), UInt64(document.count))
         _ = try? OCIImageReader(layout).parts(digest, sizeBytes: sizeBytes)
-        _ = try? OCIImageReader(layout).listed(inIndex: digest, sizeBytes: sizeBytes)
-        _ = try? OCIImageReader(layout).blobs(ofManifest: digest, sizeBytes: sizeBytes)
+        _ = try? OCIImageReader(layout).contents(ofIndex: digest, sizeBytes: sizeBytes)
     }
 }
 

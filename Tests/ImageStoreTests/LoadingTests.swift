@@ -102,6 +102,51 @@ import Testing
         #expect(try store.parts(of: original).layers == parts.layers)
     }
 
+    /// A layout whose only image is for two processors, and something that is said about them besides.
+    private func platforms() throws -> (path: String, index: SHA256Digest) {
+        var builder = try LayoutBuilder(scratch)
+        for name in ["amd64", "arm64"] { try builder.add([layer(name)], architecture: name) }
+        let note = try builder.blob(Array("{}".utf8))
+        let said = try builder.blob(
+            Array(#"{"schemaVersion":2,"config":{\#(note)},"layers":[{\#(note)}]}"#.utf8))
+        let kind = #""mediaType":"application/vnd.oci.image.manifest.v1+json""#
+        let unknown = #""platform":{"os":"unknown","architecture":"unknown"}"#
+        builder.manifests.append("{\(kind),\(said),\(unknown)}")
+        let manifests = builder.manifests.joined(separator: ",")
+        let bytes = Array(#"{"schemaVersion":2,"manifests":[\#(manifests)]}"#.utf8)
+        let index = try builder.blob(bytes)
+        builder.manifests = [#"{"mediaType":"application/vnd.oci.image.index.v1+json",\#(index)}"#]
+        _ = try builder.layout()
+        return (scratch.appending("l"), SHA256.digest(of: bytes))
+    }
+
+    @Test("of an index all that is in the archive is kept, and handed on whole")
+    func indexes() throws {
+        let (path, index) = try platforms()
+        let image = try store.load(try store.archivedImages(in: path)[0], as: ["both"])
+        let top = try store.top(of: image)
+        #expect(top.document.part.digest == index && top.missingManifests == 0)
+        #expect(top.below.count == 3 && top.blobs.count == 5)
+        #expect(image.blobs.first == index && blobs() == 9)
+        #expect(try store.prune(isDryRun: false).files.isEmpty)
+    }
+
+    @Test("of an index with holes the image alone is handed on")
+    func holes() throws {
+        let (path, _) = try platforms()
+        let other = try store.archivedImages(
+            in: path,
+            settings: {
+                var settings = ImportSettings()
+                settings.architecture = "arm64"
+                return settings
+            }())[0]
+        try FileManager.default.removeItem(atPath: path + "/blobs/sha256/" + other.image.manifestDigest.hex)
+        let image = try store.load(try store.archivedImages(in: path)[0], as: ["one"])
+        let top = try store.top(of: image)
+        #expect(top.document.part.digest == image.manifest && top.missingManifests == 1 && top.blobs.count == 2)
+    }
+
     @Test("an image made of files has nothing to hand on")
     func withoutLayers() throws {
         try scratch.write("root/file", [1])

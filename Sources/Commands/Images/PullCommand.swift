@@ -17,6 +17,7 @@ struct PullCommand: ParsableCommand {
             """)
     @Argument(help: "Names, as registries know them.") var images: [String]
     @Option(help: "Which of an image's architectures.", completion: .list(["amd64", "arm64"])) var architecture: String?
+    @Flag(help: "Fetch what an image has for other platforms, too, to hand it on whole.") var allPlatforms = false
     @OptionGroup var registry: RegistryOptions
     @OptionGroup var format: FormatOptions
 
@@ -24,7 +25,7 @@ struct PullCommand: ParsableCommand {
         let client = try registry.client()
         let printed: ([ImageDocument]) -> Void = { if format.isJSON { Output.json($0) } }
         try collect(images, asJSON: format.isJSON, print: printed) { name in
-            let image = try pullImage(name, client, architecture: architecture)
+            let image = try pullImage(name, client, architecture: architecture, allPlatforms: allPlatforms)
             if !format.isJSON { Output.line("\(name): \(image.shortDigest), \(Units.size(image.sizeBytes))") }
             return ImageDocument(image)
         }
@@ -32,8 +33,11 @@ struct PullCommand: ParsableCommand {
 }
 
 /// Fetches one image, with a bar.
-func pullImage(_ name: String, _ client: RegistryClient, architecture: String? = nil) throws -> StoredImage {
+func pullImage(
+    _ name: String, _ client: RegistryClient, architecture: String? = nil, allPlatforms: Bool = false
+) throws -> StoredImage {
     var settings = ImportSettings()
+    settings.keepsAllPlatforms = allPlatforms
     if let architecture { settings.architecture = architecture }
     let reference = try ImageReference(name)
     let bar = SharedProgressBar()

@@ -8,7 +8,7 @@ struct PushCommand: ParsableCommand {
         commandName: "push", abstract: "Bring an image into a registry.",
         discussion: """
             It goes as it came, with the same digests. What the registry has is not sent again. Of an image for several
-            platforms what is here is pushed. Credentials are those of `swiftlet login` and of the container engines.
+            platforms this one is pushed, or all of them where all are here (`swiftlet pull --all-platforms`). Credentials are those of `swiftlet login` and of the container engines.
 
             Examples:
               swiftlet push localhost:5000/team/box:1
@@ -49,7 +49,8 @@ struct PushCommand: ParsableCommand {
         if result.missingManifests > 0 {
             Output.error(
                 "swiftlet: the image came from an index with \(result.missingManifests) more manifests, for other platforms "
-                    + "and the like, which are not here; only this one was pushed")
+                    + "and the like, which are not here; only this one was pushed. With all: swiftlet pull --all-platforms"
+            )
         }
     }
 

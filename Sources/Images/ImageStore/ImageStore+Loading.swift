@@ -57,14 +57,14 @@ extension ImageStore {
         }
         let lease = try BlobLease(self)
         try copy(archived, lease, meter)
-        var (image, indexes, settings) = (archived.image, archived.indexes, settings)
+        var (image, companions, settings) = (archived.image, archived.companions, settings)
         if !settings.overrides.isEmpty {
             image = try reconfigured(image, settings.overrides, lease)
             // It is in no index, as it is now.
-            indexes = []
+            companions = []
             settings.overrides = ImportSettings.Overrides()
         }
-        var stored = try importImage(image, indexes: indexes, as: first, settings, meter)
+        var stored = try importImage(image, indexes: companions, as: first, settings, meter)
         for name in names.dropFirst() { stored = try tag(stored.digest, as: name) }
         return stored
     }

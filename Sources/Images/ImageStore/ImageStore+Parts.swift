@@ -47,57 +47,29 @@ extension ImageStore {
             throw ImageError(
                 .damagedStore, "a blob of the image, \(part.digest), is missing; pull, load or import it again")
         }
-        var walk = IndexWalk(blobs)
+        var missing = 0
         if let index = image.blobs.first, index != parts.manifest.digest,
-            let document = try? walk.document(index), walk.missingManifests == 0
+            let contents = try? OCIImageReader(blobs).contents(
+                ofIndex: index, sizeBytes: blobs.sizeBytes(index, of: image))
         {
-            return ImageTop(
-                document: document, below: walk.documents, blobs: walk.parts, missingManifests: 0)
+            let incomplete = contents.below.filter { !$0.blobs.allSatisfy { blobs.contains($0.digest) } }
+            missing = contents.missing.count + incomplete.count
+            if missing == 0 {
+                var known: Set<SHA256Digest> = []
+                return ImageTop(
+                    document: ImageTop.Document(contents.index), below: contents.below.map(ImageTop.Document.init),
+                    blobs: contents.below.flatMap(\.blobs).filter { known.insert($0.digest).inserted },
+                    missingManifests: 0)
+            }
         }
-        return ImageTop(
-            document: manifest, below: [], blobs: parts.blobs, missingManifests: walk.missingManifests)
+        return ImageTop(document: manifest, below: [], blobs: parts.blobs, missingManifests: missing)
     }
 }
 
-/// Goes through everything that an index leads to.
-private struct IndexWalk {
-    private let blobs: BlobStore
-    private(set) var documents: [ImageTop.Document] = []
-    private(set) var parts: [OCIImageParts.Part] = []
-    private(set) var missingManifests = 0
-    private var known: Set<SHA256Digest> = []
-
-    /// Indexes list few manifests, and hardly ever indexes.
-    private static let maximumDocuments = 1000
-
-    init(_ blobs: BlobStore) { self.blobs = blobs }
-
-    /// An index, with all that is below it gathered; nothing of what is missing.
-    mutating func document(_ index: SHA256Digest, depth: Int = 0) throws -> ImageTop.Document {
-        let reader = OCIImageReader(blobs)
-        let (part, bytes, manifests) = try reader.listed(inIndex: index, sizeBytes: try size(index))
-        for manifest in manifests where known.insert(manifest.digest).inserted {
-            guard blobs.contains(manifest.digest), documents.count < Self.maximumDocuments, depth < 4 else {
-                missingManifests += 1
-                continue
-            }
-            if OCIMediaType.isIndex(manifest.mediaType) {
-                documents.append(try document(manifest.digest, depth: depth + 1))
-                continue
-            }
-            let below = try reader.blobs(ofManifest: manifest.digest, sizeBytes: manifest.sizeBytes)
-            guard below.allSatisfy({ blobs.contains($0.digest) }) else {
-                missingManifests += 1
-                continue
-            }
-            documents.append(
-                ImageTop.Document(part: manifest, bytes: try reader.document(manifest)))
-            for part in below where known.insert(part.digest).inserted { parts.append(part) }
-        }
-        return ImageTop.Document(part: part, bytes: bytes)
+extension ImageTop.Document {
+    fileprivate init(_ document: OCIIndexContents.Document) {
+        self.init(part: document.part, bytes: document.bytes)
     }
-
-    private func size(_ digest: SHA256Digest) throws -> UInt64 { try blobs.file(digest).status().sizeBytes }
 }
 
 extension BlobStore {

@@ -21,6 +21,8 @@ public struct ImportSettings: Sendable {
     public var architecture = ImportSettings.hostArchitecture
     /// Which of the images in an OCI layout, by its `org.opencontainers.image.ref.name`; nil where there is only one.
     public var layoutReference: String?
+    /// Whether a pull brings everything that an index lists, to be handed on; what runs is one image of it.
+    public var keepsAllPlatforms = false
     /// The most that the files may hold together, against decompression bombs.
     public var maximumContentBytes: UInt64 = 256 << 30
     /// The most files, folders and links.

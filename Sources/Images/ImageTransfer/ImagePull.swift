@@ -36,7 +36,8 @@ public struct ImagePull: Sendable {
             _ = try await RemoteSignatures(of: reference, at: client).judge(top.descriptor.digest, by: policy)
         }
         let (image, manifests) = try await image(top, lease)
-        let meter = PullMeter(image.layers, progress)
+        let others = try await others(manifests, image, lease)
+        let meter = PullMeter(image.layers, others: others.blobs, progress)
         try await withThrowingTaskGroup { group in
             for layer in Set(image.layers) {
                 group.addTask {
@@ -44,9 +45,16 @@ public struct ImagePull: Sendable {
                     try await fetch(blob, lease) { meter.set(layer.digest, $0) }
                 }
             }
+            for part in others.blobs {
+                group.addTask {
+                    let blob = Descriptor(digest: part.digest, sizeBytes: part.sizeBytes)
+                    try await fetch(blob, lease) { meter.set(part.digest, $0) }
+                }
+            }
             try await group.waitForAll()
         }
-        return try store.importImage(image, indexes: manifests, as: "\(reference)", settings: settings) {
+        let kept = manifests + others.documents + others.blobs.map(\.digest)
+        return try store.importImage(image, indexes: kept, as: "\(reference)", settings: settings) {
             meter.convert($0)
         }
     }
@@ -73,6 +81,31 @@ public struct ImagePull: Sendable {
                 }
             } catch {
                 throw ImageError(error, source: "\(reference)")
+            }
+        }
+    }
+
+    /// What else an index leads to, if that is wanted: its manifests, which are fetched by this, and their blobs, which are not.
+    private func others(
+        _ indexes: [SHA256Digest], _ image: OCIImage, _ lease: BlobLease
+    ) async throws -> (documents: [SHA256Digest], blobs: [OCIImageParts.Part]) {
+        guard settings.keepsAllPlatforms, let top = indexes.first else { return ([], []) }
+        let reader = OCIImageReader(store.blobs)
+        let sizeBytes = try store.blobs.file(top).status().sizeBytes
+        while true {
+            let contents: OCIIndexContents
+            do { contents = try reader.contents(ofIndex: top, sizeBytes: sizeBytes) } catch {
+                throw ImageError(error, source: "\(reference)")
+            }
+            if contents.missing.isEmpty {
+                var known = Set(
+                    [image.manifestDigest, image.configurationDigest] + image.layers.map(\.digest) + indexes)
+                let documents = contents.below.map(\.part.digest).filter { known.insert($0).inserted }
+                return (documents, contents.below.flatMap(\.blobs).filter { known.insert($0.digest).inserted })
+            }
+            for part in contents.missing {
+                let manifest = try await client.manifest(reference.pinned(to: part.digest))
+                try await keep(manifest.bytes, part.digest, lease)
             }
         }
     }

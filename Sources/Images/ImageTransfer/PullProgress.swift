@@ -26,12 +26,17 @@ final class PullMeter: Sendable {
     private let state: Mutex<PullProgress>
     private let report: @Sendable (PullProgress) -> Void
 
-    init(_ layers: [OCIImage.Layer], _ report: @escaping @Sendable (PullProgress) -> Void) {
+    /// - Parameter others: what comes besides, for other platforms.
+    init(
+        _ layers: [OCIImage.Layer], others: [OCIImageParts.Part],
+        _ report: @escaping @Sendable (PullProgress) -> Void
+    ) {
         var known: Set<SHA256Digest> = []
+        let parts = layers.map { ($0.digest, $0.sizeBytes) } + others.map { ($0.digest, $0.sizeBytes) }
         state = Mutex(
             PullProgress(
-                layers: layers.filter { known.insert($0.digest).inserted }
-                    .map { PullProgress.Layer(digest: $0.digest, sizeBytes: $0.sizeBytes) }))
+                layers: parts.filter { known.insert($0.0).inserted }
+                    .map { PullProgress.Layer(digest: $0.0, sizeBytes: $0.1) }))
         self.report = report
     }
 

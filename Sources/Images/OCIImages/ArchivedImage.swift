@@ -20,9 +20,9 @@ public struct ArchivedImage: Sendable {
 
     public let names: [Name]
     public let image: OCIImage
-    /// From the top to the manifest; none where the archive has none.
-    public let indexes: [SHA256Digest]
-    /// Indexes, manifest, configuration and layers, each once.
+    /// The indexes from the top to the manifest, then everything else that they lead to and that is in the archive.
+    public let companions: [SHA256Digest]
+    /// Those, and manifest, configuration and layers; each once.
     public let blobs: [(digest: SHA256Digest, content: Content)]
 }
 
@@ -86,7 +86,7 @@ extension OCILayout {
                 let names = merged[index].names + image.names
                 let fuller = merged[index].blobs.count < image.blobs.count ? image : merged[index]
                 merged[index] = ArchivedImage(
-                    names: names, image: fuller.image, indexes: fuller.indexes, blobs: fuller.blobs)
+                    names: names, image: fuller.image, companions: fuller.companions, blobs: fuller.blobs)
             } else {
                 merged.append(image)
             }
@@ -117,16 +117,27 @@ extension OCILayout {
         for candidate in candidates where candidate.digest == wanted {
             if let name = Self.name(candidate), !names.contains(name) { names.append(name) }
         }
+        var companions: [SHA256Digest] = []
+        for index in indexes { companions.append(try index.checkedDigest()) }
+        if let top = indexes.first {
+            let contents = try reader.contents(ofIndex: try top.checkedDigest(), sizeBytes: try top.checkedSize())
+            for document in contents.below where document.blobs.allSatisfy(isThere) {
+                companions += [document.part.digest] + document.blobs.map(\.digest)
+            }
+        }
         var blobs: [(SHA256Digest, ArchivedImage.Content)] = []
         var known: Set<SHA256Digest> = []
-        var digests: [SHA256Digest] = []
-        for index in indexes { digests.append(try index.checkedDigest()) }
-        let layers = image.layers.map(\.digest)
-        for digest in digests + [image.manifestDigest, image.configurationDigest] + layers
-        where known.insert(digest).inserted {
+        let own = [image.manifestDigest, image.configurationDigest] + image.layers.map(\.digest)
+        for digest in companions + own where known.insert(digest).inserted {
             blobs.append((digest, .file(try content(of: OCIBlob(digest, sizeBytes: 0, kind: .blob)))))
         }
-        return ArchivedImage(names: names, image: image, indexes: digests, blobs: blobs)
+        let ownOnly = Set(own)
+        return ArchivedImage(
+            names: names, image: image, companions: companions.filter { !ownOnly.contains($0) }, blobs: blobs)
+    }
+
+    private func isThere(_ part: OCIImageParts.Part) -> Bool {
+        (try? content(of: OCIBlob(part.digest, sizeBytes: part.sizeBytes, kind: .blob))) != nil
     }
 }
 

@@ -111,7 +111,7 @@ public struct DockerArchive: Sendable {
         return ArchivedImage(
             names: (entry.names ?? []).map { ArchivedImage.Name(text: $0, isReference: true) },
             image: try OCIImageReader.image(
-                manifestDigest, try OCIDocuments.decode(manifestBytes, "manifest"), configuration), indexes: [],
+                manifestDigest, try OCIDocuments.decode(manifestBytes, "manifest"), configuration), companions: [],
             blobs: blobs)
     }
 

@@ -108,41 +108,4 @@ extension OCIImageReader {
                 author: step.author ?? "", layer: isEmpty || !isKnown ? nil : left.popFirst(), isEmpty: isEmpty)
         }
     }
-
-    /// The manifests and indexes that an index lists.
-    public func listed(
-        inIndex digest: SHA256Digest, sizeBytes: UInt64
-    ) throws(OCIError) -> (index: OCIImageParts.Part, bytes: [UInt8], manifests: [OCIImageParts.Part]) {
-        let bytes = try bytes(digest, sizeBytes: sizeBytes, .manifest, "index")
-        let index: OCIDocuments.Index = try OCIDocuments.decode(bytes, "index")
-        var parts: [OCIImageParts.Part] = []
-        for descriptor in index.manifests {
-            parts.append(
-                OCIImageParts.Part(
-                    mediaType: descriptor.mediaType ?? OCIMediaType.manifest,
-                    digest: try descriptor.checkedDigest(), sizeBytes: try descriptor.checkedSize()))
-        }
-        let part = OCIImageParts.Part(
-            mediaType: index.mediaType ?? OCIMediaType.index, digest: digest, sizeBytes: sizeBytes)
-        return (part, bytes, parts)
-    }
-
-    /// A manifest's or an index's bytes, verified.
-    public func document(_ part: OCIImageParts.Part) throws(OCIError) -> [UInt8] {
-        try bytes(part.digest, sizeBytes: part.sizeBytes, .manifest, "manifest")
-    }
-
-    /// What a manifest consists of, whatever it is the manifest of: an image's or an attestation's.
-    public func blobs(ofManifest digest: SHA256Digest, sizeBytes: UInt64) throws(OCIError) -> [OCIImageParts.Part] {
-        let manifest: OCIDocuments.Manifest = try OCIDocuments.decode(
-            try bytes(digest, sizeBytes: sizeBytes, .manifest, "manifest"), "manifest")
-        var parts: [OCIImageParts.Part] = []
-        for descriptor in [manifest.config] + manifest.layers {
-            parts.append(
-                OCIImageParts.Part(
-                    mediaType: descriptor.mediaType ?? OCIMediaType.layer, digest: try descriptor.checkedDigest(),
-                    sizeBytes: try descriptor.checkedSize()))
-        }
-        return parts
-    }
 }

@@ -41,7 +41,9 @@ public struct OCILayout: OCIBlobs {
     }
 
     public func content(of blob: OCIBlob) throws(OCIError) -> FileContent {
-        try content("blobs/sha256/" + blob.digest.hex)
+        let path = "blobs/sha256/" + blob.digest.hex
+        guard files.lookup("/" + path) != nil else { throw .absent(blob) }
+        return try content(path)
     }
 
     private func content(_ path: String) throws(OCIError) -> FileContent {
