@@ -208,6 +208,15 @@ import Testing
         #expect(blobs() == 3)
     }
 
+    @Test("who is about to use an image hears that it is gone")
+    func stillThere() throws {
+        let image = try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["one"])
+        try store.checkStillThere(image.digest)
+        _ = try store.prune(isDryRun: false) { _ in true }
+        let error = #expect(throws: ImageError.self) { try store.checkStillThere(image.digest) }
+        #expect(error?.code == .unknownImage)
+    }
+
     @Test("a store that is not there is not made, and one with a damaged record is left alone")
     func pruningNothing() throws {
         #expect(try store.prune(isDryRun: false).files.isEmpty)

@@ -113,6 +113,12 @@ struct RunCommand: ParsableCommand {
         }
         let fleet = Product.fleet
         let machine = try fleet.create(specification, name: name)
+        do throws(ImageError) {
+            try ImageCommand.store.checkStillThere(specification.imageDigest)
+        } catch {
+            machine.abandon(error.message)
+            throw error
+        }
         if let cidfile { try write(machine.record.id, to: cidfile, of: machine) }
         if detach {
             try fleet.runInBackground(

@@ -58,4 +58,16 @@ extension ImageStore {
             return report
         }
     }
+
+    /// Whether an image that was found before is still there, once nobody is changing the store.
+    ///
+    /// Who has written down that it is used, and then gets through this, knows that no clean-up takes it away any more.
+    /// - Throws: `.unknownImage`.
+    public func checkStillThere(_ digest: String) throws(ImageError) {
+        try whileLocked { () throws(ImageError) in
+            if try index().names.values.contains(digest) { return }
+            throw ImageError(
+                .unknownImage, "the image \(digest) was removed while it was about to be used; try again")
+        }
+    }
 }
