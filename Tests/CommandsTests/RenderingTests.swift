@@ -1,6 +1,7 @@
 import AgentClient
 import AgentProtocol
 import Fleet
+import ImageStore
 import Testing
 
 @testable import Commands
@@ -76,5 +77,18 @@ import Testing
         #expect(reader.decode(Array("T stdout F hello world".utf8)[...]) == (1, Array("hello world\n".utf8)))
         #expect(reader.decode(Array("T stderr P part".utf8)[...]) == (2, Array("part".utf8)))
         #expect(reader.decode(Array("nonsense".utf8)[...]) == (1, []))
+    }
+
+    @Test func `a layer on its way is one line`() {
+        let digest = "sha256:" + String(repeating: "0123456789abcdef", count: 4)
+        let part = TransferredPart(digest: digest, doneBytes: 1 << 20, sizeBytes: 4 << 20)
+        #expect(part.line == "  0123456789ab [######------------------] 25 % of 4 MiB")
+        #expect(TransferredPart(digest: digest, doneBytes: 0, sizeBytes: 0).line.hasSuffix("0 % of 0 B"))
+        #expect(ProgressBar.bar(2, width: 4) == "[####] 100 %")
+    }
+
+    @Test func `what a clean-up did is told to programs by names that stay`() {
+        let text = JSONText.encode(PruneDocument(PruneReport(), isDryRun: true))
+        #expect(text.contains("\"freedBytes\" : 0") && text.contains("\"isDryRun\" : true"))
     }
 }

@@ -8,11 +8,14 @@ import Synchronization
 final class ProgressBar {
     private static let width = 24
     private static let firstAfterNanoseconds: UInt64 = 1_000_000_000
+    /// Terminals that are far away take every line that they get.
+    private static let intervalNanoseconds: UInt64 = 50_000_000
     private let isTerminal = isatty(2) == 1
     private let saysPhases: Bool
     private let begin = Clock.monotonic.nanoseconds()
     private var lines = ProgressLines()
     private var lastText = ""
+    private var lastNanoseconds: UInt64 = 0
     private var isShown = false
     /// How many lines stand below the first.
     private var linesBelow = 0
@@ -25,6 +28,8 @@ final class ProgressBar {
         let now = Clock.monotonic.nanoseconds()
         guard now - begin > Self.firstAfterNanoseconds else { return }
         if isTerminal {
+            guard now - lastNanoseconds >= Self.intervalNanoseconds else { return }
+            lastNanoseconds = now
             var line = phase
             if let done { line += " " + Self.bar(done, width: Self.width) }
             if !detail.isEmpty { line += " " + Table.printable(detail) }

@@ -14,6 +14,8 @@ public struct PruneReport: Equatable, Sendable {
     public internal(set) var images: [StoredImage] = []
     public internal(set) var files: [RemovedFile] = []
 
+    public init() {}
+
     public var freedBytes: UInt64 { files.reduce(0) { $0 + $1.allocatedBytes } }
 }
 
