@@ -66,7 +66,8 @@ import CLinux
         return placeAmongMany(offset)
     }
 
-    private borrowing func placeAmongMany(_ offset: UInt64) -> Place {
+    /// Which file has the byte at `offset` of the whole; the last one beyond the end.
+    public borrowing func index(at offset: UInt64) -> Int {
         // The number of following files that begin at or before the offset.
         var low = 0
         var high = followingCount
@@ -75,6 +76,11 @@ import CLinux
             // SAFETY: indexes stay among the filled ones.
             if unsafe following[middle].start <= offset { low = middle &+ 1 } else { high = middle }
         }
+        return low
+    }
+
+    private borrowing func placeAmongMany(_ offset: UInt64) -> Place {
+        let low = index(at: offset)
         let end = low < followingCount ? unsafe following[low].start : totalBytes
         let followingBytes = end > offset ? end &- offset : 0
         guard low > 0 else {

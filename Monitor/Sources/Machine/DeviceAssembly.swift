@@ -26,6 +26,14 @@ struct DeviceAssembly {
             // A thread of its own, so that a slow disk holds up nobody else.
             let loop = try EventLoop()
             let device = BlockDevice(backend, serial: drive.id, engine: drive.ioEngine.blockEngine, loop: loop)
+            device.whenHostFails = { error, index, offset in
+                // For whoever watches the host's side: the guest knows already.
+                let place =
+                    drive.segments.isEmpty ? "\"\(drive.pathOnHost)\"" : "segment \(index) \"\(drive.segments[index])\""
+                writeToStandardError(
+                    "swiftlet-vmm: drive \"\(drive.id)\", \(place): \(error) at byte \(offset) of the drive; the guest is "
+                        + "told, and further errors of this drive are not reported\n")
+            }
             let transport = try VirtioMMIOTransport(device: device, memory: memory)
             try startThread { loop.run() }
             return PlatformDevice(transport, ownLoop: loop)

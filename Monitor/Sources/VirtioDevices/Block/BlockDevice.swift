@@ -12,6 +12,10 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
     public let loop: EventLoop
     public let metrics = BlockMetrics()
 
+    /// Called on the device's thread at the first error of the host: with it, which of the files, and where on the disk the
+    /// request begins. Set before the driver can activate the device.
+    public var whenHostFails: (LinuxError, Int, UInt64) -> Void = { _, _, _ in }
+
     private let backend: BlockBackend
     private let engine: BlockEngine
     private let serial: InlineArray<20, UInt8>
@@ -68,7 +72,7 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
             acceptedFeatures: activation.acceptedFeatures)
         worker = BlockWorker(
             activation, queue: queue, backend: backend, engine: engine, ring: makeRing(), serial: serial,
-            metrics: metrics)
+            metrics: metrics, whenHostFails: whenHostFails)
         interrupt = activation.interrupt
         doorbell = driverQueue.doorbell
         do throws(LinuxError) {

@@ -10,9 +10,9 @@ extension BlockWorker {
         if isForRing(request.operation), prepare(request, backend) { return }
         do throws(LinuxError) {
             try perform(request, backend)
-            finish(request, nil)
+            finish(request, nil, backend)
         } catch {
-            finish(request, error)
+            finish(request, error, backend)
         }
     }
 
@@ -106,20 +106,20 @@ extension BlockWorker {
     private mutating func complete(_ request: BlockRequest, _ result: Int32, _ backend: borrowing BlockBackend) {
         let isTransfer = request.operation == .read || request.operation == .write
         let doneBytes = request.doneBytes &+ UInt64(max(result, 0))
-        if result >= 0, !isTransfer || doneBytes == request.lengthBytes { return finish(request, nil) }
+        if result >= 0, !isTransfer || doneBytes == request.lengthBytes { return finish(request, nil, backend) }
         let isWorthAnotherTry =
             result >= 0 || result == -EAGAIN || result == -EINTR
             || (request.operation == .writeZeroes && result == -EOPNOTSUPP)
-        guard isWorthAnotherTry else { return finish(request, LinuxError(-result)) }
+        guard isWorthAnotherTry else { return finish(request, LinuxError(-result), backend) }
         do throws(LinuxError) {
             var rest = request
             rest.doneBytes = doneBytes
             if isTransfer { try gatherAgain(rest) }
             if result > 0, backend.files.count > 1, prepare(rest, backend) { return }
             try perform(rest, backend)
-            finish(request, nil)
+            finish(request, nil, backend)
         } catch {
-            finish(request, error)
+            finish(request, error, backend)
         }
     }
 
@@ -155,14 +155,24 @@ extension BlockWorker {
         }
     }
 
+    /// Not for the path that requests usually take.
+    @inline(never)
+    private func tell(_ request: BlockRequest, _ error: LinuxError, _ backend: borrowing BlockBackend) {
+        let offset = request.offset &+ request.doneBytes
+        whenHostFails(error, backend.files.index(at: offset), offset)
+    }
+
     /// Counts and answers a request that has been done, or has failed.
-    private mutating func finish(_ request: BlockRequest, _ error: LinuxError?) {
+    private mutating func finish(
+        _ request: BlockRequest, _ error: LinuxError?, _ backend: borrowing BlockBackend
+    ) {
         if let error {
             if request.operation == .discard, error.number == EOPNOTSUPP {
                 metrics.unsupportedRequests.add()
                 return answer(request.chain.head, request.statusAddress, .unsupported)
             }
             metrics.hostErrors.add()
+            if metrics.hostErrors.value == 1 { tell(request, error, backend) }
             return answer(request.chain.head, request.statusAddress, .ioError)
         }
         switch request.operation {

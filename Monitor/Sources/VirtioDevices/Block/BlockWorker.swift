@@ -14,6 +14,7 @@ struct BlockWorker: ~Copyable {
     var queue: SplitQueue
     let memory: GuestMemory
     let metrics: BlockMetrics
+    let whenHostFails: (LinuxError, Int, UInt64) -> Void
     /// For writes: RWF_DSYNC when the driver does not know how to flush.
     let writeFlags: UInt32
     /// Whether writes are worth the ring: not those into the page cache, which are a copy.
@@ -32,8 +33,10 @@ struct BlockWorker: ~Copyable {
 
     init(
         _ activation: borrowing DeviceActivation, queue: consuming SplitQueue, backend: borrowing BlockBackend,
-        engine: BlockEngine, ring: consuming IORing?, serial: InlineArray<20, UInt8>, metrics: BlockMetrics
+        engine: BlockEngine, ring: consuming IORing?, serial: InlineArray<20, UInt8>, metrics: BlockMetrics,
+        whenHostFails: @escaping (LinuxError, Int, UInt64) -> Void
     ) {
+        self.whenHostFails = whenHostFails
         self.queue = queue
         self.ring = ring
         self.serial = serial

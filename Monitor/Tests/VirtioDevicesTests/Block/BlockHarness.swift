@@ -33,6 +33,12 @@ struct BlockHarness {
         harness.start(features: features)
     }
 
+    /// Starts the device anew, with somebody who hears of the host's first error.
+    func restart(whenHostFails: @escaping (LinuxError, Int, UInt64) -> Void) {
+        device.whenHostFails = whenHostFails
+        harness.start()
+    }
+
     static func header(_ operation: UInt32, sector: UInt64) -> [UInt8] {
         littleEndian(UInt64(operation), 4) + littleEndian(0, 4) + littleEndian(sector, 8)
     }

@@ -110,6 +110,8 @@ import VirtioTestSupport
         engine: BlockEngine
     ) throws {
         let disk = try SegmentedDisk(blocks: [2, 2, 2], engine: engine)
+        var told: [Int] = []
+        disk.block.restart { _, index, offset in told += [index, Int(offset)] }
         try disk.files[1].truncate(toBytes: 5000)
         // What is left of it, and all of the others.
         #expect(disk.isRead(sector: 0, into: [8192 + 4608]))
@@ -119,6 +121,7 @@ import VirtioTestSupport
             #expect(disk.block.request(0, sector: UInt64(sector), reading: [length])?.status == 1, "\(sector)")
         }
         #expect(disk.block.device.metrics.hostErrors.value == 5)
+        #expect(told == [1, 26 * 512])
         #expect(disk.isRead(sector: 32, into: [512]))
     }
 
