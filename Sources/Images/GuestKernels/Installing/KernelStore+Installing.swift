@@ -18,6 +18,7 @@ extension KernelStore {
         let known = try list().first {
             $0.source == .package(name: package.name, version: package.version) && $0.name == settings.name
                 && $0.additionalModules == settings.additionalModules.sorted()
+                && $0.standardModules == ModuleSelection.standard
         }
         if let known { return known }
 
@@ -45,7 +46,7 @@ extension KernelStore {
                     architecture: try KernelImage.architecture(ofFile: kernelPath),
                     source: .package(name: package.name, version: package.version), discovery: .acpi,
                     arguments: Self.distributionArguments, additionalModules: settings.additionalModules,
-                    kernelPath: kernelPath, modulesPath: modulesPath))
+                    standardModules: ModuleSelection.standard, kernelPath: kernelPath, modulesPath: modulesPath))
         }
     }
 

@@ -21,6 +21,8 @@ struct KernelRecord: Codable, Equatable {
     var arguments: String
     /// Modules asked for beside the usual ones, sorted.
     var additionalModules: [String]
+    /// Those that each kernel of a distribution gets, as far as it has them: a kernel with others is made anew.
+    var standardModules: [String]?
     var installedSeconds: Int64
 
     var source: KernelSource {
@@ -61,6 +63,7 @@ extension KernelRecord {
             + (candidate.discovery.contains(.commandLine) ? ["commandLine"] : [])
         arguments = candidate.arguments
         additionalModules = candidate.additionalModules.sorted()
+        standardModules = candidate.standardModules
         self.installedSeconds = installedSeconds
     }
 }
@@ -74,6 +77,7 @@ struct KernelCandidate {
     var discovery: KernelDiscovery
     var arguments = ""
     var additionalModules: [String] = []
+    var standardModules: [String]?
     /// The uncompressed ELF kernel; it is moved, not copied.
     var kernelPath: String
     /// The archive of modules; it is moved too.

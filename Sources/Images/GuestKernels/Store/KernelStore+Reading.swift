@@ -105,14 +105,15 @@ extension StoredKernel {
             modulesPath: record.modulesSizeBytes.map { _ in folder + "/" + KernelStore.modulesFile },
             modulesSizeBytes: record.modulesSizeBytes ?? 0, discovery: record.discoverySet,
             arguments: record.arguments, additionalModules: record.additionalModules,
-            installedSeconds: record.installedSeconds, isDefault: isDefault)
+            standardModules: record.standardModules ?? [], installedSeconds: record.installedSeconds,
+            isDefault: isDefault)
     }
 
     func withDefault(_ isDefault: Bool) -> StoredKernel {
         StoredKernel(
             digest: digest, name: name, version: version, architecture: architecture, source: source, path: path,
             sizeBytes: sizeBytes, modulesPath: modulesPath, modulesSizeBytes: modulesSizeBytes, discovery: discovery,
-            arguments: arguments, additionalModules: additionalModules, installedSeconds: installedSeconds,
-            isDefault: isDefault)
+            arguments: arguments, additionalModules: additionalModules, standardModules: standardModules,
+            installedSeconds: installedSeconds, isDefault: isDefault)
     }
 }

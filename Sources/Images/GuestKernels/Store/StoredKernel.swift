@@ -23,6 +23,8 @@ public struct StoredKernel: Equatable, Sendable {
     public let arguments: String
     /// Modules that were asked for beside those that every guest needs, sorted.
     public let additionalModules: [String]
+    /// Those that were to be in it for every guest, as the version that made it had them; empty for one without modules.
+    public let standardModules: [String]
     /// When it was put in the store, in seconds since 1970.
     public let installedSeconds: Int64
     /// Whether `resolve()` gives this one when nothing is asked for.
