@@ -150,8 +150,8 @@ let package = Package(
         .testTarget(
             name: "WholeGuestTests",
             dependencies: [
-                "Fleet", "AgentClient", "ChildProcesses", "EmulatedHost", "GuestKernels", "HostFiles", "ImageStore",
-                agentProtocol, linuxCalls,
+                "Fleet", "AgentClient", "Archives", "ChildProcesses", "EmulatedHost", "GuestKernels", "HostFiles",
+                "ImageStore", "VerityTree", agentProtocol, linuxCalls,
             ],
             swiftSettings: settings),
     ]

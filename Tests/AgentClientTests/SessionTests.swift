@@ -136,6 +136,24 @@ import Testing
         #expect(end == .exited(.exited(2)))
     }
 
+    @Test func `damage to a disk is told before what follows from it, and is no answer`() throws {
+        let agent = try ScriptedAgent {
+            $0.greet()
+            $0.send(.diskDamaged(DiskDamage(.data, block: 7)), id: 0)
+            $0.send(.exited(.exited(1)))
+            $0.send(.diskDamaged(DiskDamage(.hashTree, block: 9)), id: 0)
+        }
+        defer { agent.stop() }
+        let deadline = Deadline(afterMilliseconds: 2000)
+        let control = try AgentConnection(to: DirectEndpoint(path: agent.path), until: deadline)
+        var damage: [DiskDamage] = []
+        control.whenDamaged = { damage.append($0) }
+        #expect(try control.receive(until: deadline)?.message == .exited(.exited(1)))
+        #expect(damage == [DiskDamage(.data, block: 7)])
+        #expect(try control.receive(until: deadline) == nil)
+        #expect(damage.last == DiskDamage(.hashTree, block: 9))
+    }
+
     @Test func `a command that cannot be started is told with its failure`() throws {
         do {
             _ = try run {

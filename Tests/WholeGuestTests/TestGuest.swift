@@ -2,6 +2,7 @@ import AgentClient
 import AgentProtocol
 import GuestKernels
 import LinuxCalls
+import Synchronization
 import Testing
 
 @testable import Fleet
@@ -20,6 +21,8 @@ struct GuestPlan {
     var bootProtocol = "auto"
     var processors: Int
     var memoryMebibytes = 192
+    /// The root drive's files, in place of the image.
+    var rootSegments: [String] = []
     /// `/dev/vdb` and on.
     var drives: [Drive] = []
     /// A TAP device where the monitor runs.
@@ -34,7 +37,9 @@ struct GuestPlan {
 
     /// The monitor's configuration file.
     func json(_ kernel: StoredKernel, initrds: [String], imagePath: String, socketPath: String) -> String {
-        var drives = [#"{"drive_id":"root","path_on_host":"\#(imagePath)","is_root_device":false,"is_read_only":true}"#]
+        let segments = rootSegments.map { "\"\($0)\"" }.joined(separator: ",")
+        let root = rootSegments.isEmpty ? #""path_on_host":"\#(imagePath)""# : #""segments":[\#(segments)]"#
+        var drives = [#"{"drive_id":"root",\#(root),"is_root_device":false,"is_read_only":true}"#]
         for (index, drive) in self.drives.enumerated() {
             drives.append(
                 #"{"drive_id":"disk\#(index)","path_on_host":"\#(drive.path)","is_root_device":false,"#
@@ -64,7 +69,17 @@ final class TestGuest {
     private let configurationPath: String
     private var lastProcess: UInt32 = 1
 
-    struct Failed: Error { let text: String }
+    /// What the agent has said of the root's disk.
+    private let damages = DamageList()
+
+    private final class DamageList: Sendable {
+        let list = Mutex<[DiskDamage]>([])
+    }
+
+    struct Failed: Error {
+        let text: String
+        var damage: [DiskDamage] = []
+    }
 
     init(_ plan: GuestPlan) throws {
         let launcher = try Lab.launcher()
@@ -82,6 +97,7 @@ final class TestGuest {
         monitor = try launcher.start(Lab.paths.monitor, configurationPath: configurationPath, console: console)
         do {
             control = try Self.awaitAgent(listener, monitor)
+            control.whenDamaged = { [damages] damage in damages.list.withLock { $0.append(damage) } }
             var configuration = plan.configuration
             if configuration.root == nil {
                 configuration.root = RootFileSystem(source: "/dev/vda", fileSystem: "erofs")
@@ -90,7 +106,9 @@ final class TestGuest {
             _ = try control.answer(to: 1, until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
         } catch {
             monitor.end()
-            throw Failed(text: "\(error); the console:\n" + console.text(of: .standardOutput) + monitor.ending)
+            throw Failed(
+                text: "\(error); the console:\n" + console.text(of: .standardOutput) + monitor.ending,
+                damage: damages.list.withLock { $0 })
         }
     }
 
@@ -118,6 +136,8 @@ final class TestGuest {
             }
         }
     }
+
+    var damage: [DiskDamage] { damages.list.withLock { $0 } }
 
     /// What the kernel, the agent and the monitor have said.
     var consoleText: String { console.text(of: .standardOutput) + console.text(of: .standardError) }

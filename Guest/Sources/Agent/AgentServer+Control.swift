@@ -26,6 +26,8 @@ extension AgentServer {
                     throw Failure(.unexpectedMessage, text: "this guest is configured already")
                 }
                 configuration = .failed
+                // Whether that succeeds or not: what the disk did to it is said first.
+                defer { watchDisk(connection) }
                 try system.apply(wanted)
                 configuration = .done
                 idleSeconds = wanted.idleSeconds
@@ -60,6 +62,13 @@ extension AgentServer {
         } catch {
             connection.send(.failure(error), id: frame.id)
         }
+    }
+
+    private func watchDisk(_ connection: ControlConnection) {
+        guard let disk = system.verifiedDisk else { return }
+        disk.listener = connection
+        disk.drain()
+        _ = try? loop.add(disk.descriptor, .readable, handler: disk, token: 0)
     }
 
     private func process(_ number: UInt32, of connection: ControlConnection) throws(Failure) -> GuestProcess {

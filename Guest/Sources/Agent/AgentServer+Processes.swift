@@ -101,6 +101,8 @@ extension AgentServer {
 
     /// Takes the ends of all children that have ended: the commands, and whatever lost its parent.
     func reap() {
+        // The kernel has told of it before a command that ends for it could know.
+        system.verifiedDisk?.drain()
         while true {
             do throws(LinuxError) {
                 guard let ended = try Children.reap() else { return }

@@ -51,7 +51,13 @@ extension GuestSystem {
         case .none: lower = base
         default: lower = "/.lower"
         }
-        try mount(root.source, lower, root.fileSystem, root.isReadOnly ? [.readOnly] : [], options)
+        var source = root.source
+        if let verity = root.verity {
+            let disk = try VerifiedDisk(source, verity)
+            source = disk.path
+            verifiedDisk = disk
+        }
+        try mount(source, lower, root.fileSystem, root.isReadOnly ? [.readOnly] : [], options)
         switch root.overlay {
         case .none: break
         case .memory(let bytes):

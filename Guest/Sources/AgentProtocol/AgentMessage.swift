@@ -17,6 +17,9 @@ public enum AgentMessage: FramedMessage {
     case connected
     /// The request with this frame's id was not carried out.
     case failure(Failure)
+    /// The root's device holds something else than its hash tree says; whoever read it got an error. Unasked, to whoever
+    /// sent the configuration, before what follows from it: an exit, or a failure to mount.
+    case diskDamaged(DiskDamage)
 
     public static var payloadLimit: Int { Limits.agentPayloadBytes }
 
@@ -31,6 +34,7 @@ public enum AgentMessage: FramedMessage {
         case .listening: 135
         case .connected: 136
         case .failure: 137
+        case .diskDamaged: 138
         }
     }
 
@@ -60,6 +64,9 @@ public enum AgentMessage: FramedMessage {
             writer.write(status.sizeBytes)
             writer.write(status.modifiedNanoseconds)
         case .failure(let failure): failure.encode(into: &writer)
+        case .diskDamaged(let damage):
+            writer.write(damage.part.rawValue)
+            writer.write(damage.block)
         }
     }
 
@@ -94,6 +101,9 @@ public enum AgentMessage: FramedMessage {
         case 135: self = .listening
         case 136: self = .connected
         case 137: self = .failure(Failure(from: &reader))
+        case 138:
+            guard let part = DiskDamage.Part(rawValue: reader.integer()) else { throw .outOfBounds(.kind) }
+            self = .diskDamaged(DiskDamage(part, block: reader.integer()))
         default: throw .unknownMessage(type)
         }
         try reader.finish()
@@ -127,6 +137,25 @@ public struct Hello: Equatable, Sendable {
         self.kernelRelease = kernelRelease
         self.capabilities = capabilities
         self.uptimeNanoseconds = uptimeNanoseconds
+    }
+}
+
+/// Where the root's device is not what it was.
+public struct DiskDamage: Hashable, Sendable {
+    public enum Part: UInt8, Sendable {
+        case data = 0
+        case hashTree = 1
+        /// The kernel's news of it were lost.
+        case unknown = 2
+    }
+
+    public var part: Part
+    /// Of 4096 bytes, counted from the beginning of the device; zero where that is not known.
+    public var block: UInt64
+
+    public init(_ part: Part, block: UInt64) {
+        self.part = part
+        self.block = block
     }
 }
 

@@ -65,6 +65,11 @@ extension RootFileSystem {
         writer.write(options)
         writer.write(UInt8(isReadOnly ? 1 : 0))
         writer.write(UInt8(isForCommandsOnly ? 1 : 0))
+        writer.write(UInt8(verity == nil ? 0 : 1))
+        if let verity {
+            writer.write(verity.dataBlocks)
+            writer.writeBytes(verity.rootHash)
+        }
         switch overlay {
         case .none: writer.write(UInt8(0))
         case .memory(let bytes):
@@ -83,6 +88,7 @@ extension RootFileSystem {
         options = reader.string(.options, atMost: Limits.mountOptionBytes)
         isReadOnly = reader.boolean()
         isForCommandsOnly = reader.boolean()
+        verity = reader.boolean() ? Verity(from: &reader) : nil
         switch reader.integer(UInt8.self) {
         case 0: overlay = .none
         case 1: overlay = .memory(bytes: reader.integer())
@@ -94,6 +100,14 @@ extension RootFileSystem {
             overlay = .none
             reader.fail(.outOfBounds(.overlay))
         }
+    }
+}
+
+extension Verity {
+    init(from reader: inout MessageReader) {
+        dataBlocks = reader.integer()
+        if dataBlocks == 0 || dataBlocks > Limits.dataBlocks { reader.fail(.outOfBounds(.verity)) }
+        rootHash = reader.bytes(Self.rootHashBytes)
     }
 }
 

@@ -39,17 +39,37 @@ public struct RootFileSystem: Equatable, Sendable {
     /// Whether the agent stays in the initramfs and only the commands have this root (`chroot`): for a host whose own
     /// kernel still finds its modules and helpers in the initramfs.
     public var isForCommandsOnly: Bool
+    /// Nil: the source is taken as it is.
+    public var verity: Verity?
 
     public init(
         source: ByteString, fileSystem: ByteString, options: ByteString = "", isReadOnly: Bool = true,
-        overlay: Overlay = .memory(bytes: 0), isForCommandsOnly: Bool = false
+        overlay: Overlay = .memory(bytes: 0), isForCommandsOnly: Bool = false, verity: Verity? = nil
     ) {
+        self.verity = verity
         self.isForCommandsOnly = isForCommandsOnly
         self.source = source
         self.fileSystem = fileSystem
         self.options = options
         self.isReadOnly = isReadOnly
         self.overlay = overlay
+    }
+}
+
+/// What every block of the root's device is checked against when it is read: a dm-verity hash tree (version 1, SHA-256,
+/// blocks of 4096 bytes, no salt, no superblock) that begins on the device right behind the last block of data.
+public struct Verity: Equatable, Sendable {
+    public static let rootHashBytes = 32
+    public static let blockBytes: UInt64 = 4096
+
+    /// Blocks of 4096 bytes that are not the tree's own: 1 to `Limits.dataBlocks`.
+    public var dataBlocks: UInt64
+    /// Always 32 bytes; never taken from the device.
+    public var rootHash: [UInt8]
+
+    public init(dataBlocks: UInt64, rootHash: [UInt8]) {
+        self.dataBlocks = dataBlocks
+        self.rootHash = rootHash
     }
 }
 

@@ -23,6 +23,8 @@ public enum Limits {
     public static let hostNameBytes = 64
     public static let mountOptionBytes = 1024
     public static let fileSystemBytes = 32
+    /// Of a device with a hash tree, so that its bytes can be counted.
+    public static let dataBlocks: UInt64 = 1 << 51
     public static let mounts = 64
     public static let interfaces = 16
     /// Source: Linux `IFNAMSIZ` (16 with the terminating zero).

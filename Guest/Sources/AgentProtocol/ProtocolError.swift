@@ -20,7 +20,7 @@ public enum ProtocolError: Error, Equatable, Sendable {
 public enum MessageField: Equatable, Sendable {
     case kind, stream, flags
     case agentVersion, kernelRelease
-    case hostName, fileSystem, device, path, options, overlay
+    case hostName, fileSystem, device, path, options, overlay, verity
     case mounts, interfaces, interfaceName, addresses, addressFamily
     case prefixLength, routes, nameServers, searchDomains
     case hostEntries, seed, links
@@ -43,6 +43,7 @@ public enum MessageField: Equatable, Sendable {
         case .path: "path"
         case .options: "options"
         case .overlay: "overlay"
+        case .verity: "verity"
         case .mounts: "mounts"
         case .interfaces: "interfaces"
         case .interfaceName: "interface name"

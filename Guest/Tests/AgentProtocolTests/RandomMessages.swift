@@ -28,7 +28,8 @@ extension SeededGenerator {
             ]
             configuration.root = RootFileSystem(
                 source: text(1...20), fileSystem: word(), options: text(), isReadOnly: boolean(),
-                overlay: overlays[below(3)], isForCommandsOnly: boolean())
+                overlay: overlays[below(3)], isForCommandsOnly: boolean(),
+                verity: boolean() ? Verity(dataBlocks: 1 + integer() >> 13, rootHash: bytes(32)) : nil)
         }
         configuration.standardMounts = StandardMounts(rawValue: integer() & StandardMounts.known)
         configuration.mounts = list(atMost: 3) {
@@ -100,7 +101,8 @@ extension SeededGenerator {
                     mode: integer(), userID: integer(), groupID: integer(), sizeBytes: integer(),
                     modifiedNanoseconds: integer())),
             .pong(Load(processes: integer(), connections: integer(), uptimeNanoseconds: integer())), .listening,
-            .connected, .failure(failure()),
+            .connected, .failure(failure()), .diskDamaged(DiskDamage(.data, block: integer())),
+            .diskDamaged(DiskDamage(.hashTree, block: integer())), .diskDamaged(DiskDamage(.unknown, block: 0)),
         ]
     }
 

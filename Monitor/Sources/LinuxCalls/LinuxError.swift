@@ -55,6 +55,8 @@ extension LinuxError: CustomStringConvertible {
 extension LinuxError {
     /// EAGAIN: nothing to read, or no room to write, at the moment.
     public static let tryAgain = LinuxError(EAGAIN)
+    /// ENOBUFS: messages were lost.
+    public static let noBufferSpace = LinuxError(ENOBUFS)
     /// EINTR: a signal came.
     public static let interrupted = LinuxError(EINTR)
 }

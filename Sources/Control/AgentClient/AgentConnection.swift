@@ -9,6 +9,9 @@ public final class AgentConnection: @unchecked Sendable {
     public let socket: AgentSocket
     /// What the agent said about itself.
     public let hello: Hello
+    /// Called on the thread that receives, before anything that follows from it is received. At most a few hundred times
+    /// for one disk, but a guest may say anything.
+    public var whenDamaged: (DiskDamage) -> Void = { _ in }
     private let sending = Mutex<Void>(())
     private var assembler = FrameAssembler<AgentMessage>()
 
@@ -43,12 +46,29 @@ public final class AgentConnection: @unchecked Sendable {
 
     /// The next frame; nil when the agent has closed the connection.
     public func receive(until deadline: Deadline = .never) throws(AgentClientError) -> Frame<AgentMessage>? {
-        try Self.next(&assembler, socket, until: deadline)
+        while let frame = try Self.next(&assembler, socket, until: deadline) {
+            if !isTaken(frame) { return frame }
+        }
+        return nil
     }
 
     /// A frame that is here already, without reading.
     public func receivePending() throws(AgentClientError) -> Frame<AgentMessage>? {
-        do { return try assembler.next() } catch { throw AgentClientError(error) }
+        do {
+            while let frame = try assembler.next() {
+                if !isTaken(frame) { return frame }
+            }
+            return nil
+        } catch {
+            throw AgentClientError(error)
+        }
+    }
+
+    /// What nobody has asked for is no answer to anybody.
+    private func isTaken(_ frame: Frame<AgentMessage>) -> Bool {
+        guard case .diskDamaged(let damage) = frame.message else { return false }
+        whenDamaged(damage)
+        return true
     }
 
     /// Reads once, which blocks unless the socket is readable; false at the end of the stream.
