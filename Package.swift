@@ -66,6 +66,7 @@ let package = Package(
         module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
         module("Images", "VerityTree", ["Archives", "HostFiles"]),
         module("Images", "Ext4Format", []),
+        module("Images", "AppImages", ["Archives", "CodedErrors", "HostFiles"]),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module(
             "Images", "ImageStore",
@@ -110,7 +111,7 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "ChildProcesses", "CodedErrors",
+                "AppImages", "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "ChildProcesses", "CodedErrors",
                 "EmulatedHost",
                 "ImageStore",
                 "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
@@ -128,13 +129,15 @@ let package = Package(
         .target(
             name: "ImageFixtures",
             dependencies: [
-                "ApplianceSettings", "Appliances", "Archives", "ErofsFormat", "Ext4Format", "FileTrees", "HostFiles",
+                "AppImages", "ApplianceSettings", "Appliances", "Archives", "ErofsFormat", "Ext4Format", "FileTrees",
+                "HostFiles",
                 "OCIImages",
                 "Signatures",
             ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
         tests("VerityTree", ["Archives", "HostFiles", "ImageFixtures"]),
+        tests("AppImages", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("Ext4Format", ["ChildProcesses", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),

@@ -34,6 +34,7 @@ public struct SwiftletCommand: ParsableCommand {
                     ImageCommand.self, PullCommand.self, PushCommand.self, LoadCommand.self, SaveCommand.self,
                     TagCommand.self, HistoryCommand.self, PruneCommand.self, LoginCommand.self, LogoutCommand.self,
                     KernelCommand.self, SettingsCommand.self, ApplianceCommand.self, VolumeCommand.self,
+                    BuildCommand.self,
                 ]),
             CommandGroup(
                 name: "This computer",

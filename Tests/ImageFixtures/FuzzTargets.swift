@@ -1,3 +1,4 @@
+import AppImages
 import Archives
 import ErofsFormat
 import Ext4Format
@@ -85,9 +86,18 @@ public func fuzzDockerArchive(_ bytes: [UInt8]) {
 /// Reads any bytes as the superblock of a volume.
 public func fuzzExt4Superblock(_ bytes: [UInt8]) { _ = Ext4Superblock(bytes) }
 
+/// Reads any bytes as a program, and asks for what it says.
+public func fuzzElfProgram(_ bytes: [UInt8]) {
+    let program = try? ElfProgram { (offset, count) throws(ElfError) in
+        guard let start = Int(exactly: offset), start <= bytes.count else { return [] }
+        return Array(bytes[start...].prefix(count))
+    }
+    _ = program?.mentions("dlopen")
+}
+
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
     ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
-    ("appliance", fuzzAppliance),
+    ("appliance", fuzzAppliance), ("program", fuzzElfProgram),
 ]

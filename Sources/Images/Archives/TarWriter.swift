@@ -12,18 +12,19 @@ public struct TarWriter: ~Copyable {
     /// - Parameter file: written at its own position, so that it may be a pipe.
     public init(_ file: consuming HostFile) { self.file = file }
 
-    /// Adds a folder; its name has up to 99 bytes of ASCII.
-    public mutating func addFolder(_ name: String) throws(HostFileError) {
-        try put(Self.header(name + "/", sizeBytes: 0, type: UInt8(ascii: "5"), mode: 0o755))
+    /// Adds a folder; its name has up to 99 bytes, or is one that `split` parts.
+    public mutating func addFolder(_ name: String, mode: Int = 0o755) throws(HostFileError) {
+        try put(Self.header(name + "/", sizeBytes: 0, type: UInt8(ascii: "5"), mode: mode))
     }
 
-    /// Adds a file of exactly `sizeBytes`, read from `source` to its end; its name has up to 100 bytes of ASCII.
+    /// Adds a file of exactly `sizeBytes`, read from `source` to its end; its name has up to 100 bytes, or is one that
+    /// `split` parts.
     /// - Throws: what the source throws, or `.truncated` when it has another length.
     public mutating func add(
-        _ name: String, sizeBytes: UInt64, _ source: any ByteSource
+        _ name: String, sizeBytes: UInt64, _ source: any ByteSource, mode: Int = 0o644
     ) throws(ArchiveError) {
         try Self.host { () throws(HostFileError) in
-            try put(Self.header(name, sizeBytes: sizeBytes, type: UInt8(ascii: "0"), mode: 0o644))
+            try put(Self.header(name, sizeBytes: sizeBytes, type: UInt8(ascii: "0"), mode: mode))
         }
         var buffer = [UInt8](repeating: 0, count: Self.pieceBytes)
         var done: UInt64 = 0
@@ -42,8 +43,20 @@ public struct TarWriter: ~Copyable {
         pending += [UInt8](repeating: 0, count: padding)
     }
 
-    public mutating func add(_ name: String, _ bytes: [UInt8]) throws(ArchiveError) {
-        try add(name, sizeBytes: UInt64(bytes.count), MemoryByteSource(bytes))
+    public mutating func add(_ name: String, _ bytes: [UInt8], mode: Int = 0o644) throws(ArchiveError) {
+        try add(name, sizeBytes: UInt64(bytes.count), MemoryByteSource(bytes), mode: mode)
+    }
+
+    /// A longer name in the two parts that a header has room for; nil where no slash lies so that both fit.
+    public static func split(_ name: String) -> (prefix: String, rest: String)? {
+        let bytes = Array(name.utf8)
+        for index in bytes.indices.dropFirst() where bytes[index] == UInt8(ascii: "/") && index < bytes.count - 1 {
+            guard index <= 155, bytes.count - index - 1 <= 100 else { continue }
+            return (
+                String(decoding: bytes[..<index], as: UTF8.self), String(decoding: bytes[(index + 1)...], as: UTF8.self)
+            )
+        }
+        return nil
     }
 
     /// Ends the archive. Whether it is on the disk by then is the caller's to see to.
@@ -78,8 +91,10 @@ public struct TarWriter: ~Copyable {
             let text = String(value, radix: 8)
             put((String(repeating: "0", count: max(0, digits - text.count)) + text).utf8, at: offset)
         }
-        precondition(name.utf8.count <= 100, "a name that this program chose is too long for a tar")
-        put(name.utf8, at: 0)
+        let parts = name.utf8.count <= 100 ? ("", name) : split(name)
+        precondition(parts != nil, "a name that this program chose is too long for a tar")
+        put((parts?.1 ?? "").utf8, at: 0)
+        put((parts?.0 ?? "").utf8, at: 345)
         octal(UInt64(mode), 7, at: 100)
         octal(0, 7, at: 108)
         octal(0, 7, at: 116)
