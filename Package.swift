@@ -121,7 +121,7 @@ let package = Package(
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
         tests("Commands", ["AgentClient", "Fleet", "ImageStore", agentProtocol, argumentParser]),
-        tests("Fleet", ["AgentClient", "HostFiles", "ImageStore", agentProtocol, machineConfiguration]),
+        tests("Fleet", ["AgentClient", "Archives", "HostFiles", "ImageStore", agentProtocol, machineConfiguration]),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),

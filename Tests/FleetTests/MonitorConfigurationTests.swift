@@ -1,3 +1,5 @@
+import AgentProtocol
+import Archives
 import MachineConfiguration
 import Testing
 
@@ -23,6 +25,28 @@ import Testing
         #expect(machine.networkInterfaces.map(\.hostDeviceName) == ["tap0"])
         #expect(machine.vsock?.udsPath == "/run/swiftlet/0123")
         #expect(machine.lifelineDescriptor == 0 && machine.console.inputDescriptor == nil && machine.hasEntropyDevice)
+    }
+
+    @Test func `an image of several files is a drive of segments, and its check goes to the agent`() throws {
+        var specification = MachineSpecification()
+        specification.kernelPath = "/kernels/vmlinux"
+        specification.imageSegments = ["/meta", "/layer \"1\"", "/tree"]
+        let text = MonitorConfiguration(specification: specification, initrdPaths: [], socketPath: "/run/s").json
+        let drive = try #require(try VirtualMachineConfiguration.parse(Array(text.utf8)).drives.first)
+        #expect(drive.segments == ["/meta", "/layer \"1\"", "/tree"] && drive.isReadOnly && drive.id == "root")
+
+        var verity = ImageVerity(dataBlocks: 7, rootHash: SHA256.digest(of: [1]))
+        #expect(try verity.forAgent() == Verity(dataBlocks: 7, rootHash: SHA256.digest(of: [1]).bytes))
+        verity.rootHash.removeLast()
+        #expect(throws: FleetError.self) { try verity.forAgent() }
+        verity = ImageVerity(dataBlocks: 0, rootHash: SHA256.digest(of: [1]))
+        #expect(throws: FleetError.self) { try verity.forAgent() }
+    }
+
+    @Test func `damage is told with its place and a way out`() {
+        let tree = ImageDamage(DiskDamage(.hashTree, block: 12), atSeconds: 0).message(image: "web")
+        #expect(tree.hasPrefix("the disk of the image \"web\" is damaged at block 12 (of its hash tree); "))
+        #expect(ImageDamage(DiskDamage(.unknown, block: 0), atSeconds: 0).message(image: "web").contains("damaged; "))
     }
 
     @Test func `the agent's archive is one that cpio takes apart`() throws {

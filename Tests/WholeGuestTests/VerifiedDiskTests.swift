@@ -1,6 +1,11 @@
+import AgentClient
 import AgentProtocol
+import Archives
+import GuestKernels
 import HostFiles
 import Testing
+
+@testable import Fleet
 
 /// A disk that is checked while it is read: what is damaged is an error in the guest and known to the host, and nothing else.
 extension WholeGuestTests {
@@ -122,6 +127,31 @@ extension WholeGuestTests {
             for _ in 0..<50 where !guest.consoleText.contains("segment 1") { try guest.shell("sleep 0.1") }
             #expect(guest.consoleText.contains("swiftlet-vmm: drive \"root\", segment 1 \"\(disk.segments[1])\""))
             #expect(guest.damage == [])
+        }
+
+        @Test func `whoever runs a machine is told of damage, and it is on record`() throws {
+            try disk.flip(block: disk.payload.lowerBound + 200)
+            let kernel = try Lab.kernels.resolve("swiftlet")
+            var specification = MachineSpecification()
+            specification.image = "damaged"
+            specification.kernelPath = kernel.path
+            specification.kernelArguments = kernel.arguments
+            specification.imageSegments = disk.segments
+            specification.imageVerity = ImageVerity(
+                dataBlocks: UInt64(disk.dataBlocks), rootHash: try #require(SHA256Digest(bytes: disk.rootHash)))
+            specification.command = ["/bin/sh", "-c", "cat /payload > /dev/null"]
+            let fleet = MachineFleet(Lab.paths)
+            let machine = try fleet.create(specification, name: nil)
+            defer { machine.store.removeFolder(machine.record) }
+            let owner = try fleet.owner(of: machine, signals: nil, output: CollectedOutput()) { print($0) }
+            var told: [String] = []
+            owner.whenDamaged = { told.append($0) }
+            #expect(try owner.run().exitStatus == 1)
+            let block = disk.payload.lowerBound + 200
+            #expect(told.count == 1)
+            #expect(told.first?.hasPrefix("the disk of the image \"damaged\" is damaged at block \(block); ") == true)
+            let record = try #require(MachineRecord.read(from: machine.folder))
+            #expect(record.imageDamage?.block == UInt64(block) && record.imageDamage?.isInHashTree == false)
         }
     }
 }

@@ -74,6 +74,8 @@ struct MachineDocument: Encodable {
     var ended: String?
     var exitStatus: Int32?
     var failure: String?
+    /// Of the image's disk, as far as the guest has met it.
+    var imageDamage: ImageDamage?
     var ownerProcess: Int32
     var monitorProcess: Int32?
     var isEmulated: Bool
@@ -132,6 +134,7 @@ struct MachineDocument: Encodable {
         ended = record.endedSeconds.map(Timestamp.text(seconds:))
         exitStatus = record.exitStatus
         failure = record.failure
+        imageDamage = record.imageDamage
         ownerProcess = record.ownerProcess
         monitorProcess = record.monitorProcess
         isEmulated = record.isEmulated

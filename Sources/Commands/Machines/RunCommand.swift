@@ -136,6 +136,7 @@ struct RunCommand: ParsableCommand {
         }
         owner.input = interactive ? 0 : nil
         owner.handedIn = files
+        owner.whenDamaged = { if !isJSON { Output.error("swiftlet: \($0)") } }
         owner.terminalSize = Terminal.size
         var raw: TerminalMode?
         if tty, interactive { owner.whenStarted = { raw = TerminalMode.raw(0) } }

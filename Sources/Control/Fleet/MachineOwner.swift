@@ -41,6 +41,8 @@ public final class MachineOwner {
     public var terminalSize: () -> TerminalSize? = { nil }
     /// Called when the program runs.
     public var whenStarted: () -> Void = {}
+    /// Called when the guest first tells of damage to its image's disk, with a text for people.
+    public var whenDamaged: (String) -> Void = { _ in }
     /// Made in the guest before its program runs.
     public var handedIn: [HandedInFile] = []
 
@@ -49,6 +51,8 @@ public final class MachineOwner {
     /// Whether the program of the present run has been started.
     private var hasStarted = false
     private var startedNanoseconds: UInt64 = 0
+    /// How often a guest of this machine has told of damage to its image's disk.
+    private var damageCount: UInt64 = 0
     /// Why the machine's health had its program stopped.
     private let unhealthy = UnhealthyReason()
 
@@ -167,12 +171,13 @@ public final class MachineOwner {
             record.monitorProcess = monitor.processIdentifier
         }
         let control = try awaitAgent(listener, monitor, consolePath)
+        control.whenDamaged = { [self] in note($0) }
         let endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
         let volumes = VolumeStore(paths)
         let unfilled = try specification.container.volumes.filter {
             try !$0.isReadOnly && !volumes.find($0.name).isFilled
         }
-        try control.send(.configure(guestConfiguration(filling: unfilled)), id: Self.configureID)
+        try control.send(.configure(try guestConfiguration(filling: unfilled)), id: Self.configureID)
         let session = try ProcessSession(start(), id: Self.processID, over: control, output: output)
         session.startPatience = .seconds(launcher.patienceSeconds)
         session.input = input
@@ -231,6 +236,21 @@ public final class MachineOwner {
             throw FleetError(
                 .monitorEnded,
                 "the machine ended before its program did (monitor: \(monitor.ending))\(tail(consolePath))")
+        }
+    }
+
+    /// Writes down what the guest found on its image's disk. A guest may tell as often as it likes: only its first word, and
+    /// then each doubling of their number, is worth a write.
+    private func note(_ damage: DiskDamage) {
+        let seconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
+        damageCount += 1
+        guard damageCount & (damageCount - 1) == 0 else { return }
+        try? machine.update { record in
+            if record.imageDamage == nil { record.imageDamage = ImageDamage(damage, atSeconds: seconds) }
+            record.imageDamage?.count = damageCount
+        }
+        if damageCount == 1, let damage = machine.record.imageDamage {
+            whenDamaged(damage.message(image: specification.image))
         }
     }
 
@@ -359,10 +379,12 @@ public final class MachineOwner {
         return "; its console ends with:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
     }
 
-    private func guestConfiguration(filling unfilled: [VolumeAttachment]) -> Configuration {
+    private func guestConfiguration(filling unfilled: [VolumeAttachment]) throws(FleetError) -> Configuration {
         var configuration = Configuration()
         configuration.hostName = ByteString(specification.hostName ?? machine.record.name)
-        configuration.root = RootFileSystem(source: ByteString(MonitorConfiguration.rootDevice), fileSystem: "erofs")
+        configuration.root = RootFileSystem(
+            source: ByteString(MonitorConfiguration.rootDevice), fileSystem: "erofs",
+            verity: try specification.imageVerity?.forAgent())
         configuration.mounts = specification.mounts(filling: unfilled)
         configuration.interfaces = machine.record.guestInterfaces
         let container = specification.container

@@ -41,6 +41,8 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     public var networkNumber: Int?
     public var exitStatus: Int32?
     public var failure: String?
+    /// Nil as long as the guest has found nothing wrong.
+    public var imageDamage: ImageDamage?
     /// How often the program was run again.
     public var restartCount: Int?
     /// The last of these, the newest last.

@@ -18,6 +18,10 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var image = ""
     public var imageDigest = ""
     public var imageDiskPath = ""
+    /// The files that are the image's disk one after the other, its hash tree the last, in place of `imageDiskPath`.
+    public var imageSegments: [String]?
+    /// Nil: the guest takes the disk as it is.
+    public var imageVerity: ImageVerity?
     public var kernel = ""
     public var kernelPath = ""
     public var kernelArguments = ""

@@ -21,7 +21,7 @@ struct MonitorConfiguration {
     }
 
     var json: String {
-        var drives = [drive("root", specification.imageDiskPath, isReadOnly: true)]
+        var drives = [rootDrive]
         for (index, disk) in specification.allDisks.enumerated() {
             drives.append(drive("disk\(index)", disk.path, isReadOnly: disk.isReadOnly))
         }
@@ -44,6 +44,13 @@ struct MonitorConfiguration {
                     + "\"host_address\":\"\(ownNetwork.host)\"}]")
         }
         return "{\(sections.joined(separator: ","))}\n"
+    }
+
+    private var rootDrive: String {
+        guard let segments = specification.imageSegments else {
+            return drive("root", specification.imageDiskPath, isReadOnly: true)
+        }
+        return "{\"drive_id\":\"root\",\"segments\":[\(segments.map(quoted).joined(separator: ","))],\"is_read_only\":true}"
     }
 
     private func drive(_ id: String, _ path: String, isReadOnly: Bool) -> String {
