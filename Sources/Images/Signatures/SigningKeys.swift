@@ -33,7 +33,7 @@ public struct VerifyingKey: Sendable, Hashable, CustomStringConvertible {
             let key = try? Curve25519.Signing.PublicKey(rawRepresentation: der.dropFirst(Self.ed25519Prefix.count))
         {
             kind = .ed25519(key)
-        } else if namesP256(der), let key = try? P256.Signing.PublicKey(derRepresentation: der) {
+        } else if let point = DER.p256Point(der), let key = try? P256.Signing.PublicKey(x963Representation: point) {
             kind = .p256(key)
         } else {
             throw SignatureError(
@@ -49,7 +49,7 @@ public struct VerifyingKey: Sendable, Hashable, CustomStringConvertible {
 
     fileprivate init(_ key: P256.Signing.PublicKey) {
         kind = .p256(key)
-        der = Array(key.derRepresentation)
+        der = DER.p256PublicKey(Array(key.x963Representation))
     }
 
     /// What the key is called where it has no name: the SHA-256 of its DER form.
@@ -64,7 +64,8 @@ public struct VerifyingKey: Sendable, Hashable, CustomStringConvertible {
         switch kind {
         case .ed25519(let key): return signature.count == 64 && key.isValidSignature(signature, for: message)
         case .p256(let key):
-            guard signature.count <= 72, let signature = try? P256.Signing.ECDSASignature(derRepresentation: signature)
+            guard let numbers = DER.p256Signature(signature),
+                let signature = try? P256.Signing.ECDSASignature(rawRepresentation: numbers)
             else { return false }
             return key.isValidSignature(signature, for: message)
         }
@@ -103,8 +104,8 @@ public struct SigningKey: Sendable {
             let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: der.dropFirst(Self.ed25519Prefix.count))
         {
             kind = .ed25519(key)
-        } else if label == "PRIVATE KEY" || label == "EC PRIVATE KEY", namesP256(der),
-            let key = try? P256.Signing.PrivateKey(derRepresentation: der)
+        } else if let number = DER.p256PrivateNumber(der, label: label),
+            let key = try? P256.Signing.PrivateKey(rawRepresentation: number)
         {
             kind = .p256(key)
         } else {
@@ -124,16 +125,11 @@ public struct SigningKey: Sendable {
         do {
             switch kind {
             case .ed25519(let key): return Array(try key.signature(for: message))
-            case .p256(let key): return Array(try key.signature(for: message).derRepresentation)
+            case .p256(let key):
+                return DER.p256Signature(numbers: Array(try key.signature(for: message).rawRepresentation))
             }
         } catch {
             throw SignatureError(.invalidKey, "this private key does not sign: \(error)")
         }
     }
-}
-
-/// Whether a key says that its curve is P-256: the library takes any curve's private key of that length for one.
-/// Source: RFC 5480 §2.1.1.1, 1.2.840.10045.3.1.7.
-private func namesP256(_ der: [UInt8]) -> Bool {
-    der.firstRange(of: [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]) != nil
 }
