@@ -50,7 +50,8 @@ struct MonitorConfiguration {
         guard let segments = specification.imageSegments else {
             return drive("root", specification.imageDiskPath, isReadOnly: true)
         }
-        return "{\"drive_id\":\"root\",\"segments\":[\(segments.map(quoted).joined(separator: ","))],\"is_read_only\":true}"
+        let list = segments.map(quoted).joined(separator: ",")
+        return "{\"drive_id\":\"root\",\"segments\":[\(list)],\"is_read_only\":true}"
     }
 
     private func drive(_ id: String, _ path: String, isReadOnly: Bool) -> String {
