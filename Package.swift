@@ -63,16 +63,17 @@ let package = Package(
         module("Images", "Archives", ["CHashing", "CCompression", "HostFiles"]),
         .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
-        module("Images", "ErofsFormat", ["Archives", "FileTrees", "HostFiles"]),
+        module("Images", "ErofsFormat", ["Archives", "CCompression", "FileTrees", "HostFiles"]),
         module("Images", "VerityTree", ["Archives", "HostFiles"]),
         module("Images", "Ext4Format", []),
         module("Images", "AppImages", ["Archives", "CodedErrors", "HostFiles"]),
+        module("Images", "ImageLayers", ["Archives", "ErofsFormat", "FileTrees", "HostFiles"]),
         module("Images", "OCIImages", ["Archives", "FileTrees", "HostFiles"]),
         module(
             "Images", "ImageStore",
             [
-                "Archives", "CodedErrors", "ErofsFormat", "FileTrees", "OCIImages", "HostFiles", "JSONValues",
-                linuxCalls,
+                "Archives", "CodedErrors", "ErofsFormat", "FileTrees", "HostFiles", "ImageLayers", "JSONValues",
+                "OCIImages", "VerityTree", linuxCalls,
             ]),
         module(
             "Images", "Registry",
@@ -130,9 +131,7 @@ let package = Package(
             name: "ImageFixtures",
             dependencies: [
                 "AppImages", "ApplianceSettings", "Appliances", "Archives", "ErofsFormat", "Ext4Format", "FileTrees",
-                "HostFiles",
-                "OCIImages",
-                "Signatures",
+                "HostFiles", "ImageLayers", "OCIImages", "Signatures",
             ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
@@ -141,7 +140,7 @@ let package = Package(
         tests("Ext4Format", ["ChildProcesses", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
-        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages"]),
+        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages", "VerityTree"]),
         tests("ImageTransfer", ["Archives", "HostFiles", "ImageFixtures", "ImageStore", "OCIImages"]),
         tests(
             "Registry",

@@ -39,7 +39,7 @@ import Testing
 
     @Test func `both sides of a machine's own network are told their address`() throws {
         var specification = MachineSpecification()
-        specification.imageDiskPath = "/image"
+        specification.imageDiskPaths = ["/image"]
         specification.kernelPath = "/kernel"
         specification.network = .ownTap
         var record = MachineRecord(

@@ -8,7 +8,7 @@ import Testing
 @Suite struct MonitorConfigurationTests {
     @Test func `the monitor understands what is written for it`() throws {
         var specification = MachineSpecification()
-        specification.imageDiskPath = "/images/\"odd\"\\name\n.erofs"
+        specification.imageDiskPaths = ["/images/\"odd\"\\name\n.metadata", "/images/hashes"]
         specification.kernelPath = "/kernels/vmlinux"
         specification.processors = 4
         specification.memoryMebibytes = 512
@@ -20,7 +20,8 @@ import Testing
         let machine = try VirtualMachineConfiguration.parse(Array(text.utf8))
         #expect(machine.virtualCPUCount == 4 && machine.memoryMebibytes == 512)
         #expect(machine.bootSource.initrdPaths == ["/a.cpio", "/b.cpio"])
-        #expect(machine.drives.map(\.pathOnHost) == [specification.imageDiskPath, "/data.img"])
+        #expect(machine.drives.map(\.segments) == [specification.imageDiskPaths, []])
+        #expect(machine.drives.last?.pathOnHost == "/data.img")
         #expect(machine.drives.map(\.isReadOnly) == [true, false])
         #expect(machine.networkInterfaces.map(\.hostDeviceName) == ["tap0"])
         #expect(machine.vsock?.udsPath == "/run/swiftlet/0123")
@@ -30,7 +31,7 @@ import Testing
     @Test func `an image of several files is a drive of segments, and its check goes to the agent`() throws {
         var specification = MachineSpecification()
         specification.kernelPath = "/kernels/vmlinux"
-        specification.imageSegments = ["/meta", "/layer \"1\"", "/tree"]
+        specification.imageDiskPaths = ["/meta", "/layer \"1\"", "/tree"]
         let text = MonitorConfiguration(specification: specification, initrdPaths: [], socketPath: "/run/s").json
         let drive = try #require(try VirtualMachineConfiguration.parse(Array(text.utf8)).drives.first)
         #expect(drive.segments == ["/meta", "/layer \"1\"", "/tree"] && drive.isReadOnly && drive.id == "root")

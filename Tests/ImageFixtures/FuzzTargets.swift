@@ -4,23 +4,76 @@ import ErofsFormat
 import Ext4Format
 import FileTrees
 import HostFiles
+import ImageLayers
 import OCIImages
 
-/// Reads any bytes as an archive, lays it into a tree as an image's layer and, when that works, writes the disk.
+/// Reads any bytes as a layer's archive, converts it, lays it into a tree and, when that works, writes the disk.
 ///
 /// Whatever the bytes are, this returns: an error is an answer, a trap is a bug.
 public func fuzzTarArchive(_ bytes: [UInt8]) {
     let limits = TreeLimits(maximumEntries: 2_000, maximumContentBytes: 4 << 20)
-    let builder = TreeBuilder(limits: limits)
     guard let plain = try? ArchiveFormat.decompressed(MemoryByteSource(bytes, pieceBytes: 700)),
-        let spool = try? ContentSpool(in: HostPath("/tmp"))
+        let scratch = LayerScratch(), let conversion = scratch.conversion(limits),
+        (try? conversion.add(TarReader(ByteReader(plain, limit: limits.maximumContentBytes)))) != nil,
+        (try? conversion.finish()) != nil
     else { return }
-    let reader = ByteReader(plain, limit: limits.maximumContentBytes)
-    guard (try? builder.add(reader, content: .spool(spool), hasWhiteouts: true)) != nil else { return }
+    scratch.writeDisk(limits)
+}
+
+/// Reads any bytes as a converted layer's index and, when that works, writes the disk.
+public func fuzzLayerIndex(_ bytes: [UInt8]) {
+    let limits = TreeLimits(maximumEntries: 2_000, maximumContentBytes: 4 << 20)
+    guard let scratch = LayerScratch(), (try? scratch.index.write(bytes)) != nil else { return }
+    _ = try? LayerIndexReader.verify(scratch.index)
+    _ = try? LayerIndexReader.summary(scratch.index)
+    scratch.writeDisk(limits)
+}
+
+/// The files of a converted layer, none with a name.
+private struct LayerScratch: ~Copyable {
+    let blocks: HostFile
+    let leaves: HostFile
+    let small: HostFile
+    let index: HostFile
+
+    init?() {
+        guard let blocks = scratchFile(), let leaves = scratchFile(), let small = scratchFile(),
+            let index = scratchFile()
+        else { return nil }
+        self.blocks = blocks
+        self.leaves = leaves
+        self.small = small
+        self.index = index
+    }
+
+    borrowing func conversion(_ limits: TreeLimits) -> LayerConversion? {
+        try? LayerConversion(
+            leaves: leaves.duplicate(), blocks: blocks.duplicate(), small: small.duplicate(), index: index.duplicate(),
+            maximumBytes: limits.maximumContentBytes)
+    }
+
+    borrowing func writeDisk(_ limits: TreeLimits) {
+        let builder = TreeBuilder(limits: limits)
+        builder.beginLayer()
+        guard let reader = try? LayerIndexReader(index, segment: 0), let small = try? small.duplicate(),
+            let metadata = scratchFile(), let metadataLeaves = scratchFile()
+        else { return }
+        while let entry = try? reader.next() {
+            guard (try? builder.add(entry.entry, content: entry.content)) != nil else { return }
+        }
+        guard let summary = reader.summary else { return }
+        let segment = ErofsSegment(blockCount: summary.blockCount, small: ContentSource(small))
+        _ = try? ErofsImageWriter.write(
+            builder.tree, over: [segment], to: metadata, leaves: metadataLeaves, maximumBytes: 16 << 20)
+    }
+}
+
+/// A file without a name.
+private func scratchFile() -> HostFile? {
     let path = HostPath("/tmp").appending(".fuzz-\(processID())-\(UInt64.random(in: 0...UInt64.max))")
-    guard let disk = try? HostFile(path, [.readWrite, .create, .exclusive]) else { return }
+    guard let file = try? HostFile(path, [.readWrite, .create, .exclusive]) else { return nil }
     try? path.removeFile()
-    _ = try? ErofsImageWriter.write(builder.tree, to: disk, maximumBytes: 16 << 20)
+    return file
 }
 
 /// Reads any bytes as each of the documents of an OCI layout.
@@ -97,7 +150,7 @@ public func fuzzElfProgram(_ bytes: [UInt8]) {
 
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
-    ("tar", fuzzTarArchive), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
+    ("tar", fuzzTarArchive), ("layer", fuzzLayerIndex), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
     ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
     ("appliance", fuzzAppliance), ("program", fuzzElfProgram),
 ]

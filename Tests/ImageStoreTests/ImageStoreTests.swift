@@ -1,8 +1,10 @@
 import Archives
 import Foundation
+import HostFiles
 import ImageFixtures
 import ImageStore
 import Testing
+import VerityTree
 
 @Suite struct ImageStoreTests {
     let scratch: ScratchFolder
@@ -44,8 +46,22 @@ import Testing
         #expect(try store.resolve(String(image.digest.dropFirst(7).prefix(6))) == image)
         #expect(try store.resolve("sha256:" + image.digest.dropFirst(7).prefix(6)) == image)
         #expect(try store.list() == [image])
-        #expect(SHA256.digest(of: try readFile(image.diskPath)).description == image.diskDigest)
-        #expect(UInt64(try readFile(image.diskPath).count) == image.sizeBytes)
+        #expect(try rootHash(image) == image.diskDigest)
+        #expect(UInt64(try disk(image).count) == image.sizeBytes)
+    }
+
+    /// The disk as a guest sees it.
+    private func disk(_ image: StoredImage) throws -> [UInt8] { try image.diskPaths.flatMap { try readFile($0) } }
+
+    /// The root hash that the disk's data has.
+    private func rootHash(_ image: StoredImage) throws -> String {
+        let hashes = try HostFile(HostPath(scratch.appending("hashes")), [.readWrite, .create, .truncate])
+        let data = try disk(image)[..<Int(image.dataBlockCount * 4096)]
+        var writer = HashTreeWriter(dataBlocks: image.dataBlockCount)
+        try writer.append(HashTreeWriter.digests(of: Array(data).span), to: hashes)
+        let root = try writer.finish(hashes)
+        #expect(try readFile(scratch.appending("hashes")) == disk(image)[data.count...].map { $0 })
+        return root.description
     }
 
     @Test("a folder, a tar, a gzip and a zstd of one give the same image to the byte")
@@ -59,7 +75,7 @@ import Testing
             #expect(try store.importImage(from: scratch.appending(source), as: name).digest == image.digest)
         }
         #expect(try store.resolve("a").names == ["a", "b", "c", "d", "e"])
-        #expect(try files().count == 2)
+        #expect(try files().count == 3)
     }
 
     @Test("a name that gets a new image lets the old one go, unless it has another name")
@@ -68,7 +84,7 @@ import Testing
         let second = try store.importImage(from: try folder("two"), as: "x")
         #expect(first.digest != second.digest)
         #expect(try store.list() == [second])
-        #expect(try files().count == 2)
+        #expect(try files().count == 3)
         _ = try store.importImage(from: try folder("two"), as: "y")
         _ = try store.importImage(from: try folder("three"), as: "x")
         #expect(try store.resolve("y").digest == second.digest)
@@ -137,7 +153,7 @@ import Testing
             #expect(code { () throws(ImageError) in try store.importImage(from: path, as: "kept") } == expected)
         }
         #expect(try store.list() == [before])
-        #expect(try files().count == 2)
+        #expect(try files().count == 3)
     }
 
     @Test("bounds on entries and bytes stop an import")
@@ -161,13 +177,15 @@ import Testing
     @Test("importing the same again puts a damaged disk right")
     func damagedDisk() throws {
         let image = try store.importImage(from: try folder(), as: "a")
-        let whole = try readFile(image.diskPath)
-        var damaged = whole
-        damaged[damaged.count / 2] ^= 0xff
-        try FileManager.default.removeItem(atPath: image.diskPath)
-        try Data(damaged).write(to: URL(fileURLWithPath: image.diskPath))
-        #expect(try store.importImage(from: try folder(), as: "a").diskPath == image.diskPath)
-        #expect(try readFile(image.diskPath) == whole)
+        let whole = try disk(image)
+        for path in image.diskPaths {
+            var damaged = try readFile(path)
+            damaged[damaged.count / 2] ^= 0xff
+            try FileManager.default.removeItem(atPath: path)
+            try Data(damaged).write(to: URL(fileURLWithPath: path))
+        }
+        #expect(try store.importImage(from: try folder(), as: "a").diskPaths == image.diskPaths)
+        #expect(try disk(image) == whole)
     }
 
     @Test("a store below what is no folder is an error, and not an empty one")
@@ -181,10 +199,12 @@ import Testing
     @Test("an unfinished import that died is cleaned up by the next, one that lives is left alone")
     func leftovers() throws {
         try store.importImage(from: try folder(), as: "a")
-        try scratch.write("store/temporary/import-1-1.erofs", [1])
-        try scratch.write("store/disks/" + String(repeating: "0", count: 64) + ".erofs", [1])
+        try scratch.write("store/temporary/work-1-1.blocks", [1])
+        try scratch.write("store/disks/" + String(repeating: "0", count: 64) + ".metadata", [1])
+        try scratch.write("store/segments/" + String(repeating: "0", count: 64) + ".blocks", [1])
+        try scratch.write("store/layers/" + String(repeating: "0", count: 64) + ".index", [1])
         try scratch.write("store/records/" + String(repeating: "0", count: 64) + ".json", [1])
-        let living = try scratch.write("store/temporary/import-2-2.erofs", [1])
+        let living = try scratch.write("store/temporary/work-2-2.blocks", [1])
         let holder = Process()
         holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         holder.arguments = ["flock", living, "sh", "-c", "echo; exec sleep 30"]
@@ -194,10 +214,10 @@ import Testing
         _ = pipe.fileHandleForReading.readData(ofLength: 1)
         // Also by one that fails: the leftover may be what fills the disk.
         #expect(throws: ImageError.self) { try store.importImage(from: scratch.appending("nothing"), as: "b") }
-        #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/import-2-2.erofs"])
+        #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/work-2-2.blocks"])
         try store.importImage(from: try folder("new"), as: "b")
-        #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/import-2-2.erofs"])
-        #expect(try files().count == 5)
+        #expect(try files().filter { $0.hasPrefix("temporary/") } == ["temporary/work-2-2.blocks"])
+        #expect(try files().count == 7)
         holder.terminate()
     }
 
@@ -216,17 +236,17 @@ import Testing
             }
         }
         for image in try store.list() {
-            #expect(SHA256.digest(of: try readFile(image.diskPath)).description == image.diskDigest)
+            #expect(try rootHash(image) == image.diskDigest)
         }
         for name in 0..<6 { try store.importImage(from: folders[name % 4], as: "n\(name)") }
         #expect(Set(try store.list().flatMap(\.names)).count == 6)
-        #expect(try files().count == 8)
+        #expect(try files().count == 12)
     }
 
     @Test("a damaged record or a cut disk is told, not believed")
     func damage() throws {
         let image = try store.importImage(from: try folder(), as: "a")
-        try shell("truncate -s -1 \(image.diskPath)", in: scratch.path)
+        try shell("truncate -s -1 \(image.diskPaths[0])", in: scratch.path)
         #expect(code { () throws(ImageError) in _ = try store.resolve("a") } == .damagedStore)
         try store.importImage(from: try folder(), as: "a")
         #expect(try store.resolve("a").digest == image.digest)
@@ -236,7 +256,7 @@ import Testing
         #expect(code { () throws(ImageError) in _ = try store.resolve("a") } == .damagedStore)
         // It can still be seen and removed.
         #expect(try store.list().map(\.names) == [["a"]])
-        #expect(try store.list().first?.diskPath == "")
+        #expect(try store.list().first?.diskPaths == [])
         try store.remove("a")
         #expect(try files().isEmpty)
     }

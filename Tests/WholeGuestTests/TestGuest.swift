@@ -36,10 +36,9 @@ struct GuestPlan {
     }
 
     /// The monitor's configuration file.
-    func json(_ kernel: StoredKernel, initrds: [String], imagePath: String, socketPath: String) -> String {
-        let segments = rootSegments.map { "\"\($0)\"" }.joined(separator: ",")
-        let root = rootSegments.isEmpty ? #""path_on_host":"\#(imagePath)""# : #""segments":[\#(segments)]"#
-        var drives = [#"{"drive_id":"root",\#(root),"is_root_device":false,"is_read_only":true}"#]
+    func json(_ kernel: StoredKernel, initrds: [String], imagePaths: [String], socketPath: String) -> String {
+        let segments = (rootSegments.isEmpty ? imagePaths : rootSegments).map { "\"\($0)\"" }.joined(separator: ",")
+        var drives = [#"{"drive_id":"root","segments":[\#(segments)],"is_root_device":false,"is_read_only":true}"#]
         for (index, drive) in self.drives.enumerated() {
             drives.append(
                 #"{"drive_id":"disk\#(index)","path_on_host":"\#(drive.path)","is_root_device":false,"#
@@ -90,7 +89,7 @@ final class TestGuest {
         let initrds = [try AgentArchive.prepare(Lab.paths)] + (kernel.modulesPath.map { [$0] } ?? [])
         configurationPath = try scratch.write(
             "monitor.json",
-            plan.json(kernel, initrds: initrds, imagePath: try Lab.image().diskPath, socketPath: socketPath))
+            plan.json(kernel, initrds: initrds, imagePaths: try Lab.image().diskPaths, socketPath: socketPath))
         let listener = try launcher.sockets.listen("\(socketPath)_\(VsockEndpoint.agentPort)", expecting: 1)
         defer { listener.close() }
         endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)

@@ -136,7 +136,7 @@ extension WholeGuestTests {
             specification.image = "damaged"
             specification.kernelPath = kernel.path
             specification.kernelArguments = kernel.arguments
-            specification.imageSegments = disk.segments
+            specification.imageDiskPaths = disk.segments
             specification.imageVerity = ImageVerity(
                 dataBlocks: UInt64(disk.dataBlocks), rootHash: try #require(SHA256Digest(bytes: disk.rootHash)))
             specification.command = ["/bin/sh", "-c", "cat /payload > /dev/null"]

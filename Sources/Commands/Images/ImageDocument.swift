@@ -13,7 +13,7 @@ struct ImageDocument: Encodable {
 
     var names: [String]
     var digest: String
-    var diskPath: String
+    var diskPaths: [String]
     var diskDigest: String
     var sizeBytes: UInt64
     var imported: String
@@ -37,7 +37,7 @@ struct ImageDocument: Encodable {
     init(_ image: StoredImage) {
         names = image.names
         digest = image.digest
-        diskPath = image.diskPath
+        diskPaths = image.diskPaths
         diskDigest = image.diskDigest
         sizeBytes = image.sizeBytes
         imported = Timestamp.text(seconds: image.importedSeconds)

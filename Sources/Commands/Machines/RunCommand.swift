@@ -186,7 +186,7 @@ struct RunCommand: ParsableCommand {
         let image = try ImageCommand.resolve(image, pulling: pull, registry)
         specification.image = self.image
         specification.imageDigest = image.digest
-        specification.imageDiskPath = image.diskPath
+        specification.imageDiskPaths = image.diskPaths
         specification.command = image.configuration.arguments(
             overridingCommand: command, entrypoint: entrypoint)
         specification.environment = try EnvironmentList.merged(

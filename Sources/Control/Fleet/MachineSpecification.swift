@@ -17,9 +17,8 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
 
     public var image = ""
     public var imageDigest = ""
-    public var imageDiskPath = ""
-    /// The files that are the image's disk one after the other, its hash tree the last, in place of `imageDiskPath`.
-    public var imageSegments: [String]?
+    /// The files that are the image's disk one after the other, its hash tree the last.
+    public var imageDiskPaths: [String] = []
     /// Nil: the guest takes the disk as it is.
     public var imageVerity: ImageVerity?
     public var kernel = ""

@@ -47,10 +47,7 @@ struct MonitorConfiguration {
     }
 
     private var rootDrive: String {
-        guard let segments = specification.imageSegments else {
-            return drive("root", specification.imageDiskPath, isReadOnly: true)
-        }
-        let list = segments.map(quoted).joined(separator: ",")
+        let list = specification.imageDiskPaths.map(quoted).joined(separator: ",")
         return "{\"drive_id\":\"root\",\"segments\":[\(list)],\"is_read_only\":true}"
     }
 

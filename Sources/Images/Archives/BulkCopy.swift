@@ -23,6 +23,11 @@ extension [UInt8] {
         unsafe source.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
     }
 
+    /// Adds a part of another array.
+    package mutating func append(contentsOf source: [UInt8], _ range: Range<Int>) {
+        append(contentsOf: source.span.extracting(range))
+    }
+
     /// Adds the first bytes of another array.
     package mutating func append(contentsOf source: [UInt8], first count: Int) {
         append(contentsOf: source.span.extracting(first: count))

@@ -1,17 +1,25 @@
 /// The 32 bytes that SHA-256 makes of some content.
 public struct SHA256Digest: Hashable, Sendable {
+    public static let byteCount = 32
+
     /// Always 32 bytes, in the order in which they are written down.
     public let bytes: [UInt8]
 
     init(words: [UInt32]) {
-        bytes = words.flatMap { word in
-            [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: word >> UInt32($0)) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.byteCount)
+        for word in words {
+            bytes.append(UInt8(truncatingIfNeeded: word >> 24))
+            bytes.append(UInt8(truncatingIfNeeded: word >> 16))
+            bytes.append(UInt8(truncatingIfNeeded: word >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: word))
         }
+        self.bytes = bytes
     }
 
-    /// Nil unless there are 32.
+    /// Nil unless there are 32 bytes.
     public init?(bytes: [UInt8]) {
-        guard bytes.count == 32 else { return nil }
+        guard bytes.count == Self.byteCount else { return nil }
         self.bytes = bytes
     }
 

@@ -14,20 +14,20 @@ public struct TarEntry: Equatable, Sendable {
         case fifo
     }
 
-    public internal(set) var path: [UInt8] = []
-    public internal(set) var kind = Kind.file
+    public var path: [UInt8] = []
+    public var kind = Kind.file
     /// The twelve permission bits.
-    public internal(set) var mode: UInt16 = 0
-    public internal(set) var userID: UInt32 = 0
-    public internal(set) var groupID: UInt32 = 0
+    public var mode: UInt16 = 0
+    public var userID: UInt32 = 0
+    public var groupID: UInt32 = 0
     public internal(set) var userName: [UInt8] = []
     public internal(set) var groupName: [UInt8] = []
-    public internal(set) var modifiedSeconds: Int64 = 0
-    public internal(set) var modifiedNanoseconds: UInt32 = 0
+    public var modifiedSeconds: Int64 = 0
+    public var modifiedNanoseconds: UInt32 = 0
     /// Length of the file as a program sees it, holes included.
     public internal(set) var sizeBytes: UInt64 = 0
     /// Names as the kernel has them (`security.capability`), in the archive's order.
-    public internal(set) var extendedAttributes: [ExtendedAttribute] = []
+    public var extendedAttributes: [ExtendedAttribute] = []
     /// Where the stored bytes belong in the file: ascending, without overlap, within `sizeBytes`. What is not covered is a
     /// hole. The archive holds these pieces one after the other.
     public internal(set) var extents: [Extent] = []
@@ -35,6 +35,8 @@ public struct TarEntry: Equatable, Sendable {
     public internal(set) var contentOffset: UInt64 = 0
     /// Where the entry's first header begins, for errors.
     public internal(set) var headerOffset: UInt64 = 0
+
+    public init() {}
 
     public struct ExtendedAttribute: Equatable, Sendable {
         public let name: [UInt8]
@@ -50,6 +52,11 @@ public struct TarEntry: Equatable, Sendable {
     public struct Extent: Equatable, Sendable {
         public let offset: UInt64
         public let length: UInt64
+
+        public init(offset: UInt64, length: UInt64) {
+            self.offset = offset
+            self.length = length
+        }
     }
 
     /// How many bytes the archive holds for it.

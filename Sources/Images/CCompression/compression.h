@@ -1,4 +1,5 @@
-// The two decompressors that container layers need, from the distribution's packages.
+// What layers are compressed with, and what disks are: from the distribution's packages.
 #define ZLIB_CONST
+#include <lz4hc.h>
 #include <zlib.h>
 #include <zstd.h>

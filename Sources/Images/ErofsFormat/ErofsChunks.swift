@@ -1,4 +1,4 @@
-import FileTrees
+import Archives
 
 /// How a file with holes is cut into chunks: only chunks that hold something take room.
 ///
@@ -6,6 +6,10 @@ import FileTrees
 struct ErofsChunks {
     let chunkBits: Int
     let chunkCount: UInt64
+    /// Length of the file; the last chunk may be shorter than the others.
+    private let sizeBytes: UInt64
+    /// How much room the stored chunks take, in whole blocks.
+    let storedBytes: UInt64
     /// Numbers of the chunks that hold something, ascending.
     let stored: [UInt64]
 
@@ -13,30 +17,32 @@ struct ErofsChunks {
     private static let maximumChunks: UInt64 = 1 << 20
 
     /// The chunk size that makes table and stored chunks together smallest; nil when there is no hole worth it.
-    init?(_ content: FileContent) {
-        guard !content.isDense else { return nil }
-        let plainBytes = ErofsLayout.blocks(for: content.sizeBytes) * UInt64(ErofsLayout.blockBytes)
+    init?(_ sizeBytes: UInt64, _ extents: [TarEntry.Extent]) {
+        guard extents.reduce(0, { $0 + $1.length }) < sizeBytes else { return nil }
+        let plainBytes = ErofsLayout.blocks(for: sizeBytes) * UInt64(ErofsLayout.blockBytes)
         var best: (cost: UInt64, bits: Int)?
         for above in 0...ErofsLayout.maximumChunkBitsAboveBlock {
             let bits = Int(ErofsLayout.blockBits) + above
-            let count = Self.count(content.sizeBytes, bits)
+            let count = Self.count(sizeBytes, bits)
             guard count <= Self.maximumChunks else { continue }
-            let cost = Self.storedBytes(content, bits) + 4 * count
+            let cost = Self.storedBytes(sizeBytes, extents, bits) + 4 * count
             if best.map({ cost < $0.cost }) ?? true { best = (cost, bits) }
             if count == 1 { break }
         }
         guard let best, best.cost < plainBytes else { return nil }
+        self.sizeBytes = sizeBytes
+        storedBytes = Self.storedBytes(sizeBytes, extents, best.bits)
         chunkBits = best.bits
-        chunkCount = Self.count(content.sizeBytes, best.bits)
+        chunkCount = Self.count(sizeBytes, best.bits)
         var stored: [UInt64] = []
-        Self.forEachStored(content, best.bits) { stored.append(contentsOf: $0) }
+        Self.forEachStored(extents, best.bits) { stored.append(contentsOf: $0) }
         self.stored = stored
     }
 
     /// The bytes of a chunk that lie in the file.
-    func range(_ chunk: UInt64, in content: FileContent) -> Range<UInt64> {
+    func range(_ chunk: UInt64) -> Range<UInt64> {
         let start = chunk << UInt64(chunkBits)
-        return start..<min(start + 1 << UInt64(chunkBits), content.sizeBytes)
+        return start..<min(start + 1 << UInt64(chunkBits), sizeBytes)
     }
 
     private static func count(_ sizeBytes: UInt64, _ bits: Int) -> UInt64 {
@@ -44,20 +50,21 @@ struct ErofsChunks {
     }
 
     /// Calls `body` with runs of chunks that some piece touches, each chunk once, ascending.
-    private static func forEachStored(_ content: FileContent, _ bits: Int, _ body: (Range<UInt64>) -> Void) {
+    private static func forEachStored(_ extents: [TarEntry.Extent], _ bits: Int, _ body: (Range<UInt64>) -> Void) {
         var next: UInt64 = 0
-        for piece in content.pieces {
+        for piece in extents {
+            let pieceEnd = piece.offset + piece.length
             let first = max(next, piece.offset >> UInt64(bits))
-            let end = (piece.end - 1) >> UInt64(bits) + 1
+            let end = (pieceEnd - 1) >> UInt64(bits) + 1
             if first < end { body(first..<end) }
             next = max(next, end)
         }
     }
 
-    private static func storedBytes(_ content: FileContent, _ bits: Int) -> UInt64 {
+    private static func storedBytes(_ sizeBytes: UInt64, _ extents: [TarEntry.Extent], _ bits: Int) -> UInt64 {
         var bytes: UInt64 = 0
-        forEachStored(content, bits) { chunks in
-            let end = min(chunks.upperBound << UInt64(bits), content.sizeBytes)
+        forEachStored(extents, bits) { chunks in
+            let end = min(chunks.upperBound << UInt64(bits), sizeBytes)
             bytes += ErofsLayout.blocks(for: end - chunks.lowerBound << UInt64(bits)) * UInt64(ErofsLayout.blockBytes)
         }
         return bytes

@@ -9,6 +9,8 @@ public enum ErofsError: Error, Equatable, Sendable {
     case host(HostFileError)
     /// More than the format, or our own bound, has room for.
     case tooLarge(String)
+    /// A file of the tree was not put into a segment before.
+    case unpacked
 }
 
 extension ErofsError: CustomStringConvertible {
@@ -17,6 +19,7 @@ extension ErofsError: CustomStringConvertible {
         case .content(let error): error.description
         case .host(let error): error.description
         case .tooLarge(let what): what
+        case .unpacked: "a file's content was not put into a segment"
         }
     }
 }

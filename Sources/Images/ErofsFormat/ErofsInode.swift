@@ -20,8 +20,8 @@ struct ErofsInode {
     var dataField: UInt32 = 0
     /// How many bytes of data follow the inode.
     var inlineBytes = 0
-    /// The block of each chunk; empty unless `dataLayout` is `chunkBased`.
-    var chunkBlocks: [UInt32] = []
+    /// Length of the table that says where a file's chunks or clusters lie; it follows the inode.
+    var tableBytes = 0
 
     init(node: FileTree.NodeID, parent: Int, kind: FileNode.Kind, encodedAttributes: [UInt8]) {
         self.node = node
@@ -32,6 +32,9 @@ struct ErofsInode {
             fileType = .folder
             linkCount = 2
         case .file(let content):
+            fileType = .regularFile
+            sizeBytes = content.sizeBytes
+        case .packedFile(let content):
             fileType = .regularFile
             sizeBytes = content.sizeBytes
         case .symbolicLink(let target):
@@ -59,7 +62,7 @@ struct ErofsInode {
     }
 
     /// Bytes of all that lies together from the inode's slot on.
-    var recordBytes: Int { headerBytes + inlineBytes + 4 * chunkBlocks.count }
+    var recordBytes: Int { headerBytes + inlineBytes + tableBytes }
 
     /// Whether the bytes after the last whole block may follow the inode: they must lie in one block with it.
     func hasRoomInline(_ bytes: Int) -> Bool { headerBytes + bytes <= ErofsLayout.blockBytes }

@@ -13,6 +13,11 @@ enum ErofsLayout {
     static let compatibleChecksum: UInt32 = 1
     /// `EROFS_FEATURE_COMPAT_MTIME`: times are those of the last modification.
     static let compatibleModificationTime: UInt32 = 2
+    /// `EROFS_FEATURE_INCOMPAT_ZERO_PADDING`: zeros before what was compressed fill its blocks.
+    static let incompatibleZeroPadding: UInt32 = 1
+    /// `EROFS_FEATURE_INCOMPAT_COMPR_CFGS`, the same bit as `BIG_PCLUSTER`: the superblock is followed by what each compressor
+    /// needs, and clusters may have several blocks.
+    static let incompatibleCompression: UInt32 = 2
     /// `EROFS_FEATURE_INCOMPAT_CHUNKED_FILE`: there are files made of chunks.
     static let incompatibleChunkedFile: UInt32 = 4
 
@@ -41,6 +46,8 @@ enum ErofsLayout {
 enum ErofsDataLayout: UInt16 {
     /// Whole blocks one after the other.
     case flatPlain = 0
+    /// A table follows the inode with an entry for each block of the file's length: `EROFS_INODE_COMPRESSED_FULL`.
+    case compressed = 1
     /// As `flatPlain`, but the bytes after the last whole block follow the inode.
     case flatInline = 2
     /// A table of block numbers follows the inode, one for each chunk.

@@ -12,19 +12,21 @@ struct ErofsSuperblock {
     var metadataBlock: UInt32
     var identifier: [UInt8]
     var hasChunkedFiles: Bool
+    var hasCompressedFiles: Bool
 
     /// The first block of the image, with this superblock in it and its checksum set.
     func firstBlock() -> [UInt8] {
         var bytes = encoded(checksum: 0)
         // The checksum covers the block from the superblock on, the checksum itself taken as zero.
-        let covered = bytes + [UInt8](repeating: 0, count: ErofsLayout.blockBytes - ErofsLayout.superblockOffset - 128)
-        bytes = encoded(checksum: CRC32C.checksum(covered))
+        bytes.pad(to: ErofsLayout.blockBytes - ErofsLayout.superblockOffset)
+        bytes = encoded(checksum: CRC32C.checksum(bytes))
         var block = [UInt8](repeating: 0, count: ErofsLayout.superblockOffset)
         block += bytes
         block.pad(to: ErofsLayout.blockBytes)
         return block
     }
 
+    /// The superblock and the compressor's settings.
     private func encoded(checksum: UInt32) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append(littleEndian: ErofsLayout.magic)
@@ -41,8 +43,28 @@ struct ErofsSuperblock {
         bytes.append(littleEndian: UInt32(0))  // no shared attributes
         bytes += identifier.prefix(16)
         bytes.appendZeros(16)  // no volume name
-        bytes.append(littleEndian: hasChunkedFiles ? ErofsLayout.incompatibleChunkedFile : 0)
-        bytes.appendZeros(128 - bytes.count)  // no compression, no further devices, no packed inode
+        bytes.append(littleEndian: incompatibleFeatures)
+        // The compressors that are used, a bit for each; LZ4 is the first.
+        bytes.append(littleEndian: UInt16(hasCompressedFiles ? 1 : 0))
+        bytes.appendZeros(128 - bytes.count)  // no further devices, no packed inode
+        if hasCompressedFiles { bytes += lz4Settings }
+        return bytes
+    }
+
+    private var incompatibleFeatures: UInt32 {
+        var features: UInt32 = 0
+        if hasChunkedFiles { features |= ErofsLayout.incompatibleChunkedFile }
+        if hasCompressedFiles { features |= ErofsLayout.incompatibleZeroPadding | ErofsLayout.incompatibleCompression }
+        return features
+    }
+
+    /// Its length, then `struct z_erofs_lz4_cfgs`.
+    private var lz4Settings: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: UInt16(14))
+        bytes.append(littleEndian: UInt16.max)  // how far back LZ4 ever looks
+        bytes.append(littleEndian: UInt16(ClusterCompressor.clusterBytes / ErofsLayout.blockBytes))
+        bytes.appendZeros(10)
         return bytes
     }
 }

@@ -29,6 +29,8 @@ public struct FileNode: Sendable {
     public enum Kind: Sendable {
         case folder([FileName: FolderEntry])
         case file(FileContent)
+        /// A regular file whose content lies in a segment of the disk.
+        case packedFile(PackedContent)
         /// 1 to 4095 bytes.
         case symbolicLink([UInt8])
         case characterDevice(major: UInt32, minor: UInt32)
@@ -39,6 +41,11 @@ public struct FileNode: Sendable {
 
     public var attributes: FileAttributes
     public internal(set) var kind: Kind
+
+    /// A regular file's content, once it lies in a segment.
+    public var packedContent: PackedContent? {
+        if case .packedFile(let content) = kind { content } else { nil }
+    }
 
     public var isFolder: Bool {
         if case .folder = kind { true } else { false }

@@ -6,9 +6,9 @@ extension TreeBuilder {
     /// Bookkeeping of an old union file system, which some layers still carry.
     private static let bookkeepingPrefix = Array(".wh..wh.".utf8)
 
-    /// Takes one entry of a tar into the tree.
+    /// Takes one entry of a tar into the tree; `content` is asked where it is a file.
     func add(
-        _ entry: TarEntry, _ tar: TarReader, _ place: ContentPlace, hasWhiteouts: Bool
+        _ entry: TarEntry, hasWhiteouts: Bool, content: () throws(FileTreeError) -> FileNode.Kind
     ) throws(FileTreeError) {
         try countEntry()
         var names = try components(of: entry.path)
@@ -24,7 +24,7 @@ extension TreeBuilder {
         switch entry.kind {
         case .hardLink(let target): try addHardLink(name, in: parent, to: target, entry.path)
         case .folder: addFolder(name, in: parent, entry)
-        default: try addFile(name, in: parent, entry, tar, place)
+        default: try addFile(name, in: parent, entry, content)
         }
     }
 
@@ -67,7 +67,8 @@ extension TreeBuilder {
     }
 
     private func addFile(
-        _ name: FileName, in parent: FileTree.NodeID, _ entry: TarEntry, _ tar: TarReader, _ place: ContentPlace
+        _ name: FileName, in parent: FileTree.NodeID, _ entry: TarEntry,
+        _ content: () throws(FileTreeError) -> FileNode.Kind
     ) throws(FileTreeError) {
         let kind: FileNode.Kind
         switch entry.kind {
@@ -83,7 +84,7 @@ extension TreeBuilder {
             try checkDevice(major, minor, entry.path)
             kind = .blockDevice(major: major, minor: minor)
         case .fifo: kind = .fifo
-        default: kind = .file(try content(of: entry, tar, place))
+        default: kind = try content()
         }
         put(FileNode(attributes: attributes(of: entry), kind: kind), name, parent)
     }
@@ -99,22 +100,27 @@ extension TreeBuilder {
         tree.setEntry(name, in: parent, to: FolderEntry(node: tree.add(node), layer: layer))
     }
 
-    private func content(
+    /// A file whose content stays where `place` says.
+    func fileKind(
         of entry: TarEntry, _ tar: TarReader, _ place: ContentPlace
-    ) throws(FileTreeError) -> FileContent {
-        var offset: UInt64
-        let source: ContentSource
+    ) throws(FileTreeError) -> FileNode.Kind {
         switch place {
-        case .discarded: return FileContent(sizeBytes: entry.sizeBytes, pieces: [], source: nil)
-        case .inPlace(let archive): (offset, source) = (entry.contentOffset, archive)
+        case .discarded: return .file(FileContent(sizeBytes: entry.sizeBytes, pieces: [], source: nil))
+        case .inPlace(let archive): return .file(content(of: entry, at: entry.contentOffset, in: archive))
         case .spool(let spool):
-            (offset, source) = (spool.offset, spool.source)
+            let offset = spool.offset
             while true {
                 let count = try reading { () throws(ArchiveError) in try tar.readContent(into: &buffer) }
                 if count == 0 { break }
                 do { try spool.append(buffer, count: count) } catch { throw .host(error) }
             }
+            return .file(content(of: entry, at: offset, in: spool.source))
         }
+    }
+
+    /// The content of an entry whose stored bytes lie together in `source`.
+    private func content(of entry: TarEntry, at offset: UInt64, in source: ContentSource) -> FileContent {
+        var offset = offset
         var pieces: [FileContent.Piece] = []
         for extent in entry.extents {
             pieces.append(FileContent.Piece(offset: extent.offset, length: extent.length, sourceOffset: offset))

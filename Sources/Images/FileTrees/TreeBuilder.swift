@@ -38,12 +38,25 @@ public final class TreeBuilder {
         layer += 1
         let tar = TarReader(reader)
         while let entry = try reading({ () throws(ArchiveError) in try tar.next() }) {
-            try add(entry, tar, content, hasWhiteouts: hasWhiteouts)
+            try add(entry, hasWhiteouts: hasWhiteouts) { () throws(FileTreeError) in
+                try fileKind(of: entry, tar, content)
+            }
             progress(self)
         }
         try reading { () throws(ArchiveError) in try reader.drain() }
         if case .spool(let spool) = content {
             do { try spool.flush() } catch { throw .host(error) }
+        }
+    }
+
+    /// Begins a layer of an image, whose entries lie over those of the layers before.
+    public func beginLayer() { layer += 1 }
+
+    /// Takes one entry of the layer in, whiteouts too; `content` is that of a file.
+    public func add(_ entry: TarEntry, content: PackedContent?) throws(FileTreeError) {
+        try add(entry, hasWhiteouts: true) { () throws(FileTreeError) in
+            guard let content else { throw .invalidEntry(entry.path, "has no content") }
+            return .packedFile(content)
         }
     }
 

@@ -30,7 +30,7 @@ extension ImageError {
         switch error {
         case .content(let error): self.init(error, source: source)
         case .host(let error): self.init(error, in: .damagedStore)
-        case .tooLarge: self.init(.invalidSource, "cannot import \(source): \(error)")
+        case .tooLarge, .unpacked: self.init(.invalidSource, "cannot import \(source): \(error)")
         }
     }
 

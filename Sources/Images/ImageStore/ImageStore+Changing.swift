@@ -1,5 +1,6 @@
 import Archives
 import HostFiles
+import ImageLayers
 import LinuxCalls
 
 extension ImageStore {
@@ -26,36 +27,19 @@ extension ImageStore {
         do { try folders.index.replaceWhole(bytes) } catch { throw ImageError(error, in: .damagedStore) }
     }
 
-    /// Puts a finished disk into the store and points a name at it.
+    /// Writes an image's record and points a name at it. Its disk has its place by then.
     ///
     /// The order is what makes it safe against death at any moment: disk, then record, then name; what no name leads to is a
-    /// leftover.
-    func commit(
-        _ temporary: HostPath, disk: SHA256Digest, sizeBytes: UInt64, _ configuration: ImageConfiguration, name: String,
-        importedSeconds: Int64, origin: ImageOrigin?
-    ) throws(ImageError) -> StoredImage {
-        let identity = StoreDocuments.Identity(
-            disk: disk.description, configuration: configuration, manifest: origin?.manifest.description)
-        let digest = try identity.digest()
-        let record = try StoreDocuments.encode(
-            StoreDocuments.Record(
-                identity: identity, diskBytes: sizeBytes, importedSeconds: importedSeconds,
-                blobs: origin?.blobs.map(\.description)))
-        return try whileLocked { () throws(ImageError) in
-            var index = try index()
-            do throws(HostFileError) {
-                // Also where a file of that name is: it may be damaged. A machine that has it open keeps what it has.
-                try temporary.rename(to: folders.disk(disk))
-                try folders.disks.synchronizeFolder()
-                try folders.record(digest).replaceWhole(record)
-            } catch {
-                throw ImageError(error, in: .damagedStore)
-            }
-            index.names[name] = digest.description
-            try write(index)
-            collectLeftovers(keeping: index)
-            return try image(digest, index)
-        }
+    /// leftover. Called while locked.
+    func commit(_ record: StoreDocuments.Record, as name: String) throws(ImageError) -> StoredImage {
+        let digest = try record.identity.digest()
+        let bytes = try StoreDocuments.encode(record)
+        var index = try index()
+        do { try folders.record(digest).replaceWhole(bytes) } catch { throw ImageError(error, in: .damagedStore) }
+        index.names[name] = digest.description
+        try write(index)
+        collectLeftovers(keeping: index)
+        return try image(digest, index)
     }
 
     /// Seconds since 1970.
@@ -64,7 +48,7 @@ extension ImageStore {
     /// What to do with a leftover, which is a file of this kind: see `PruneReport.RemovedFile`.
     typealias Removal = (_ path: HostPath, _ kind: String) -> Void
 
-    /// Removes records that no name leads to, disks that no record leads to, and what dead writers left.
+    /// Removes records that no name leads to, what no record leads to, and what dead writers left.
     ///
     /// Called while locked. What cannot be removed now is tried again the next time.
     /// - Parameter isThorough: downloads that may still go on go too.
@@ -73,24 +57,32 @@ extension ImageStore {
         by removal: Removal = { path, _ in try? path.removeFile() }
     ) {
         let records = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
+        // What is a leftover is told by the first part of its name.
         var disks: Set<String> = []
-        var blobs: Set<String> = []
+        var segments: Set<String> = []
+        let leased = Set(leased())
+        var (layers, blobs) = (leased, leased)
         for digest in records {
             guard let digest = SHA256Digest(hex: digest),
                 let record: StoreDocuments.Record = try? StoreDocuments.decode(folders.record(digest)),
                 let disk = SHA256Digest(description: record.identity.disk)
             else { return }  // with a damaged record, nobody knows what is used
             disks.insert(disk.hex)
+            for part in record.parts where part.kind == .segment { segments.insert(part.digits) }
+            for layer in record.layers ?? [] { layers.insert(String(layer.dropFirst(7))) }
             for blob in record.blobs ?? [] { blobs.insert(String(blob.dropFirst(7))) }
         }
-        remove("record", in: folders.records, by: removal) {
-            !records.contains(String($0.split(separator: ".").first ?? ""))
+        remove("record", in: folders.records, by: removal) { !records.contains(Self.stem($0)) }
+        remove("disk", in: folders.disks, by: removal) { !disks.contains(Self.stem($0)) }
+        remove("layer", in: folders.layers, by: removal) { !layers.contains(Self.stem($0)) }
+        for layer in layers {
+            guard let digest = SHA256Digest(hex: layer), let index = try? HostFile(folders.layerIndex(digest)),
+                let summary = try? LayerIndexReader.summary(index)
+            else { continue }
+            segments.insert(summary.segment.hex)
         }
-        remove("disk", in: folders.disks, by: removal) {
-            !disks.contains(String($0.split(separator: ".").first ?? ""))
-        }
+        remove("segment", in: folders.segments, by: removal) { !segments.contains(Self.stem($0)) }
         collectAbandoned(isThorough: isThorough, by: removal)
-        blobs.formUnion(leasedBlobs())
         remove("blob", in: folders.blobs, by: removal) { !blobs.contains($0) }
     }
 
@@ -104,8 +96,11 @@ extension ImageStore {
         }
     }
 
-    /// The blobs that the leases of living processes name.
-    private func leasedBlobs() -> [String] {
+    /// A file's name without what kind of file it is.
+    private static func stem(_ name: String) -> String { String(name.prefix { $0 != "." }) }
+
+    /// What the leases of living processes name.
+    private func leased() -> [String] {
         ((try? folders.temporary.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }
             .filter { $0.hasPrefix(StoreFolders.lease) && !isAbandoned(folders.temporary.appending($0)) }
             .flatMap { BlobLease.digests(folders.temporary.appending($0)) }

@@ -25,11 +25,11 @@ extension ImageStore {
             if let archive = try origin.archive(files) {
                 return try load(archive, source: source, as: name, settings, meter)
             }
-            return try importImage(as: name, source: source, settings, meter) {
-                var configuration = ImageConfiguration()
-                configuration.architecture = ImportSettings.hostArchitecture
-                return (files, configuration)
-            }
+            var configuration = ImageConfiguration()
+            configuration.architecture = ImportSettings.hostArchitecture
+            try configuration.apply(settings.overrides)
+            return try writeImage(
+                of: files, configuration, as: name, source: source, maximumBytes: settings.maximumContentBytes, meter)
         }
     }
 
@@ -52,32 +52,27 @@ extension ImageStore {
     func importImage(
         _ image: OCIImage, indexes: [SHA256Digest], as name: String, _ settings: ImportSettings, _ meter: ImportMeter
     ) throws(ImageError) -> StoredImage {
-        try importImage(
-            as: name, source: name, settings, meter, origin: ImageOrigin(image, indexes: indexes)
-        ) { () throws(ImageError) in
-            try readLayers(image, of: blobs, source: name, settings, meter)
+        var configuration = ImageConfiguration(image)
+        try configuration.apply(settings.overrides)
+        let lease = try BlobLease(self)
+        meter.begin(.reading, bytesTotal: image.layers.reduce(0) { $0 &+ $1.sizeBytes })
+        var doneBytes: UInt64 = 0
+        for layer in image.layers {
+            let before = doneBytes
+            try convert(layer, keptBy: lease, settings: settings) { meter.set(before &+ $0) }
+            doneBytes &+= layer.sizeBytes
         }
+        meter.begin(.writing, bytesTotal: nil)
+        let layers = image.layers.map(\.tarDigest)
+        let (tree, segments) = try merge(layers, limits: settings.limits, source: name)
+        return try writeImage(
+            DiskContent(
+                tree: tree, segments: segments, configuration: configuration, layers: layers,
+                origin: ImageOrigin(image, indexes: indexes)), as: name, source: name, meter)
     }
 
     /// The blobs of images that came as such.
     public var blobs: BlobStore { BlobStore(store: self) }
-
-    /// An image's files and what it says about its program.
-    func readLayers(
-        _ image: OCIImage, of blobs: any OCIBlobs, source: String, _ settings: ImportSettings, _ meter: ImportMeter
-    ) throws(ImageError) -> (FileTree, ImageConfiguration) {
-        let spool: ContentSpool
-        do { spool = try ContentSpool(in: folders.temporary) } catch { throw ImageError(error, in: .damagedStore) }
-        meter.begin(.reading, bytesTotal: image.layers.reduce(0) { $0 &+ $1.sizeBytes })
-        do {
-            let tree = try OCIImageReader(blobs).files(of: image, limits: settings.limits, spool: spool) {
-                MeteredByteSource($0, meter)
-            }
-            return (tree, ImageConfiguration(image))
-        } catch {
-            throw ImageError(error, source: source)
-        }
-    }
 
     func measured<R>(
         _ progress: (ImportProgress) -> Void, _ body: (ImportMeter) throws(ImageError) -> R
@@ -90,42 +85,6 @@ extension ImageStore {
             }
         }
         return try result.get()
-    }
-
-    private func importImage(
-        as name: String, source: String, _ settings: ImportSettings, _ meter: ImportMeter, origin: ImageOrigin? = nil,
-        _ read: () throws(ImageError) -> (tree: FileTree, configuration: ImageConfiguration)
-    ) throws(ImageError) -> StoredImage {
-        let path = folders.temporary.appending("import-\(processID())-\(UInt64.random(in: 0...UInt64.max)).erofs")
-        let disk = try whileLocked { () throws(ImageError) in
-            // Before anything is written: what a killed import left may be what fills the disk.
-            collectAbandoned()
-            return try lockedFile(path)
-        }
-        defer {
-            // Once it has its place in the store, there is nothing of that name any more.
-            try? path.removeFile()
-            // The lock is wanted until here.
-            _ = disk.descriptorNumber
-        }
-        var (tree, configuration) = try read()
-        try configuration.apply(settings.overrides)
-        let summary: ErofsSummary
-        meter.begin(.writing, bytesTotal: nil)
-        do {
-            summary = try ErofsImageWriter.write(tree, to: disk, maximumBytes: settings.maximumContentBytes) {
-                meter.set($0)
-            }
-        } catch {
-            throw ImageError(error, source: source)
-        }
-        tree = FileTree()
-        meter.begin(.finishing, bytesTotal: summary.sizeBytes)
-        do { try disk.synchronize() } catch { throw ImageError(error, in: .damagedStore) }
-        return try commit(
-            path, disk: summary.digest, sizeBytes: summary.sizeBytes, configuration, name: name,
-            importedSeconds: Self.nowSeconds,
-            origin: origin)
     }
 
     /// A new file, locked until it is closed: whoever finds the lock free knows that its writer is dead.

@@ -3,7 +3,7 @@ import HostFiles
 /// What a clean-up took away, or would.
 public struct PruneReport: Equatable, Sendable {
     public struct RemovedFile: Equatable, Sendable {
-        /// `disk`, `blob`, `record` or `temporary`.
+        /// `disk`, `segment`, `layer`, `blob`, `record` or `temporary`.
         public let kind: String
         public let name: String
         /// What it takes on the disk.
@@ -40,7 +40,7 @@ extension ImageStore {
                 report.images.append(image)
                 index.names = index.names.filter { $0.value != image.digest }
             }
-            for image in try list() where image.diskPath.isEmpty && index.names.values.contains(image.digest) {
+            for image in try list() where image.diskPaths.isEmpty && index.names.values.contains(image.digest) {
                 throw ImageError(
                     .damagedStore,
                     "the image \(image.names.first ?? image.digest) is damaged, so that nobody knows what it uses; "

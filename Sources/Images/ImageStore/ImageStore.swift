@@ -23,7 +23,7 @@ public struct ImageStore: Sendable {
         return try image(try digest(of: reference, in: index), index)
     }
 
-    /// Every image, in the order of their names. One that is damaged is listed too, with an empty `diskPath`.
+    /// Every image, in the order of their names. One that is damaged is listed too, with no `diskPaths`.
     public func list() throws(ImageError) -> [StoredImage] {
         let index = try index()
         var images: [StoredImage] = []
@@ -90,14 +90,18 @@ public struct ImageStore: Sendable {
         let record: StoreDocuments.Record = try StoreDocuments.decode(folders.record(digest))
         guard try record.identity.digest() == digest, let disk = SHA256Digest(description: record.identity.disk)
         else { throw damaged(digest.description) }
-        let path = folders.disk(disk)
-        guard (try? path.status())?.sizeBytes == record.diskBytes else {
-            throw ImageError(
-                .damagedStore, "the disk \(path) of an image is missing or cut off; import the image again")
+        var paths: [String] = []
+        for part in record.parts {
+            guard let path = folders.part(part), (try? path.status())?.sizeBytes == part.sizeBytes else {
+                throw ImageError(
+                    .damagedStore, "the \(part.kind.rawValue) \(part.digits) of an image in \(root) is missing or cut off; "
+                        + "import the image again")
+            }
+            paths.append(path.description)
         }
         return StoredImage(
             names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
-            diskPath: path.description, diskDigest: disk.description, sizeBytes: record.diskBytes,
+            diskPaths: paths, parts: record.parts, diskDigest: disk.description,
             importedSeconds: record.importedSeconds, configuration: record.identity.configuration,
             manifest: record.identity.manifest.flatMap { SHA256Digest(description: $0) },
             blobs: (record.blobs ?? []).compactMap { SHA256Digest(description: $0) })
@@ -107,7 +111,7 @@ public struct ImageStore: Sendable {
         if let image = try? image(digest, index) { return image }
         return StoredImage(
             names: index.names.filter { $0.value == digest.description }.keys.sorted(), digest: digest.description,
-            diskPath: "", diskDigest: "", sizeBytes: 0, importedSeconds: 0, configuration: ImageConfiguration())
+            diskPaths: [], parts: [], diskDigest: "", importedSeconds: 0, configuration: ImageConfiguration())
     }
 
     private func unknown(_ reference: String, _ index: StoreDocuments.Index) -> ImageError {

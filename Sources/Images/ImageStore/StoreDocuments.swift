@@ -25,9 +25,12 @@ enum StoreDocuments {
 
     /// One image.
     struct Record: Codable {
-        var version = 1
+        var version = 2
         let identity: Identity
-        let diskBytes: UInt64
+        /// The files that the disk is made of, in the order in which they lie there.
+        let parts: [DiskPart]
+        /// Digests of the layers' tars, for an image that came in layers.
+        var layers: [String]?
         let importedSeconds: Int64
         /// Digests of the blobs that the image came as, from the index on; they stay as long as the image does.
         var blobs: [String]?

@@ -5,7 +5,13 @@ import HostFiles
 ///
 ///     index.json              which name means which image
 ///     records/DIGITS.json     one image: its disk and its configuration; DIGITS is the image's digest
-///     disks/DIGITS.erofs      one disk; DIGITS is its own SHA-256; images may share it
+///     disks/DIGITS.metadata   superblock, folders and inodes of one disk; DIGITS is the root hash of its dm-verity tree
+///     disks/DIGITS.hashes     that tree
+///     segments/DIGITS.blocks  content of files, which disks share; DIGITS is SHA-256 of the digests of its blocks
+///     segments/DIGITS.leaves  these digests
+///     layers/DIGITS.index     a converted layer: its entries, and where in which segment their content lies; DIGITS is the
+///                             digest of its tar
+///     layers/DIGITS.small     the layer's contents that are too small for blocks
 ///     blobs/sha256/DIGITS     one blob of an image that came from a registry: index, manifest, configuration or layer
 ///     temporary/              disks and blobs that are being written, each locked by its writer; leases on blobs
 ///     lock                    held while index.json is changed
@@ -19,7 +25,25 @@ struct StoreFolders: Sendable {
     var lock: HostPath { root.appending("lock") }
 
     func record(_ image: SHA256Digest) -> HostPath { records.appending(image.hex + ".json") }
-    func disk(_ disk: SHA256Digest) -> HostPath { disks.appending(disk.hex + ".erofs") }
+    func metadata(_ disk: SHA256Digest) -> HostPath { disks.appending(disk.hex + ".metadata") }
+    func hashes(_ disk: SHA256Digest) -> HostPath { disks.appending(disk.hex + ".hashes") }
+
+    var segments: HostPath { root.appending("segments") }
+    func blocks(_ segment: SHA256Digest) -> HostPath { segments.appending(segment.hex + ".blocks") }
+    func leaves(_ segment: SHA256Digest) -> HostPath { segments.appending(segment.hex + ".leaves") }
+
+    var layers: HostPath { root.appending("layers") }
+    func layerIndex(_ layer: SHA256Digest) -> HostPath { layers.appending(layer.hex + ".index") }
+    func smallContents(_ layer: SHA256Digest) -> HostPath { layers.appending(layer.hex + ".small") }
+
+    func part(_ part: DiskPart) -> HostPath? {
+        guard let digest = SHA256Digest(hex: part.digits) else { return nil }
+        switch part.kind {
+        case .metadata: return metadata(digest)
+        case .segment: return blocks(digest)
+        case .hashes: return hashes(digest)
+        }
+    }
 
     var blobs: HostPath { root.appending("blobs").appending("sha256") }
     func blob(_ blob: SHA256Digest) -> HostPath { blobs.appending(blob.hex) }
@@ -30,8 +54,9 @@ struct StoreFolders: Sendable {
 
     static let partial = "blob-"
     static let lease = "lease-"
+    static let work = "work-"
 
     func make() throws(HostFileError) {
-        for folder in [root, records, disks, temporary] { try folder.makeFolders() }
+        for folder in [root, records, disks, segments, layers, temporary] { try folder.makeFolders() }
     }
 }

@@ -6,12 +6,13 @@ public struct StoredImage: Equatable, Sendable {
     public let names: [String]
     /// What identifies the image, disk and configuration together: `sha256:` and 64 digits.
     public let digest: String
-    /// The EROFS disk, a file that never changes.
-    public let diskPath: String
-    /// SHA-256 of that file: `sha256:` and 64 digits.
+    /// The files that the EROFS disk is made of, which never change: the guest sees them one after the other. None where the
+    /// image is damaged.
+    public let diskPaths: [String]
+    /// What the disk is made of, in the same order.
+    public let parts: [DiskPart]
+    /// The root hash of the disk's dm-verity tree: `sha256:` and 64 digits.
     public let diskDigest: String
-    /// Length of that file.
-    public let sizeBytes: UInt64
     /// When it was imported, in seconds since 1970.
     public let importedSeconds: Int64
     public let configuration: ImageConfiguration
@@ -19,6 +20,12 @@ public struct StoredImage: Equatable, Sendable {
     public var manifest: SHA256Digest?
     /// What it came as: indexes, manifest, configuration and layers.
     public var blobs: [SHA256Digest] = []
+
+    /// Length of the disk.
+    public var sizeBytes: UInt64 { parts.reduce(0) { $0 + $1.sizeBytes } }
+
+    /// How many of the disk's blocks hold data; the hash tree comes after them.
+    public var dataBlockCount: UInt64 { parts.reduce(0) { $0 + ($1.kind == .hashes ? 0 : $1.blockCount) } }
 
     /// The first twelve digits of the digest, enough for people.
     public var shortDigest: String { String(digest.dropFirst(7).prefix(12)) }

@@ -1,0 +1,32 @@
+import Archives
+import ErofsFormat
+import HostFiles
+
+/// One of the files that an image's disk is made of; the guest sees them one after the other.
+public struct DiskPart: Codable, Equatable, Sendable {
+    public enum Kind: String, Codable, Sendable {
+        /// The superblock, folders and inodes: of this image alone.
+        case metadata
+        /// Content of files; images share it.
+        case segment
+        /// The dm-verity tree over all before.
+        case hashes
+    }
+
+    static let blockBytes: UInt64 = 4096
+
+    public let kind: Kind
+    /// What the file is called: the root hash of the disk, or the segment's own digest.
+    public let digits: String
+    public let blockCount: UInt64
+
+    public var sizeBytes: UInt64 { blockCount * Self.blockBytes }
+}
+
+/// A segment that a disk is to be made of.
+struct DiskSegment {
+    let name: SHA256Digest
+    let layout: ErofsSegment
+    /// The file with the digests of its blocks.
+    let leaves: HostPath
+}
