@@ -60,7 +60,7 @@ let package = Package(
         .target(name: "CSpawning", path: "Sources/System/CSpawning"),
         module("System", "ChildProcesses", ["CSpawning", linuxCalls]),
         .target(name: "CHashing", path: "Sources/Images/CHashing"),
-        module("Images", "Archives", ["CHashing", "CCompression", "HostFiles"]),
+        module("Images", "Archives", ["CHashing", "CCompression", "HostFiles", linuxCalls]),
         .systemLibrary(name: "CCompression", path: "Sources/Images/CCompression"),
         module("Images", "FileTrees", ["Archives", "HostFiles"]),
         module("Images", "ErofsFormat", ["Archives", "CCompression", "FileTrees", "HostFiles"]),

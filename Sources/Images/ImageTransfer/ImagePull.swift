@@ -1,4 +1,5 @@
 import Archives
+import FoundationEssentials
 public import ImageStore
 import OCIImages
 public import Registry
@@ -38,11 +39,15 @@ public struct ImagePull: Sendable {
         let (image, manifests) = try await image(top, lease)
         let others = try await others(manifests, image, lease)
         let meter = PullMeter(image.layers, others: others.blobs, progress)
+        // One conversion keeps two processors busy: one unpacks, one packs.
+        let gate = WorkGate(atOnce: ProcessInfo.processInfo.activeProcessorCount / 2)
         try await withThrowingTaskGroup { group in
             for layer in Set(image.layers) {
                 group.addTask {
                     let blob = Descriptor(digest: layer.digest, sizeBytes: layer.sizeBytes)
                     try await fetch(blob, lease) { meter.set(layer.digest, $0) }
+                    // A layer becomes part of the disk while others still come.
+                    try await gate.run { try store.convert(layer, keptBy: lease, settings: settings) }
                 }
             }
             for part in others.blobs {

@@ -28,9 +28,9 @@ extension OCIImageReader {
         in stored: any ByteSource, _ layer: OCIImage.Layer, maximumBytes: UInt64
     ) throws(FileTreeError) -> ByteReader {
         do throws(ArchiveError) {
-            let plain = try ArchiveFormat.decompressed(stored)
-            return ByteReader(
-                DigestingByteSource(plain, expected: layer.tarDigest, expectedBytes: nil), limit: maximumBytes)
+            let plain = DigestingByteSource(
+                try ArchiveFormat.decompressed(stored), expected: layer.tarDigest, expectedBytes: nil)
+            return ByteReader(try ReadAheadByteSource(plain), limit: maximumBytes)
         } catch {
             throw .archive(error)
         }
