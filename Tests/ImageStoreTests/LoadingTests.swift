@@ -201,7 +201,7 @@ import Testing
         }
         try store.tag("one", as: "more")
         let report = try store.prune(isDryRun: true) { $0.names.contains("one") }
-        #expect(report.images.map(\.names) == [["more", "one"]] && report.files.count == 5)
+        #expect(report.images.map(\.names) == [["more", "one"]] && report.files.count == 8)
         #expect(try store.list().count == 2)
         #expect(try store.prune(isDryRun: false) { $0.names.contains("one") } == report)
         #expect(try store.list().map(\.names) == [["two"]])

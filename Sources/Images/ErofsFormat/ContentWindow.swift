@@ -25,6 +25,9 @@ struct ContentWindow {
 
     var isEmpty: Bool { count == 0 }
 
+    /// Whether the file goes no further than what is here.
+    var holdsEnd: Bool { offset + UInt64(count) == content?.sizeBytes }
+
     /// How many bytes are here.
     var count: Int { buffer.count - start }
 

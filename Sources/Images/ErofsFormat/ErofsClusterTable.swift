@@ -46,15 +46,16 @@ struct ErofsClusterTable {
         return bytes
     }
 
-    /// A run of blocks that are not compressed is a run of clusters of one block.
+    /// A run of blocks that are not compressed is a run of clusters, each with one entry: the kernel takes no other.
     private func appendPlain(
         _ cluster: PackedContent.Cluster, _ end: UInt64, _ base: UInt64, to bytes: inout [UInt8]
     ) {
+        let blockBytes = UInt64(ErofsLayout.blockBytes)
+        var offset = cluster.offset
         for number in 0..<UInt64(cluster.blockCount) {
-            let offset = cluster.offset + number * UInt64(ErofsLayout.blockBytes)
-            append(
-                from: offset, to: min(end, offset + UInt64(ErofsLayout.blockBytes)), cluster, Self.plainHead,
-                base + UInt64(cluster.block) + number, to: &bytes)
+            let next = min(end, (offset / blockBytes + 1) * blockBytes)
+            append(from: offset, to: next, cluster, Self.plainHead, base + UInt64(cluster.block) + number, to: &bytes)
+            offset = next
         }
     }
 

@@ -148,7 +148,15 @@ public final class ErofsPacker: ContentPacker {
     }
 
     private func writePlain(_ bytes: Int) throws(ErofsError) {
-        try writeFromWindow(min(bytes, window.count))
+        // Up to the end of a block of the file: a block of the disk that is not compressed holds no part of two.
+        let lead = Int(window.offset % UInt64(ErofsLayout.blockBytes))
+        if lead > 0 {
+            try writeFromWindow(min(ErofsLayout.blockBytes - lead, window.count))
+            try output.padToBlock()
+        }
+        let isLast = window.holdsEnd && window.count <= bytes
+        let wholeBytes = min(bytes, window.count) / ErofsLayout.blockBytes * ErofsLayout.blockBytes
+        try writeFromWindow(isLast ? window.count : wholeBytes)
         try output.padToBlock()
     }
 

@@ -35,14 +35,13 @@ extension PackedContent {
             guard end > cluster.offset, end <= sizeBytes, cluster.blockCount > 0,
                 isLast || end / blockBytes > cluster.offset / blockBytes
             else { return false }
-            let room = UInt64(cluster.blockCount) * blockBytes
+            let blockCount = UInt64(cluster.blockCount)
             if cluster.isPlain {
-                guard end - cluster.offset <= room, isLast || end - cluster.offset == room else { return false }
-                // No block of the run is empty.
-                guard end - cluster.offset > room - blockBytes else { return false }
+                let room = (cluster.offset / blockBytes + blockCount) * blockBytes
+                guard end == room || (isLast && end < room && room - end < blockBytes) else { return false }
             } else {
                 guard end - cluster.offset <= UInt64(ClusterCompressor.maximumInputBytes),
-                    room <= UInt64(ClusterCompressor.clusterBytes)
+                    blockCount * blockBytes <= UInt64(ClusterCompressor.clusterBytes)
                 else { return false }
             }
         }

@@ -26,13 +26,13 @@ public final class PackedContent: Sendable {
         }
     }
 
-    /// A part of a file that is compressed as a whole, or a run of blocks that are not worth it.
+    /// A part of a file that is compressed as a whole, or that is not worth it: then each block of the disk holds what lies in one
+    /// block of the file, the first perhaps only the end of one.
     public struct Cluster: Equatable, Sendable {
         /// Where in the file it begins.
         public let offset: UInt64
         public let block: UInt32
         public let blockCount: UInt32
-        /// Each block holds the bytes themselves.
         public let isPlain: Bool
 
         public init(offset: UInt64, block: UInt32, blockCount: UInt32, isPlain: Bool) {
