@@ -29,12 +29,15 @@ public final class LayerIndexReader {
         }
     }
 
-    /// Whether the file is as it was written.
+    /// Whether the file is as it was written, by a version that writes as this one does.
     public static func verify(_ file: borrowing HostFile) throws(HostFileError) -> Bool {
         let sizeBytes = try file.status().sizeBytes
         guard sizeBytes >= UInt64(SHA256Digest.byteCount) else { return false }
         var buffer = [UInt8](repeating: 0, count: 1 << 18)
         var hash = SHA256()
+        guard try file.read(LayerIndex.magic.count, at: 0, into: &buffer) == LayerIndex.magic.count,
+            buffer.starts(with: LayerIndex.magic)
+        else { return false }
         var offset: UInt64 = 0
         let end = sizeBytes - UInt64(SHA256Digest.byteCount)
         while offset < end {
