@@ -8,7 +8,7 @@ struct ImageCommand: ParsableCommand {
         subcommands: [
             ImageImportCommand.self, ImageListCommand.self, ImageInspectCommand.self, HistoryCommand.self,
             TagCommand.self, ImageRemoveCommand.self, PruneCommand.self, PullCommand.self, PushCommand.self,
-            LoadCommand.self, SaveCommand.self,
+            LoadCommand.self, SaveCommand.self, ImageVerifyCommand.self, ImageDiskCommand.self,
         ])
 
     static var store: ImageStore { ImageStore(root: Product.paths.images) }

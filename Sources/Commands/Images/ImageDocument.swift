@@ -14,7 +14,9 @@ struct ImageDocument: Encodable {
     var names: [String]
     var digest: String
     var diskPaths: [String]
+    /// The root hash of the disk's dm-verity tree, and how many blocks come before the tree.
     var diskDigest: String
+    var dataBlockCount: UInt64
     var sizeBytes: UInt64
     var imported: String
     var configuration: ImageConfiguration
@@ -39,6 +41,7 @@ struct ImageDocument: Encodable {
         digest = image.digest
         diskPaths = image.diskPaths
         diskDigest = image.diskDigest
+        dataBlockCount = image.dataBlockCount
         sizeBytes = image.sizeBytes
         imported = Timestamp.text(seconds: image.importedSeconds)
         configuration = image.configuration

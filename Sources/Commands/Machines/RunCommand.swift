@@ -187,6 +187,7 @@ struct RunCommand: ParsableCommand {
         specification.image = self.image
         specification.imageDigest = image.digest
         specification.imageDiskPaths = image.diskPaths
+        specification.imageVerity = image.rootHash.map { ImageVerity(dataBlocks: image.dataBlockCount, rootHash: $0) }
         specification.command = image.configuration.arguments(
             overridingCommand: command, entrypoint: entrypoint)
         specification.environment = try EnvironmentList.merged(

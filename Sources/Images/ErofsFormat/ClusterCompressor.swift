@@ -3,7 +3,7 @@ import CCompression
 /// Compresses as much of a file as fits into a cluster of blocks.
 ///
 /// The disk is read a cluster at a time, so that the cluster's length is what is fixed, not how much of the file it holds. Which
-/// compressor, which length, which level: Documentation/design/0026-compressed-disks.md.
+/// compressor, which length, which level: Documentation/design/0025-disks-of-shared-segments.md.
 /// Source: Linux Documentation/filesystems/erofs.rst; lz4hc.h, `LZ4_compress_HC_destSize`.
 @safe final class ClusterCompressor {
     /// A full cluster: 16 blocks.

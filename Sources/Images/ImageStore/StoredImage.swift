@@ -24,6 +24,9 @@ public struct StoredImage: Equatable, Sendable {
     /// Length of the disk.
     public var sizeBytes: UInt64 { parts.reduce(0) { $0 + $1.sizeBytes } }
 
+    /// `diskDigest` as bytes; nil for a damaged image.
+    public var rootHash: SHA256Digest? { SHA256Digest(description: diskDigest) }
+
     /// How many of the disk's blocks hold data; the hash tree comes after them.
     public var dataBlockCount: UInt64 { parts.reduce(0) { $0 + ($1.kind == .hashes ? 0 : $1.blockCount) } }
 
