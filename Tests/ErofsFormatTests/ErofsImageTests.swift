@@ -153,7 +153,9 @@ import Testing
     func bound() throws {
         try scratch.write("root/file", [UInt8](repeating: 1, count: 3 << 20))
         let tree = try scanned("root")
-        #expect(throws: FileTreeError.overBound("a file of 3145728 bytes is longer than 2097152, the most a disk may be")) {
+        #expect(
+            throws: FileTreeError.overBound("a file of 3145728 bytes is longer than 2097152, the most a disk may be")
+        ) {
             try DiskBuilder(in: scratch.path, maximumBytes: 2 << 20).write(tree, to: "disk")
         }
     }

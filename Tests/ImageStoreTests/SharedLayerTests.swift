@@ -42,7 +42,8 @@ import Testing
 
     private func modified(_ folder: String) throws -> [Date?] {
         try files(folder).map {
-            try FileManager.default.attributesOfItem(atPath: "\(store.root)/\(folder)/\($0)")[.modificationDate] as? Date
+            try FileManager.default.attributesOfItem(atPath: "\(store.root)/\(folder)/\($0)")[.modificationDate]
+                as? Date
         }
     }
 
@@ -70,7 +71,8 @@ import Testing
         #expect(try sums(one).split(separator: "\n").map { $0.split(separator: " ").last } == ["base", "one", "small"])
         let (first, second) = (try sums(one), try sums(two))
         #expect(first.split(separator: "\n")[0] == second.split(separator: "\n")[0])
-        #expect(second.split(separator: "\n").map { $0.split(separator: " ").last } == ["base", "hidden", "small", "two"])
+        #expect(
+            second.split(separator: "\n").map { $0.split(separator: " ").last } == ["base", "hidden", "small", "two"])
         // What both need stays until the second goes.
         try store.remove("one")
         #expect(files("layers").count == 4 && files("segments").count == 4)

@@ -27,7 +27,8 @@ final class VerifiedDisk {
         try shellHere(
             """
             cd \(scratch.folder)
-            fsck.erofs --extract=tree \(try Lab.image().diskPath) > /dev/null
+            cat \(try Lab.image().diskPaths.joined(separator: " ")) > image
+            fsck.erofs --extract=tree image > /dev/null
             head -c \(Self.payloadBlocks * Self.blockBytes) /dev/urandom > tree/payload
             mkdir tree/many
             for i in $(seq 1000 1400); do : > tree/many/a-name-that-is-long-enough-to-fill-blocks-$i; done

@@ -19,7 +19,8 @@ struct ImageVerifyCommand: ParsableCommand {
         let image = try store.resolve(ImageCommand.storedName(image))
         let bar = ProgressBar()
         let damage = try store.verify(image) {
-            bar.show("verifying", done: Double($0) / Double(max(image.dataBlockCount, 1)), detail: Units.size($0 * 4096))
+            bar.show(
+                "verifying", done: Double($0) / Double(max(image.dataBlockCount, 1)), detail: Units.size($0 * 4096))
         }
         bar.finish()
         if format.isJSON {

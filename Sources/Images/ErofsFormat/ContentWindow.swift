@@ -65,7 +65,8 @@ struct ContentWindow {
     }
 
     /// Adds at least one byte and at most `count`.
-    private mutating func extend(_ content: any PackableContent, from end: UInt64, by count: UInt64) throws(ErofsError) {
+    private mutating func extend(_ content: any PackableContent, from end: UInt64, by count: UInt64) throws(ErofsError)
+    {
         while nextExtent < content.extents.count, Self.end(content.extents[nextExtent]) <= end { nextExtent += 1 }
         guard nextExtent < content.extents.count else {
             return buffer.appendZeros(Int(min(count, content.sizeBytes - end)))

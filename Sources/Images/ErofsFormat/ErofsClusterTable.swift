@@ -40,7 +40,9 @@ struct ErofsClusterTable {
             if cluster.isPlain {
                 appendPlain(cluster, end, base, to: &bytes)
             } else {
-                append(from: cluster.offset, to: end, cluster, Self.compressedHead, base + UInt64(cluster.block), to: &bytes)
+                append(
+                    from: cluster.offset, to: end, cluster, Self.compressedHead, base + UInt64(cluster.block),
+                    to: &bytes)
             }
         }
         return bytes

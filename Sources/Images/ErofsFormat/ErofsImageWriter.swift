@@ -135,7 +135,8 @@ public struct ErofsImageWriter {
             table.reserveCapacity(4 * chunks.blocks.count)
             for block in chunks.blocks {
                 table.append(
-                    littleEndian: block.map { UInt32(truncatingIfNeeded: base(content) + UInt64($0)) } ?? ErofsLayout.hole)
+                    littleEndian: block.map { UInt32(truncatingIfNeeded: base(content) + UInt64($0)) }
+                        ?? ErofsLayout.hole)
             }
             return table
         case .compressed(let clusters):
@@ -191,7 +192,9 @@ public struct ErofsImageWriter {
         case .folder: return folder(index).encoded { (inodes[$0].slot, inodes[$0].fileType) }
         case .symbolicLink(let target): return target
         default:
-            guard let content = tree[inodes[index].node].packedContent, case .small(let offset) = content.form else { return [] }
+            guard let content = tree[inodes[index].node].packedContent, case .small(let offset) = content.form else {
+                return []
+            }
             return try small(content, offset)
         }
     }

@@ -74,12 +74,14 @@ public final class ErofsPacker: ContentPacker {
     private func form(of content: any PackableContent) throws(ErofsError) -> PackedContent.Form {
         if let chunks = ErofsChunks(content.sizeBytes, content.extents) {
             guard chunks.storedBytes <= output.maximumBytes else {
-                throw .tooLarge("a file of \(content.sizeBytes) bytes with holes would take \(chunks.storedBytes) bytes")
+                throw .tooLarge(
+                    "a file of \(content.sizeBytes) bytes with holes would take \(chunks.storedBytes) bytes")
             }
             return try packChunks(chunks, content)
         }
         guard content.sizeBytes <= output.maximumBytes else {
-            throw .tooLarge("a file of \(content.sizeBytes) bytes is longer than \(output.maximumBytes), the most a disk may be")
+            throw .tooLarge(
+                "a file of \(content.sizeBytes) bytes is longer than \(output.maximumBytes), the most a disk may be")
         }
         window.begin(content)
         return content.sizeBytes <= Self.maximumSmallBytes ? try packSmall() : try packBlocks()
@@ -144,7 +146,8 @@ public final class ErofsPacker: ContentPacker {
     /// What was written since `block`, as a cluster.
     private func cluster(_ offset: UInt64, _ block: UInt32, isPlain: Bool) -> PackedContent.Cluster {
         PackedContent.Cluster(
-            offset: offset, block: block, blockCount: UInt32(truncatingIfNeeded: output.block) - block, isPlain: isPlain)
+            offset: offset, block: block, blockCount: UInt32(truncatingIfNeeded: output.block) - block, isPlain: isPlain
+        )
     }
 
     private func writePlain(_ bytes: Int) throws(ErofsError) {
@@ -167,7 +170,9 @@ public final class ErofsPacker: ContentPacker {
 
     // MARK: - Files with holes
 
-    private func packChunks(_ chunks: ErofsChunks, _ content: any PackableContent) throws(ErofsError) -> PackedContent.Form {
+    private func packChunks(_ chunks: ErofsChunks, _ content: any PackableContent) throws(ErofsError)
+        -> PackedContent.Form
+    {
         var blocks = [UInt32?](repeating: nil, count: Int(chunks.chunkCount))
         window.begin(content)
         for chunk in chunks.stored {

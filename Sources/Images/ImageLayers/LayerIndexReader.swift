@@ -46,7 +46,9 @@ public final class LayerIndexReader {
             hash.update(buffer, first: count)
             offset += UInt64(count)
         }
-        guard try file.read(SHA256Digest.byteCount, at: end, into: &buffer) == SHA256Digest.byteCount else { return false }
+        guard try file.read(SHA256Digest.byteCount, at: end, into: &buffer) == SHA256Digest.byteCount else {
+            return false
+        }
         return hash.finalize().bytes == Array(buffer[..<SHA256Digest.byteCount])
     }
 

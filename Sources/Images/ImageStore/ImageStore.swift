@@ -94,7 +94,8 @@ public struct ImageStore: Sendable {
         for part in record.parts {
             guard let path = folders.part(part), (try? path.status())?.sizeBytes == part.sizeBytes else {
                 throw ImageError(
-                    .damagedStore, "the \(part.kind.rawValue) \(part.digits) of an image in \(root) is missing or cut off; "
+                    .damagedStore,
+                    "the \(part.kind.rawValue) \(part.digits) of an image in \(root) is missing or cut off; "
                         + "import the image again")
             }
             paths.append(path.description)
