@@ -50,6 +50,6 @@ public struct ImageDamage: Codable, Equatable, Sendable {
     func message(image: String) -> String {
         let place = block.map { " at block \($0)\(isInHashTree ? " (of its hash tree)" : "")" } ?? ""
         return
-            "the disk of the image \"\(image)\" is damaged\(place); what cannot be trusted is an input/output error in the machine. Remove the image (swiftlet rmi \(image)) and get it again by pull or import"
+            "the disk of the image \"\(image)\" is damaged\(place); what cannot be trusted is an input/output error in the machine. See what else is (swiftlet image verify \(image)), then pull, load or import it again, which mends it"
     }
 }

@@ -10,7 +10,7 @@ import CCompression
     static let clusterBytes = 16 * ErofsLayout.blockBytes
     /// The most of a file that one cluster holds, so that one page costs no more to read than this.
     static let maximumInputBytes = 1 << 19
-    private static let level: Int32 = 9
+    private static let level: Int32 = 3
 
     private let state: UnsafeMutableRawPointer
     private var output = [UInt8](repeating: 0, count: clusterBytes)
