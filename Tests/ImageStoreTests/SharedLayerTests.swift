@@ -116,6 +116,25 @@ import Testing
         }
     }
 
+    @Test("an image of more layers than a disk has room for is refused with their number")
+    func tooManyLayers() throws {
+        var builder = try LayoutBuilder(scratch)
+        let layers = (0..<255).map { number in
+            var tar = TarBytes()
+            tar.add("file\(number)", [UInt8](repeating: UInt8(number), count: 5000))
+            return tar.finished()
+        }
+        try builder.add(layers, name: "many")
+        _ = try builder.layout()
+        do {
+            try importImage("many")
+            Issue.record("it is taken")
+        } catch let error as ImageError {
+            #expect(error.code == .invalidSource && "\(error)".contains("255 of its layers"))
+        }
+        #expect(files("layers").isEmpty || files("temporary").isEmpty)
+    }
+
     @Test("many imports of images that share a layer, at once, all come out right")
     func concurrent() async throws {
         try await withThrowingTaskGroup { group in

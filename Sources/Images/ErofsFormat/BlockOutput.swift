@@ -1,5 +1,6 @@
 import Archives
 import HostFiles
+import VerityTree
 
 /// A file that is written block after block, together with the digest of each block: the leaves of its hash tree.
 ///
@@ -79,7 +80,7 @@ final class BlockOutput {
         do throws(HostFileError) {
             let blocks = pending
             try file.write(blocks.span.extracting(first: bytes), at: flushedBytes)
-            let digests = Self.digests(blocks.span.extracting(first: bytes))
+            let digests = HashTreeWriter.digests(of: blocks.span.extracting(first: bytes))
             try leaves.write(digests, at: leafOffset(flushedBytes))
             written.update(digests)
         } catch {
@@ -101,18 +102,6 @@ final class BlockOutput {
         return hash.finalize()
     }
 
-    /// The digests of whole blocks, one after the other.
-    private static func digests(_ blocks: Span<UInt8>) -> [UInt8] {
-        var digests: [UInt8] = []
-        digests.reserveCapacity(blocks.count / blockBytes * SHA256Digest.byteCount)
-        for start in stride(from: 0, to: blocks.count, by: blockBytes) {
-            var hash = SHA256()
-            hash.update(blocks.extracting(start..<(start + blockBytes)))
-            digests += hash.finalize().bytes
-        }
-        return digests
-    }
-
     /// Ends the file; `firstBlocks` go where room was reserved for them.
     /// - Returns: how many blocks it has.
     func finish(firstBlocks: [UInt8] = []) throws(ErofsError) -> UInt64 {
@@ -121,7 +110,7 @@ final class BlockOutput {
         do throws(HostFileError) {
             if !firstBlocks.isEmpty {
                 try file.write(firstBlocks, at: 0)
-                try leaves.write(Self.digests(firstBlocks.span), at: 0)
+                try leaves.write(HashTreeWriter.digests(of: firstBlocks.span), at: 0)
             }
             // Both may be longer where something was taken back.
             try file.truncate(to: flushedBytes)

@@ -14,6 +14,8 @@ public struct DiskPart: Codable, Equatable, Sendable {
     }
 
     static let blockBytes: UInt64 = 4096
+    /// A drive of the monitor has up to 256 parts; metadata and hash tree are two.
+    static let maximumSegments = 254
 
     public let kind: Kind
     /// What the file is called: the root hash of the disk, or the segment's own digest.

@@ -22,6 +22,14 @@ extension ImageStore {
         _ content: DiskContent, as name: String, source: String, _ meter: ImportMeter,
         place: () throws(HostFileError) -> Void = {}
     ) throws(ImageError) -> StoredImage {
+        let segments = content.segments.filter { $0.layout.blockCount > 0 }
+            .map { DiskPart(kind: .segment, digits: $0.name.hex, blockCount: $0.layout.blockCount) }
+        guard segments.count <= DiskPart.maximumSegments else {
+            throw ImageError(
+                .invalidSource,
+                "cannot import \(source): \(segments.count) of its layers hold files, and a disk is made of at most "
+                    + "\(DiskPart.maximumSegments)")
+        }
         let scratch = try StoreScratch(self)
         let metadata = try scratch.make("metadata")
         let leaves = try scratch.make("leaves")
@@ -42,8 +50,6 @@ extension ImageStore {
         } catch {
             throw ImageError(error, in: .damagedStore)
         }
-        let segments = content.segments.filter { $0.layout.blockCount > 0 }
-            .map { DiskPart(kind: .segment, digits: $0.name.hex, blockCount: $0.layout.blockCount) }
         let hashBlocks = HashTreeLayout(dataBlocks: summary.blockCount).blocks
         let record = StoreDocuments.Record(
             identity: StoreDocuments.Identity(
