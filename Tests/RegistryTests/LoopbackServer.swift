@@ -70,22 +70,9 @@ final class LoopbackServer: Sendable {
     private let state = Mutex(State())
 
     init(_ handler: @escaping Handler) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        (listener, port) = try boundSocket()
+        guard listen(listener, 64) == 0 else { throw NoSocket() }
         let listener = listener
-        // SAFETY: the kernel reads and fills the address during the calls.
-        let result = unsafe withUnsafeMutablePointer(to: &address) { address in
-            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                let bound = unsafe bind(listener, address, length)
-                return unsafe bound == 0 ? getsockname(listener, address, &length) : bound
-            }
-        }
-        struct NoSocket: Error {}
-        guard result == 0, listen(listener, 64) == 0 else { throw NoSocket() }
-        port = UInt16(bigEndian: address.sin_port)
         Thread.detachNewThread { [weak self] in
             while true {
                 let connection = accept(listener, nil, nil)
@@ -163,4 +150,38 @@ final class LoopbackServer: Sendable {
         pending.removeFirst(length)
         return ServerRequest(method: String(first[0]), target: String(first[1]), headers: headers, body: body)
     }
+}
+
+private struct NoSocket: Error {}
+
+/// A TCP socket with a port of its own on loopback, which it does not listen at yet.
+private func boundSocket() throws -> (descriptor: Int32, port: UInt16) {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    // SAFETY: the kernel reads and fills the address during the calls.
+    let result = unsafe withUnsafeMutablePointer(to: &address) { address in
+        unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+            let bound = unsafe bind(descriptor, address, length)
+            return unsafe bound == 0 ? getsockname(descriptor, address, &length) : bound
+        }
+    }
+    guard result == 0 else { throw NoSocket() }
+    return (descriptor, UInt16(bigEndian: address.sin_port))
+}
+
+/// A port of loopback that nobody listens at, and that nobody else gets for as long as this lives.
+final class SilentPort {
+    private let descriptor: Int32
+    let host: String
+
+    init() throws {
+        let (descriptor, port) = try boundSocket()
+        self.descriptor = descriptor
+        host = "127.0.0.1:\(port)"
+    }
+
+    deinit { Glibc.close(descriptor) }
 }

@@ -98,9 +98,9 @@ import Testing
 
     @Test("nobody listening, no such host, and something that is not HTTP are told apart")
     func unreachable() async throws {
-        let gone = try MisbehavingRegistry { _, _ in nil }
-        let reference = try gone.reference()
-        gone.server.end()
+        let silent = try SilentPort()
+        let reference = try ImageReference("\(silent.host)/a/b:t")
+        defer { withExtendedLifetime(silent) {} }
         let settings = quickSettings { $0.attempts = 1 }
         do {
             _ = try await client(settings).manifest(reference)
