@@ -254,6 +254,12 @@ import VerityTree
         let text = String(decoding: try readFile(scratch.appending(record)), as: UTF8.self)
         try scratch.write(record, Array(text.replacingOccurrences(of: "\"user\":\"\"", with: "\"user\":\"x\"").utf8))
         #expect(code { () throws(ImageError) in _ = try store.resolve("a") } == .damagedStore)
+        // Numbers that no disk has are no trap.
+        let absurd = text.replacingOccurrences(
+            of: "\"blockCount\":[0-9]+", with: "\"blockCount\":18446744073709551615", options: .regularExpression)
+        #expect(absurd != text)
+        try scratch.write(record, Array(absurd.utf8))
+        #expect(code { () throws(ImageError) in _ = try store.resolve("a") } == .damagedStore)
         // It can still be seen and removed.
         #expect(try store.list().map(\.names) == [["a"]])
         #expect(try store.list().first?.diskPaths == [])

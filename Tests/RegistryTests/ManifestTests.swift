@@ -5,32 +5,8 @@ import Testing
 @testable import Registry
 
 /// Manifests from registries that do what they should not.
-@Suite struct ManifestTests {
+@Suite struct ManifestTests: ManifestAsking {
     private let path = "/v2/a/b/manifests/t"
-
-    /// Answers a request for the manifest with what a test wants.
-    private func registry(
-        _ answer: @escaping @Sendable (ServerRequest, ServerConnection) -> Void
-    ) throws -> MisbehavingRegistry {
-        try MisbehavingRegistry { request, connection in
-            guard request.path.hasPrefix("/v2/a/b/manifests/") else { return nil }
-            answer(request, connection)
-            return .keep
-        }
-    }
-
-    private func code(
-        _ settings: RegistrySettings = quickSettings(), at registry: borrowing MisbehavingRegistry,
-        _ rest: String = "a/b:t"
-    ) async throws -> RegistryError {
-        let reference = try registry.reference(rest)
-        do {
-            _ = try await client(settings).manifest(reference)
-            throw RegistryError(.invalidSetting, "there was no error")
-        } catch let error as RegistryError {
-            return error
-        }
-    }
 
     @Test("a manifest is read by tag and by digest, with what kind it is")
     func good() async throws {

@@ -70,3 +70,32 @@ let smallManifest = Array(
     #"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[]}"#.utf8)
 
 let manifestType = "application/vnd.oci.image.manifest.v1+json"
+
+/// What suites that ask for one manifest share.
+protocol ManifestAsking {}
+
+extension ManifestAsking {
+    /// Answers a request for the manifest with what a test wants.
+    func registry(
+        _ answer: @escaping @Sendable (ServerRequest, ServerConnection) -> Void
+    ) throws -> MisbehavingRegistry {
+        try MisbehavingRegistry { request, connection in
+            guard request.path.hasPrefix("/v2/a/b/manifests/") else { return nil }
+            answer(request, connection)
+            return .keep
+        }
+    }
+
+    func code(
+        _ settings: RegistrySettings = quickSettings(), at registry: borrowing MisbehavingRegistry,
+        _ rest: String = "a/b:t"
+    ) async throws -> RegistryError {
+        let reference = try registry.reference(rest)
+        do {
+            _ = try await client(settings).manifest(reference)
+            throw RegistryError(.invalidSetting, "there was no error")
+        } catch let error as RegistryError {
+            return error
+        }
+    }
+}

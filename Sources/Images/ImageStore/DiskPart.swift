@@ -14,6 +14,8 @@ public struct DiskPart: Codable, Equatable, Sendable {
     }
 
     static let blockBytes: UInt64 = 4096
+    /// The format counts blocks in 32 bits. Trust: records and indexes may have been damaged, and say any number.
+    static let maximumBlocks: UInt64 = 1 << 32
     /// A drive of the monitor has up to 256 parts; metadata and hash tree are two.
     static let maximumSegments = 254
 

@@ -83,7 +83,8 @@ extension ImageStore {
     /// What a converted layer's index says of it; nil where the layer is not here, or damaged.
     func summary(ofLayer layer: SHA256Digest) -> LayerSummary? {
         guard let index = try? HostFile(folders.layerIndex(layer)), (try? LayerIndexReader.verify(index)) == true,
-            let summary = try? LayerIndexReader.summary(index), let small = try? HostFile(folders.smallContents(layer)),
+            let summary = try? LayerIndexReader.summary(index), summary.blockCount <= DiskPart.maximumBlocks,
+            let small = try? HostFile(folders.smallContents(layer)),
             (try? SHA256Digest(ofFile: small)) == summary.small,
             (try? folders.blocks(summary.segment).status())?.sizeBytes == summary.blockCount * DiskPart.blockBytes,
             (try? folders.leaves(summary.segment).status())?.sizeBytes

@@ -92,7 +92,9 @@ public struct ImageStore: Sendable {
         else { throw damaged(digest.description) }
         var paths: [String] = []
         for part in record.parts {
-            guard let path = folders.part(part), (try? path.status())?.sizeBytes == part.sizeBytes else {
+            guard part.blockCount <= DiskPart.maximumBlocks, let path = folders.part(part),
+                (try? path.status())?.sizeBytes == part.sizeBytes
+            else {
                 throw ImageError(
                     .damagedStore,
                     "the \(part.kind.rawValue) \(part.digits) of an image in \(root) is missing or cut off; "
