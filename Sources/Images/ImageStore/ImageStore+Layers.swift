@@ -47,8 +47,15 @@ extension ImageStore {
         } catch {
             throw .files(.host(error))
         }
+        var readBytes: UInt64 = 0
         try OCIImageReader(self.blobs).readLayer(
-            layer, maximumBytes: maximumBytes, wrap: { CountingByteSource($0, progress) }
+            layer, maximumBytes: maximumBytes,
+            wrap: { source in
+                CountingByteSource(source) { count in
+                    readBytes += count
+                    progress(readBytes)
+                }
+            }
         ) { tar throws(FileTreeError) in try conversion.add(tar) }
         do { return try conversion.finish() } catch { throw .files(error) }
     }
@@ -134,24 +141,5 @@ extension ImageStore {
 
     private static func next(_ reader: LayerIndexReader) throws(FileTreeError) -> (TarEntry, PackedContent?)? {
         do { return try reader.next() } catch { throw .archive(error) }
-    }
-}
-
-/// Tells how many bytes have been read.
-private final class CountingByteSource: ByteSource {
-    private let source: any ByteSource
-    private let report: (UInt64) -> Void
-    private var bytes: UInt64 = 0
-
-    init(_ source: any ByteSource, _ report: @escaping (UInt64) -> Void) {
-        self.source = source
-        self.report = report
-    }
-
-    func read(into buffer: inout [UInt8]) throws(ArchiveError) -> Int {
-        let count = try source.read(into: &buffer)
-        bytes += UInt64(count)
-        report(bytes)
-        return count
     }
 }

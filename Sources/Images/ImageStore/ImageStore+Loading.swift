@@ -85,7 +85,7 @@ extension ImageStore {
             switch blob.content {
             case .bytes(let bytes): try append(bytes.span, to: writer)
             case .file(let content):
-                let source = MeteredByteSource(FileContentSource(content), meter)
+                let source = CountingByteSource(FileContentSource(content), meter.add)
                 var buffer = [UInt8](repeating: 0, count: 1 << 18)
                 while true {
                     let count: Int

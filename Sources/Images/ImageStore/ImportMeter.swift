@@ -29,26 +29,3 @@ final class ImportMeter {
         report(ImportProgress(phase: phase, bytesDone: bytesDone, bytesTotal: bytesTotal, entries: entries))
     }
 }
-
-/// Tells the meter about every byte that is read or passed over.
-final class MeteredByteSource: ByteSource {
-    private let source: any ByteSource
-    private let meter: ImportMeter
-
-    init(_ source: any ByteSource, _ meter: ImportMeter) {
-        self.source = source
-        self.meter = meter
-    }
-
-    func read(into buffer: inout [UInt8]) throws(ArchiveError) -> Int {
-        let count = try source.read(into: &buffer)
-        meter.add(UInt64(count))
-        return count
-    }
-
-    func skip(_ count: UInt64) throws(ArchiveError) -> UInt64 {
-        let skipped = try source.skip(count)
-        meter.add(skipped)
-        return skipped
-    }
-}

@@ -74,7 +74,8 @@ struct ImportSource {
         let reader: ByteReader
         do throws(ArchiveError) {
             reader = ByteReader(
-                try ArchiveFormat.decompressed(MeteredByteSource(source, meter)), limit: settings.maximumContentBytes)
+                try ArchiveFormat.decompressed(CountingByteSource(source, meter.add)),
+                limit: settings.maximumContentBytes)
         } catch {
             throw .archive(error)
         }

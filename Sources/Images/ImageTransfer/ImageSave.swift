@@ -170,7 +170,8 @@ public struct ImageSave {
         try write(.folder("blobs/sha256"))
         for blob in blobs {
             try write(
-                .blob(Self.path(blob.digest), sizeBytes: blob.sizeBytes, MeteredSource(try source(blob), meter)))
+                .blob(
+                    Self.path(blob.digest), sizeBytes: blob.sizeBytes, CountingByteSource(try source(blob), meter.add)))
         }
         for document in documents { try write(.document(Self.path(document.part.digest), document.bytes)) }
         var manifests: [Descriptor] = []
@@ -262,7 +263,8 @@ public struct ImageSave {
         meter.sizeBytes = 2 * layers.reduce(0) { $0 + $1.part.sizeBytes }
         func plain(_ layer: OCIImageParts.Layer) throws -> any ByteSource {
             DigestingByteSource(
-                try ArchiveFormat.decompressed(MeteredSource(try source(layer.part), meter)), expected: layer.tarDigest,
+                try ArchiveFormat.decompressed(CountingByteSource(try source(layer.part), meter.add)),
+                expected: layer.tarDigest,
                 expectedBytes: nil)
         }
         for layer in layers {
@@ -309,23 +311,6 @@ private final class SaveMeter {
     func add(_ bytes: UInt64) {
         doneBytes += bytes
         report(doneBytes, sizeBytes)
-    }
-}
-
-/// Tells the meter how many bytes have been read.
-private final class MeteredSource: ByteSource {
-    private let source: any ByteSource
-    private let meter: SaveMeter
-
-    init(_ source: any ByteSource, _ meter: SaveMeter) {
-        self.source = source
-        self.meter = meter
-    }
-
-    func read(into buffer: inout [UInt8]) throws(ArchiveError) -> Int {
-        let count = try source.read(into: &buffer)
-        meter.add(UInt64(count))
-        return count
     }
 }
 
