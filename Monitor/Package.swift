@@ -30,7 +30,9 @@ let package = Package(
         .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
         .library(name: "VirtioTestSupport", targets: ["VirtioTestSupport"]),
         .library(name: "BootTestSupport", targets: ["BootTestSupport"]),
+        .library(name: "APITestSupport", targets: ["APITestSupport"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
+        .executable(name: "jail-recorder", targets: ["jail-recorder"]),
     ],
     targets: [
         .target(name: "CLinux"),
@@ -43,11 +45,19 @@ let package = Package(
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
         module("VirtioQueues", ["LinuxCalls", "GuestMemory"]),
         .target(
-            name: "VirtioTestSupport", dependencies: ["LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioDevices"],
+            name: "VirtioTestSupport",
+            dependencies: [
+                "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders", "VirtioDevices", "LegacyDevices",
+                "Snapshots",
+            ],
             path: "Tests/TestSupport/VirtioTestSupport", swiftSettings: settings),
         tests("VirtioQueues", ["GuestMemory", "VirtioTestSupport"]),
-        module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues"]),
-        tests("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "VirtioTestSupport"]),
+        module("SharedFolders", ["CLinux", "LinuxCalls", "GuestMemory"]),
+        tests("SharedFolders", ["LinuxCalls", "GuestMemory", "VirtioTestSupport"]),
+        module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders"]),
+        tests(
+            "VirtioDevices",
+            ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders", "VirtioTestSupport"]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
         tests("LegacyDevices", ["LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
@@ -55,17 +65,37 @@ let package = Package(
             name: "BootTestSupport", dependencies: ["LinuxCalls", "GuestMemory", "GuestBoot"],
             path: "Tests/TestSupport/BootTestSupport", swiftSettings: settings),
         tests("GuestBoot", ["LinuxCalls", "GuestMemory", "BootTestSupport", "VirtioTestSupport"]),
+        module(
+            "Snapshots",
+            [
+                "LinuxCalls", "WireFormats", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices",
+                "LegacyDevices",
+            ]),
+        tests("Snapshots", ["LinuxCalls", "KVMHost", "LegacyDevices", "VirtioDevices", "VirtioQueues", "WireFormats"]),
+        module("Jail", ["CLinux", "LinuxCalls"]),
+        tests("Jail", ["CLinux", "LinuxCalls"]),
+        .executableTarget(
+            name: "jail-recorder", dependencies: ["CLinux", "LinuxCalls", "Jail"], path: "Tests/jail-recorder",
+            swiftSettings: settings),
         module("MachineConfiguration", ["WireFormats"]),
         tests("MachineConfiguration"),
         module(
             "Machine",
             [
-                "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices", "LegacyDevices",
-                "GuestBoot", "MachineConfiguration",
+                "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "SharedFolders", "VirtioDevices",
+                "LegacyDevices", "GuestBoot", "Jail", "MachineConfiguration", "Snapshots",
             ]),
-        tests("Machine", ["LinuxCalls", "MachineConfiguration", "BootTestSupport"]),
+        tests("Machine", ["LinuxCalls", "MachineConfiguration", "BootTestSupport", "Snapshots", "KVMHost"]),
+        module("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration"]),
+        .target(
+            name: "APITestSupport", dependencies: ["LinuxCalls", "MachineConfiguration", "MonitorAPI"],
+            path: "Tests/TestSupport/APITestSupport", swiftSettings: settings),
+        tests("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "APITestSupport"]),
         .executableTarget(
-            name: "swiftlet-vmm", dependencies: ["LinuxCalls", "Machine", "MachineConfiguration", "WireFormats"],
+            name: "swiftlet-vmm",
+            dependencies: [
+                "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MonitorAPI", "Snapshots", "WireFormats",
+            ],
             swiftSettings: settings),
     ]
 )

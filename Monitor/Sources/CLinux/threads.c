@@ -1,9 +1,15 @@
+#define _GNU_SOURCE
+#include <sys/mman.h>
 #include "threads.h"
+#include "system_call.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
+
+#include <asm/unistd.h>
 
 struct start {
     void (*entry)(void *context);
@@ -44,3 +50,33 @@ static int install(int signal_number, void (*handler)(int)) {
 int linux_signal_interrupts(int signal_number) { return install(signal_number, interrupt_only); }
 
 int linux_signal_ignore(int signal_number) { return install(signal_number, SIG_IGN); }
+
+static void (*refusal_report)(int32_t data, int32_t call, const uintptr_t arguments[3]);
+
+static void report_refusal(int signal_number, siginfo_t *information, void *context) {
+    (void)signal_number;
+    const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    const uintptr_t arguments[3] = {registers[REG_RDI], registers[REG_RSI], registers[REG_RDX]};
+    if (information->si_code == 1) // SYS_SECCOMP
+        refusal_report(information->si_errno, information->si_syscall, arguments);
+    // The signal is blocked in here and has its default action again: refused once more, the process ends by it.
+    for (;;) linux_system_call(__NR_execve, 0, 0, 0, 0, 0, 0);
+}
+
+void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const uintptr_t arguments[3])) {
+    refusal_report = report;
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = report_refusal;
+    action.sa_flags = SA_SIGINFO | SA_RESETHAND;
+    sigaction(SIGSYS, &action, NULL);
+}
+
+// Set by the linker: where the program's code begins and ends.
+extern const char __executable_start[], etext[];
+
+void linux_release_program_code(void) {
+    const uintptr_t page = 4096;
+    uintptr_t start = ((uintptr_t)__executable_start + page - 1) & ~(page - 1), end = (uintptr_t)etext & ~(page - 1);
+    if (start < end) madvise((void *)start, end - start, MADV_DONTNEED);
+}

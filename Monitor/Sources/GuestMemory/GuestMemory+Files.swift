@@ -45,6 +45,7 @@ extension GuestMemory {
         } catch {
             throw .file(error)
         }
+        privateRanges.append(GuestRange(start: address, lengthBytes: lengthBytes))
     }
 
     /// Gives this guest its own copies of mapped pages at once; parts of pages at either end are left as they are.

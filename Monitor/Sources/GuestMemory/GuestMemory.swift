@@ -12,24 +12,46 @@ public import LinuxCalls
     private let lowMapping: Mapping
     private let highMapping: Mapping?
     private let file: FileDescriptor
+    /// What was laid over the file's pages before the guest ran (`map`).
+    var privateRanges: [GuestRange] = []
+    /// Whether all pages come from the file and what the guest writes does not go back there.
+    let isPrivate: Bool
 
     /// The memory's size, all regions together.
     public let totalBytes: UInt64
 
     /// Makes zeroed guest memory; pages are taken from the host as they are touched.
     /// - Throws: ENOMEM when the address space or the limits do not allow it; EINVAL for no bytes at all.
-    public init(totalBytes: UInt64) throws(LinuxError) {
+    public convenience init(totalBytes: UInt64) throws(LinuxError) {
+        let file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes)
+        try self.init(totalBytes: totalBytes, file: file, isPrivate: false)
+    }
+
+    /// Makes guest memory that holds what a file holds: page by page as the guest touches them, shared with all other
+    /// guests of the same file until it writes. The file is never changed.
+    /// - Parameter image: at least `totalBytes` long and never shortened while the guest lives.
+    /// - Throws: EINVAL for a file that is too short.
+    public convenience init(totalBytes: UInt64, image: consuming FileDescriptor) throws(LinuxError) {
+        guard try fileSizeBytes(image.number) >= totalBytes else { throw LinuxError(EINVAL) }
+        try self.init(totalBytes: totalBytes, file: image, isPrivate: true)
+    }
+
+    private init(totalBytes: UInt64, file: consuming FileDescriptor, isPrivate: Bool) throws(LinuxError) {
+        func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
+            isPrivate
+                ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
+                : try Mapping(
+                    sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
+        }
         let plan = GuestMemoryPlan(totalBytes: totalBytes)
-        file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes)
-        lowMapping = try Mapping(
-            sharing: file.number, lengthBytes: Int(plan.lowBytes), extraFlags: MAP_NORESERVE)
+        self.isPrivate = isPrivate
+        self.file = file
+        lowMapping = try mapping(self.file.number, plan.lowBytes, 0)
         // SAFETY: the regions live no longer than the mappings beside them.
         unsafe low = MemoryRegion(
             start: GuestAddress(0), lengthBytes: plan.lowBytes, hostBase: lowMapping.base, fileOffset: 0)
         if plan.highBytes > 0 {
-            let mapping = try Mapping(
-                sharing: file.number, lengthBytes: Int(plan.highBytes), offset: plan.lowBytes,
-                extraFlags: MAP_NORESERVE)
+            let mapping = try mapping(self.file.number, plan.highBytes, plan.lowBytes)
             unsafe high = MemoryRegion(
                 start: GuestAddress(GuestMemoryPlan.highMemoryStart), lengthBytes: plan.highBytes,
                 hostBase: mapping.base, fileOffset: plan.lowBytes)

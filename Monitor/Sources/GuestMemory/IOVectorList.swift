@@ -109,6 +109,26 @@ public import LinuxCalls
         return unsafe try body(UnsafeBufferPointer(rebasing: storage[first...last]))
     }
 
+    /// Calls `body` with the vectors behind the first `bytes` bytes, which are fewer than all.
+    @inline(__always)
+    public mutating func withVectors<R, E>(
+        skipping bytes: UInt64, _ body: (UnsafeBufferPointer<IOVector>) throws(E) -> R
+    ) throws(E) -> R {
+        var begin = first
+        var left = bytes
+        // SAFETY: the list holds more bytes than are passed over, so that indexes stay among the filled ones.
+        while unsafe UInt64(storage[begin].length) <= left {
+            left &-= unsafe UInt64(storage[begin].length)
+            begin &+= 1
+        }
+        // One vector is shorter during the call.
+        let whole = unsafe storage[begin]
+        unsafe storage[begin].base += Int(truncatingIfNeeded: left)
+        unsafe storage[begin].length &-= UInt(truncatingIfNeeded: left)
+        defer { unsafe storage[begin] = whole }
+        return unsafe try body(UnsafeBufferPointer(rebasing: storage[begin..<first &+ count]))
+    }
+
     /// Calls `body` with the filled vectors.
     @inline(__always)
     public borrowing func withVectors<R, E>(

@@ -3,7 +3,7 @@ import LinuxCalls
 
 /// The kernel's virtualisation, behind `/dev/kvm`.
 public struct KVMSystem: ~Copyable {
-    private let device: FileDescriptor
+    let device: FileDescriptor
 
     /// The size of the state that each processor shares with the kernel.
     let sharedStateBytes: Int

@@ -84,6 +84,20 @@ public final class KVMVirtualMachine: Sendable {
         }
     }
 
+    /// The nanoseconds that the guest's KVM clock shows. Source: KVM API §4.29 (KVM_GET_CLOCK).
+    public func clockNanoseconds() throws(KVMError) -> UInt64 {
+        var data = kvm_clock_data()
+        try control(descriptor.number, linux_KVM_GET_CLOCK, &data, "KVM_GET_CLOCK")
+        return data.clock
+    }
+
+    /// Lets the guest's KVM clock go on from there.
+    public func setClock(nanoseconds: UInt64) throws(KVMError) {
+        var data = kvm_clock_data()
+        data.clock = nanoseconds
+        try control(descriptor.number, linux_KVM_SET_CLOCK, &data, "KVM_SET_CLOCK")
+    }
+
     /// Makes a virtual processor; numbers count from zero, and zero is the one that boots.
     public func makeVirtualCPU(_ number: UInt32) throws(KVMError) -> KVMVirtualCPU {
         let processor = FileDescriptor(

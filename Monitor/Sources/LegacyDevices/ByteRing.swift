@@ -17,6 +17,9 @@ struct ByteRing {
         return true
     }
 
+    /// All bytes, the oldest first.
+    var bytes: [UInt8] { (0..<count).map { storage[(first + $0) % storage.count] } }
+
     mutating func popFirst() -> UInt8? {
         if isEmpty { return nil }
         let byte = storage[first]

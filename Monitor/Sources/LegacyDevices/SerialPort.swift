@@ -13,27 +13,27 @@ public final class SerialPort: EventHandler, @unchecked Sendable {
         static let receivedData: UInt8 = 1 << 0
         static let transmitterEmpty: UInt8 = 1 << 1
     }
-    private static let receiveCapacity = 64
-    private static let transmitCapacity = 4096
+    static let receiveCapacity = 64
+    static let transmitCapacity = 4096
 
     /// Given to KVM as an irqfd.
     public let interrupt: EventFile
     private let loop: EventLoop
     private let input: Int32?
     private let output: Int32
-    private let transmitReady: EventFile
+    let transmitReady: EventFile
 
     // Guarded by the lock.
-    private let lock = FutexLock()
-    private var interruptEnable: UInt8 = 0
-    private var lineControl: UInt8 = 0
-    private var modemControl: UInt8 = 0
-    private var scratch: UInt8 = 0
-    private var divisor: UInt16 = 12
-    private var isFIFOEnabled = false
-    private var isTransmitterEmptyPending = false
-    private var receive = ByteRing(capacity: receiveCapacity)
-    private var transmit = ByteRing(capacity: transmitCapacity)
+    let lock = FutexLock()
+    var interruptEnable: UInt8 = 0
+    var lineControl: UInt8 = 0
+    var modemControl: UInt8 = 0
+    var scratch: UInt8 = 0
+    var divisor: UInt16 = 12
+    var isFIFOEnabled = false
+    var isTransmitterEmptyPending = false
+    var receive = ByteRing(capacity: receiveCapacity)
+    var transmit = ByteRing(capacity: transmitCapacity)
 
     private var inputWatch: EventRegistration?
     private var outputWatch: EventRegistration?
@@ -134,7 +134,7 @@ public final class SerialPort: EventHandler, @unchecked Sendable {
         raiseIfPending()
     }
 
-    private func raiseIfPending() {
+    func raiseIfPending() {
         let isReceivePending = interruptEnable & Interrupts.receivedData != 0 && !receive.isEmpty
         let isTransmitPending = interruptEnable & Interrupts.transmitterEmpty != 0 && isTransmitterEmptyPending
         if isReceivePending || isTransmitPending { interrupt.signal() }

@@ -101,10 +101,23 @@ public enum Children {
             unsafe try systemCallRestarting(__NR_wait4, -1, Int(bitPattern: status), 1)
         }
         if process == 0 { return nil }
+        return (Int32(truncatingIfNeeded: process), end(status))
+    }
+
+    /// Waits until that child has ended.
+    public static func wait(for process: Int32) throws(LinuxError) -> ChildEnd {
+        var status: Int32 = 0
+        // SAFETY: the kernel fills four bytes during the call.
+        _ = unsafe try withUnsafeMutablePointer(to: &status) { status throws(LinuxError) in
+            unsafe try systemCallRestarting(__NR_wait4, Int(process), Int(bitPattern: status), 0)
+        }
+        return end(status)
+    }
+
+    /// Source: wait(2), the bits of a status.
+    private static func end(_ status: Int32) -> ChildEnd {
         let signal = UInt8(status & 0x7f)
-        let end: ChildEnd =
-            signal == 0 ? .exited(UInt8(truncatingIfNeeded: status >> 8)) : .signalled(signal)
-        return (Int32(truncatingIfNeeded: process), end)
+        return signal == 0 ? .exited(UInt8(truncatingIfNeeded: status >> 8)) : .signalled(signal)
     }
 
     /// Sends a signal: to a process, to a process group (`-group`), or to all that may be reached (-1).

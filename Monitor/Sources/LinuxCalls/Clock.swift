@@ -4,6 +4,8 @@ import CLinux
 public enum Clock: Int, Sendable {
     case realTime = 0
     case monotonic = 1
+    /// Processor time that this process has used.
+    case processor = 2
     case bootTime = 7
 
     /// The time now, in nanoseconds since the clock's own beginning.

@@ -29,13 +29,19 @@ public struct EventRegistration: Sendable, Equatable {
 
 /// One thread's wait for many descriptors.
 ///
-/// Everything but `perform` and `stop` belongs to the thread that calls `run` (or to its creator before that).
+/// Everything but `perform`, `letCallersGo` and `stop` belongs to the thread that calls `run` (or to its creator before that).
 @safe public final class EventLoop: @unchecked Sendable {
     private struct Watch {
         var handler: (any EventHandler)?
         var token: UInt32
         var generation: UInt32
+        var descriptor: Int32
+        var interest: Readiness
+        var isSuspended = false
     }
+
+    /// How often who waits in `perform` looks whether to wait on.
+    private static let glanceMilliseconds: UInt64 = 20
 
     private let epoll: FileDescriptor
     private let wake: EventFile
@@ -48,6 +54,7 @@ public struct EventRegistration: Sendable, Equatable {
     private var isClosed = false
     private var isStopRequested = false
     private let threadNumber = Atomic<Int32>(0)
+    private let letsCallersGo = Atomic<Bool>(false)
 
     public init() throws(LinuxError) {
         // SAFETY: no address is passed.
@@ -66,7 +73,7 @@ public struct EventRegistration: Sendable, Equatable {
             index = free
         } else {
             index = UInt32(watches.count)
-            watches.append(Watch(handler: nil, token: 0, generation: 0))
+            watches.append(Watch(handler: nil, token: 0, generation: 0, descriptor: -1, interest: []))
         }
         let registration = EventRegistration(index: index, generation: watches[Int(index)].generation)
         do throws(LinuxError) {
@@ -77,6 +84,9 @@ public struct EventRegistration: Sendable, Equatable {
         }
         watches[Int(index)].handler = handler
         watches[Int(index)].token = token
+        watches[Int(index)].descriptor = descriptor
+        watches[Int(index)].interest = interest
+        watches[Int(index)].isSuspended = false
         return registration
     }
 
@@ -84,7 +94,31 @@ public struct EventRegistration: Sendable, Equatable {
     public func modify(
         _ registration: EventRegistration, _ descriptor: Int32, _ interest: Readiness
     ) throws(LinuxError) {
+        let index = Int(registration.index)
+        guard index < watches.count, watches[index].generation == registration.generation else { return }
+        watches[index].interest = interest
+        if watches[index].isSuspended { return }
         try control(EPOLL_CTL_MOD, descriptor, interest, data: data(registration))
+    }
+
+    /// Keeps every event of a handler's descriptors from it until `resume`; none is lost. On the loop's thread.
+    public func suspend(_ handler: any EventHandler) {
+        for index in watches.indices where watches[index].handler === handler && !watches[index].isSuspended {
+            watches[index].isSuspended = true
+            try? control(EPOLL_CTL_DEL, watches[index].descriptor, [], data: 0)
+        }
+    }
+
+    /// Lets a handler have its events again, those that came meanwhile among them: a descriptor that is watched anew
+    /// tells what it is ready for, also when only changes are reported.
+    /// - Throws: when the kernel does not take a descriptor back; the handler stays without that one.
+    public func resume(_ handler: any EventHandler) throws(LinuxError) {
+        for index in watches.indices where watches[index].handler === handler && watches[index].isSuspended {
+            watches[index].isSuspended = false
+            let registration = EventRegistration(index: UInt32(index), generation: watches[index].generation)
+            try control(
+                EPOLL_CTL_ADD, watches[index].descriptor, watches[index].interest, data: data(registration))
+        }
     }
 
     /// Stops watching. Events already fetched for it are dropped.
@@ -96,6 +130,12 @@ public struct EventRegistration: Sendable, Equatable {
         watches[index].generation &+= 1
         freeIndexes.append(registration.index)
     }
+
+    /// Makes the calling thread the loop's own until another one runs it: `perform` does not wait for that then.
+    public func adopt() { threadNumber.store(currentThreadNumber(), ordering: .releasing) }
+
+    /// Ends what `adopt` began: `perform` waits for the thread that will run the loop.
+    public func release() { threadNumber.store(0, ordering: .releasing) }
 
     /// Serves events until `stop`.
     public func run() {
@@ -127,21 +167,40 @@ public struct EventRegistration: Sendable, Equatable {
     }
 
     /// Runs `body` on the loop's thread and waits until it is done. After the loop has ended it runs here.
-    public func perform(_ body: () -> Void) {
-        if threadNumber.load(ordering: .acquiring) == currentThreadNumber() { return body() }
-        withoutActuallyEscaping(body) { body in
-            let job = Job(body)
-            let isAccepted = lock.withLock {
-                if isClosed { return false }
-                jobs.append(job)
-                return true
-            }
-            guard isAccepted else { return body() }
-            wake.signal()
-            while job.isDone.load(ordering: .acquiring) == 0 { waitOnAddress(job.isDone, while: 0) }
-            job.body = nil
+    ///
+    /// - Parameter patienceMilliseconds: for how long is waited at most.
+    /// - Returns: false when it was not done by then, or callers were let go. It is done later, should the thread ever come to
+    ///   it.
+    @discardableResult
+    public func perform(patienceMilliseconds: UInt64 = .max, _ body: @escaping () -> Void) -> Bool {
+        if threadNumber.load(ordering: .acquiring) == currentThreadNumber() {
+            body()
+            return true
         }
+        let job = Job(body)
+        let isAccepted = lock.withLock {
+            if isClosed { return false }
+            jobs.append(job)
+            return true
+        }
+        if !isAccepted {
+            body()
+            return true
+        }
+        wake.signal()
+        let isPatient = patienceMilliseconds == .max
+        let begin = isPatient ? 0 : Clock.monotonic.nanoseconds()
+        while job.isDone.load(ordering: .acquiring) == 0 {
+            waitOnAddress(job.isDone, while: 0, milliseconds: Self.glanceMilliseconds)
+            if letsCallersGo.load(ordering: .acquiring) { break }
+            if isPatient { continue }
+            if (Clock.monotonic.nanoseconds() &- begin) / 1_000_000 >= patienceMilliseconds { break }
+        }
+        return job.isDone.load(ordering: .acquiring) != 0
     }
+
+    /// While it is so, nobody waits in `perform`: for the end of a machine, when the loop's thread may be held up for ever.
+    public func letCallersGo(_ isSo: Bool) { letsCallersGo.store(isSo, ordering: .releasing) }
 
     /// Makes `run` return soon. May be called from any thread.
     public func stop() {
@@ -162,7 +221,8 @@ public struct EventRegistration: Sendable, Equatable {
 
     private func deliver(_ data: UInt64, _ events: UInt32) {
         let index = Int(truncatingIfNeeded: data & 0xffff_ffff)
-        guard index < watches.count, watches[index].generation == UInt32(data >> 32) else { return }
+        guard index < watches.count, watches[index].generation == UInt32(data >> 32), !watches[index].isSuspended
+        else { return }
         watches[index].handler?.handleEvent(token: watches[index].token, readiness: Readiness(rawValue: events))
     }
 
@@ -197,7 +257,8 @@ public struct EventRegistration: Sendable, Equatable {
 
 /// One call handed to a loop's thread.
 private final class Job: @unchecked Sendable {
-    var body: (() -> Void)?
+    /// Of the loop's thread.
+    private var body: (() -> Void)?
     let isDone = Atomic<UInt32>(0)
 
     init(_ body: @escaping () -> Void) { self.body = body }

@@ -6,6 +6,12 @@ public func fileSizeBytes(_ descriptor: Int32) throws(LinuxError) -> UInt64 {
     UInt64(unsafe try systemCall(__NR_lseek, Int(descriptor), 0, endOfFile))
 }
 
+/// Sets a file's own position to its beginning, for whoever shares it.
+public func rewindFile(_ descriptor: Int32) throws(LinuxError) {
+    // SAFETY: no address is passed.
+    unsafe try systemCall(__NR_lseek, Int(descriptor), 0, 0)
+}
+
 /// `count` bytes from `offset`, fewer only at the end of the file. The file's own position does not matter.
 public func readBytes(_ descriptor: Int32, offset: UInt64, count: Int) throws(LinuxError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: max(count, 0))
@@ -36,4 +42,22 @@ public func isOnLocalFileSystem(_ descriptor: Int32) -> Bool {
     }
 }
 
+/// The next run of bytes at or behind `offset` that is not a hole; nil when there is none.
+/// Source: lseek(2), SEEK_DATA and SEEK_HOLE.
+public func nextData(
+    _ descriptor: Int32, from offset: UInt64
+) throws(LinuxError) -> (start: UInt64, end: UInt64)? {
+    do throws(LinuxError) {
+        // SAFETY, for both: no address is passed.
+        let start = unsafe try systemCall(__NR_lseek, Int(descriptor), Int(truncatingIfNeeded: offset), seekData)
+        let end = unsafe try systemCall(__NR_lseek, Int(descriptor), start, seekHole)
+        return (UInt64(start), UInt64(end))
+    } catch {
+        if error.number == ENXIO { return nil }
+        throw error
+    }
+}
+
 private let endOfFile = 2
+private let seekData = 3
+private let seekHole = 4

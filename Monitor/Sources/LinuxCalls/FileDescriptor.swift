@@ -39,6 +39,8 @@ public struct OpenFlags: OptionSet, Sendable {
     public static let directory = OpenFlags(rawValue: O_DIRECTORY)
     public static let noFollow = OpenFlags(rawValue: O_NOFOLLOW)
     public static let noControllingTerminal = OpenFlags(rawValue: O_NOCTTY)
+    /// Reading leaves the time of the last access as it is; only the file's owner and root may say so (EPERM).
+    public static let leavingAccessTime = OpenFlags(rawValue: O_NOATIME)
     public static let direct = OpenFlags(rawValue: O_DIRECT)
     public static let path = OpenFlags(rawValue: O_PATH)
 }

@@ -38,6 +38,21 @@ public func waitOnAddress(_ word: borrowing Atomic<UInt32>, while expected: UInt
     }
 }
 
+/// The same, for so long at most.
+public func waitOnAddress(_ word: borrowing Atomic<UInt32>, while expected: UInt32, milliseconds: UInt64) {
+    var time = __kernel_timespec()
+    time.tv_sec = Int64(milliseconds / 1000)
+    time.tv_nsec = Int64(milliseconds % 1000) * 1_000_000
+    // SAFETY: as above, and the kernel reads the time during the call.
+    unsafe withUnsafePointer(to: word) { pointer in
+        unsafe withUnsafeMutablePointer(to: &time) { time in
+            _ = linux_system_call(
+                Int(__NR_futex), Int(bitPattern: pointer), Int(FUTEX_WAIT_PRIVATE), Int(expected),
+                Int(bitPattern: time), 0, 0)
+        }
+    }
+}
+
 /// Wakes at most `count` threads that sleep on the word.
 public func wakeWaiters(_ word: borrowing Atomic<UInt32>, count: Int) {
     // SAFETY: as above.

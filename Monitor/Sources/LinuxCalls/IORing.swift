@@ -42,9 +42,13 @@ public struct IORingCompletion: Sendable {
     /// What the ring needs from the kernel: one mapping for both rings, no lost completions, requests copied at submission.
     private static let requiredFeatures = UInt32(1 << 0 | 1 << 1 | 1 << 2)
     private static let cooperativeTaskRun = UInt32(1 << 8)
+    private static let startsDisabled = UInt32(1 << 6)
+    private static let operations: [IORingOperation] = [
+        .readVectors, .writeVectors, .synchronize, .allocate, .read, .write,
+    ]
 
     /// Makes a ring for `entries` requests, a power of two.
-    /// - Throws: ENOSYS, EPERM or ENOMEM where io_uring is missing or not allowed; ENOTSUP where the kernel is too old.
+    /// - Throws: ENOSYS, EPERM or ENOMEM where io_uring is missing or not allowed; EINVAL or ENOTSUP where the kernel is too old.
     public init(entries: UInt32) throws(LinuxError) {
         var parameters = io_uring_params()
         let descriptor = try Self.open(entries, &parameters)
@@ -76,13 +80,14 @@ public struct IORingCompletion: Sendable {
     private static func open(
         _ entries: UInt32, _ parameters: inout io_uring_params
     ) throws(LinuxError) -> FileDescriptor {
-        parameters.flags = cooperativeTaskRun
+        parameters.flags = cooperativeTaskRun | startsDisabled
         do throws(LinuxError) {
             return try checked(try setUp(entries, &parameters), entries, parameters)
         } catch {
             guard error.number == EINVAL else { throw error }
         }
         parameters = io_uring_params()
+        parameters.flags = startsDisabled
         return try checked(try setUp(entries, &parameters), entries, parameters)
     }
 
@@ -93,7 +98,23 @@ public struct IORingCompletion: Sendable {
         guard parameters.features & requiredFeatures == requiredFeatures, parameters.sq_entries == entries,
             hasOperations(descriptor.number)
         else { throw LinuxError(EOPNOTSUPP) }
+        try restrict(descriptor.number)
         return descriptor
+    }
+
+    /// Allows the used operations for good, and nothing else: no filter of system calls sees what is asked in a ring.
+    /// Source: io_uring_register(2), IORING_REGISTER_RESTRICTIONS and IORING_REGISTER_ENABLE_RINGS.
+    private static func restrict(_ descriptor: Int32) throws(LinuxError) {
+        // struct io_uring_restriction: what kind in 16 bits (1 is an operation), the operation's number, zeroes to 16.
+        var restrictions: [(UInt64, UInt64)] = []
+        for operation in operations { restrictions.append((1 | UInt64(operation.rawValue) << 16, 0)) }
+        // SAFETY: the kernel reads the array during the call.
+        unsafe try restrictions.withUnsafeBufferPointer { buffer throws(LinuxError) in
+            _ = unsafe try systemCall(
+                __NR_io_uring_register, Int(descriptor), 11, Int(bitPattern: buffer.baseAddress), buffer.count)
+        }
+        // SAFETY: no address is passed.
+        unsafe try systemCall(__NR_io_uring_register, Int(descriptor), 12, 0, 0)
     }
 
     private static func setUp(
@@ -123,7 +144,7 @@ public struct IORingCompletion: Sendable {
             let result = linux_system_call(
                 Int(__NR_io_uring_register), Int(descriptor), 8, Int(bitPattern: buffer.baseAddress), count, 0, 0)
             guard result == 0 else { return false }
-            for operation in [IORingOperation.readVectors, .writeVectors, .synchronize, .allocate, .read, .write] {
+            for operation in operations {
                 if unsafe buffer[16 + 8 * Int(operation.rawValue) + 2] & 1 == 0 { return false }
             }
             return true

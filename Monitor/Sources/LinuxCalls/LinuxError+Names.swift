@@ -6,6 +6,7 @@ extension LinuxError {
     public static let inputOutput = LinuxError(EIO)
     public static let notAProgram = LinuxError(ENOEXEC)
     public static let busy = LinuxError(EBUSY)
+    public static let addressInUse = LinuxError(EADDRINUSE)
     public static let exists = LinuxError(EEXIST)
     public static let noDevice = LinuxError(ENODEV)
     public static let isADirectory = LinuxError(EISDIR)

@@ -20,6 +20,20 @@ import CLinux
         self.lengthBytes = lengthBytes
     }
 
+    /// Maps `lengthBytes` of a file; what is written stays this process's own. The file must be so long and stay so: a page
+    /// that is gone when it is touched ends the process.
+    public init(
+        privately descriptor: Int32, lengthBytes: Int, offset: UInt64 = 0
+    ) throws(LinuxError) {
+        // SAFETY: as above.
+        let result = unsafe try systemCall(
+            __NR_mmap, 0, lengthBytes, Int(PROT_READ | PROT_WRITE), Int(MAP_PRIVATE | MAP_NORESERVE), Int(descriptor),
+            Int(truncatingIfNeeded: offset))
+        guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
+        unsafe self.base = base
+        self.lengthBytes = lengthBytes
+    }
+
     /// Maps zeroed private memory.
     public init(anonymousBytes lengthBytes: Int) throws(LinuxError) {
         // SAFETY: as above.
@@ -28,6 +42,15 @@ import CLinux
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
         self.lengthBytes = lengthBytes
+    }
+
+    /// Maps zeroed private memory of which little is used: each page that is touched costs its own 4 KiB, never a huge
+    /// page's 2 MiB.
+    public init(sparseBytes lengthBytes: Int) throws(LinuxError) {
+        try self.init(anonymousBytes: lengthBytes)
+        // A kernel without huge pages refuses, and is right. MADV_NOHUGEPAGE is 15.
+        // SAFETY: the range is this owner's own, and its content stays what it is.
+        _ = unsafe linux_system_call(Int(__NR_madvise), Int(bitPattern: base), lengthBytes, 15, 0, 0, 0)
     }
 
     deinit {
@@ -54,3 +77,7 @@ public func memoryFile(name: String, lengthBytes: UInt64) throws(LinuxError) -> 
     unsafe try systemCallRestarting(__NR_ftruncate, Int(descriptor.number), Int(truncatingIfNeeded: lengthBytes))
     return descriptor
 }
+
+/// Lets go of the program's own code in memory: most of it has built the machine and is not run again. The rest comes back
+/// from the program's file, a window of pages at a time.
+public func releaseProgramCode() { linux_release_program_code() }

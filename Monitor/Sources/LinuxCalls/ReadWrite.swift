@@ -71,6 +71,28 @@ public func writeAll(_ descriptor: Int32, _ text: String) throws(LinuxError) {
     try writeAll(descriptor, Array(text.utf8))
 }
 
+/// Writes all bytes at `offset` of a file.
+public func writeAll(
+    _ descriptor: Int32, _ buffer: UnsafeRawBufferPointer, offset: UInt64
+) throws(LinuxError) {
+    var done = 0
+    while done < buffer.count {
+        // SAFETY: the kernel reads only inside the rest of the buffer.
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+        done += unsafe try systemCallRestarting(
+            __NR_pwrite64, Int(descriptor), Int(bitPattern: rest.baseAddress), rest.count,
+            Int(truncatingIfNeeded: offset) + done)
+    }
+}
+
+/// Writes all bytes at `offset` of a file.
+public func writeAll(_ descriptor: Int32, _ bytes: [UInt8], offset: UInt64) throws(LinuxError) {
+    // SAFETY: the array outlives the call.
+    unsafe try bytes.withUnsafeBufferPointer { buffer throws(LinuxError) in
+        unsafe try writeAll(descriptor, UnsafeRawBufferPointer(buffer), offset: offset)
+    }
+}
+
 /// Reads exactly `buffer.count` bytes from `offset`; returns fewer only at the end of the file.
 public func readAll(
     _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, offset: UInt64

@@ -44,9 +44,11 @@ public enum VsockSocket {
 
 /// Stream sockets over IPv4. Source: tcp(7).
 public enum TCPSocket {
-    /// A non-blocking socket that listens on a port of every address.
-    public static func listen(port: UInt16, backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
-        try StreamSocket.listening(family: 2, address((0, 0, 0, 0), port), backlog)
+    /// A non-blocking socket that listens on a port, of every address unless one is given.
+    public static func listen(
+        on host: (UInt8, UInt8, UInt8, UInt8) = (0, 0, 0, 0), port: UInt16, backlog: Int = 64
+    ) throws(LinuxError) -> FileDescriptor {
+        try StreamSocket.listening(family: 2, address(host, port), backlog)
     }
 
     /// A non-blocking socket on its way to an address: connected once it is writable and `pendingError` is nil.

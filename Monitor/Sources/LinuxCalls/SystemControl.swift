@@ -73,6 +73,12 @@ public enum SystemControl {
         }
     }
 
+    /// Has the kernel forget what it remembers of an open block device, which somebody else may have written to since.
+    /// Anything else remembers nothing. Source: linux/fs.h, BLKFLSBUF.
+    public static func forgetBuffers(of device: Int32) {
+        _ = linux_system_call(Int(__NR_ioctl), Int(device), 0x1261, 0, 0, 0, 0)
+    }
+
     /// What new files are not allowed.
     public static func setFileCreationMask(_ mask: UInt32) {
         _ = linux_system_call(Int(__NR_umask), Int(mask), 0, 0, 0, 0, 0)

@@ -1,10 +1,12 @@
 import GuestMemory
+import Jail
 import LinuxCalls
 import MachineConfiguration
+import SharedFolders
 import VirtioDevices
 
 /// Makes the virtio devices that a configuration asks for, in the order in which the guest names them: the root drive
-/// first, then the other drives, the network interfaces, vsock, entropy, balloon.
+/// first, then the other drives, the network interfaces, shared folders, vsock, entropy, balloon.
 struct DeviceAssembly {
     let memory: GuestMemory
     let loop: EventLoop
@@ -14,8 +16,11 @@ struct DeviceAssembly {
         for drive in configuration.drives where drive.isRootDevice { devices.append(try block(drive)) }
         for drive in configuration.drives where !drive.isRootDevice { devices.append(try block(drive)) }
         for interface in configuration.networkInterfaces { devices.append(try network(interface)) }
+        for folder in configuration.sharedFolders {
+            devices.append(try share(folder, of: configuration))
+        }
         if let vsock = configuration.vsock { devices.append(try self.vsock(vsock)) }
-        if configuration.hasEntropyDevice { devices.append(try entropy()) }
+        if configuration.hasEntropyDevice { devices.append(try entropy(configuration.entropyLimits)) }
         if let balloon = configuration.balloon { devices.append(try self.balloon(balloon)) }
         return devices
     }
@@ -25,9 +30,10 @@ struct DeviceAssembly {
         do throws(LinuxError) {
             // A thread of its own, so that a slow disk holds up nobody else.
             let loop = try EventLoop()
+            loop.adopt()
             let device = BlockDevice(backend, serial: drive.id, engine: drive.ioEngine.blockEngine, loop: loop)
             device.whenHostFails = { error, index, offset in
-                // For whoever watches the host's side: the guest knows already.
+                // For whoever watches the host's side: the guest knows already. The control plane reads it (`DiskFailure`).
                 let place =
                     drive.segments.isEmpty ? "\"\(drive.pathOnHost)\"" : "segment \(index) \"\(drive.segments[index])\""
                 writeToStandardError(
@@ -35,8 +41,8 @@ struct DeviceAssembly {
                         + "told, and further errors of this drive are not reported\n")
             }
             let transport = try VirtioMMIOTransport(device: device, memory: memory)
-            try startThread { loop.run() }
-            return PlatformDevice(transport, ownLoop: loop)
+            if let limits = drive.limits { try device.setLimits(limits.apply) }
+            return PlatformDevice(transport, handle: .drive(device, drive), ownLoop: loop, role: .drive)
         } catch {
             throw .system(doing: "prepare drive \"\(drive.id)\"", error)
         }
@@ -45,7 +51,7 @@ struct DeviceAssembly {
     private func file(of drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> BlockBackend {
         do throws(LinuxError) {
             return try BlockBackend(
-                open(drive.pathOnHost, drive.isReadOnly ? .readOnly : .readWrite), isReadOnly: drive.isReadOnly,
+                path: drive.pathOnHost, isReadOnly: drive.isReadOnly,
                 cache: drive.cacheType == .writeback ? .writeback : .unsafe)
         } catch {
             throw .file(purpose: "drive \"\(drive.id)\"", path: drive.pathOnHost, error)
@@ -67,7 +73,11 @@ struct DeviceAssembly {
         }
         let device = NetDevice(tap, mac: mac, mtu: interface.mtu, loop: loop)
         do throws(LinuxError) {
-            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+            if let limits = interface.receiveLimits { try device.setReceiveLimits(limits.apply) }
+            if let limits = interface.transmitLimits { try device.setTransmitLimits(limits.apply) }
+            return PlatformDevice(
+                try VirtioMMIOTransport(device: device, memory: memory),
+                handle: .interface(device, identifier: interface.id))
         } catch {
             throw .system(doing: "prepare \(name)", error)
         }
@@ -85,6 +95,42 @@ struct DeviceAssembly {
         return tap
     }
 
+    private func share(
+        _ folder: VirtualMachineConfiguration.SharedFolder, of configuration: VirtualMachineConfiguration
+    ) throws(MachineError) -> PlatformDevice {
+        // A file that a guest remembers costs it more than a KiB of its own memory.
+        var settings = FolderSettings(
+            isReadOnly: folder.isReadOnly, nodeLimit: Int(clamping: min(configuration.memoryMebibytes << 10, 1 << 22)))
+        settings.openFileLimit = FolderSettings.openFiles(
+            of: FolderCalls.raiseOpenFileLimit(), folders: configuration.sharedFolders.count)
+        if let owner = folder.owner { settings.owner = .init(user: owner.user, group: owner.group) }
+        let service: FolderService
+        do throws(LinuxError) {
+            service = try FolderService(open(folder.pathOnHost, [.path, .directory]), settings)
+        } catch {
+            throw .file(purpose: "shared folder \"\(folder.tag)\"", path: folder.pathOnHost, error)
+        }
+        do throws(LinuxError) {
+            // A thread of its own, as for a drive.
+            let loop = try EventLoop()
+            loop.adopt()
+            let device = FileSystemDevice(tag: folder.tag, service, loop: loop)
+            let transport = try VirtioMMIOTransport(device: device, memory: memory)
+            guard let names = FolderCalls.openNames() else { throw LinuxError.noEntry }
+            let shared = SharedDescriptor(names)
+            return PlatformDevice(
+                transport, ownLoop: loop, role: .folder, hangingFolder: folder.pathOnHost,
+                beforeStart: {
+                    do throws(LinuxError) { try FolderCalls.becomeServer(names: shared.descriptor) } catch {
+                        writeToStandardError("swiftlet-vmm: a shared folder cannot be served: \(error)\n")
+                        exitProcess(1)
+                    }
+                })
+        } catch {
+            throw .system(doing: "prepare the shared folder \"\(folder.tag)\"", error)
+        }
+    }
+
     private func balloon(_ balloon: VirtualMachineConfiguration.Balloon) throws(MachineError) -> PlatformDevice {
         do throws(LinuxError) {
             let device = try BalloonDevice(
@@ -92,7 +138,7 @@ struct DeviceAssembly {
                 isDeflatingOnOutOfMemory: balloon.isDeflatingOnOutOfMemory,
                 statisticsIntervalSeconds: balloon.statisticsIntervalSeconds,
                 isReportingFreePages: balloon.isReportingFreePages, loop: loop)
-            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory))
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory), handle: .balloon(device))
         } catch {
             throw .system(doing: "prepare the balloon device", error)
         }
@@ -107,19 +153,29 @@ struct DeviceAssembly {
         }
         do throws(LinuxError) {
             let device = try VsockDevice(guestCID: vsock.guestCID, backend: backend, loop: loop)
-            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory)) { device.shutDown() }
+            return PlatformDevice(
+                try VirtioMMIOTransport(device: device, memory: memory), handle: .vsock(device),
+                atEnd: { device.shutDown() })
         } catch {
             throw .system(doing: "prepare the vsock device", error)
         }
     }
 
-    private func entropy() throws(MachineError) -> PlatformDevice {
+    private func entropy(_ limits: RateLimits?) throws(MachineError) -> PlatformDevice {
         do throws(LinuxError) {
-            return PlatformDevice(try VirtioMMIOTransport(device: EntropyDevice(loop: loop), memory: memory))
+            let device = EntropyDevice(loop: loop)
+            if let limits { try device.setLimits(limits.apply) }
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory), handle: .entropy(device))
         } catch {
             throw .system(doing: "prepare the entropy device", error)
         }
     }
+}
+
+/// A descriptor that a thread is handed.
+private final class SharedDescriptor: Sendable {
+    let descriptor: FileDescriptor
+    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 }
 
 extension VirtualMachineConfiguration.Drive.IOEngine {

@@ -1,37 +1,86 @@
 import GuestBoot
 import GuestMemory
+public import Jail
 import KVMHost
 import LegacyDevices
 import LinuxCalls
 public import MachineConfiguration
+public import Snapshots
 import VirtioDevices
 
 /// One microVM, from its configuration to its end.
 ///
 /// The thread that calls `run` serves the devices; each processor has a thread of its own, and each drive too.
 public final class Machine: @unchecked Sendable {
-    private let memory: GuestMemory
-    private let system: KVMSystem
-    private let virtualMachine: KVMVirtualMachine
-    private let loop: EventLoop
-    private let devices: [PlatformDevice]
-    private let serialPort: SerialPort?
-    private let powerButton: PowerButton
-    private var processors: [ProcessorThread] = []
-    private var watches: [any EventHandler] = []
+    /// For how long devices whose folders' file systems may hold them up for ever are waited for at the end.
+    private static let patienceMilliseconds: UInt64 = 2000
+
+    let memory: GuestMemory
+    let system: KVMSystem
+    let virtualMachine: KVMVirtualMachine
+    let loop: EventLoop
+    let devices: [PlatformDevice]
+    let serialPort: SerialPort?
+    let bus: PlatformBus
+    let powerButton: PowerButton
+    private(set) var processors: [ProcessorThread] = []
+    private(set) var watches: [any EventHandler] = []
     private let end: EndOfLife
+    /// What each processor was told of itself; KVM does not always remember it.
+    private(set) var identifications: [[IdentificationLeaf]] = []
+    /// See `pause`. Of whoever controls the machine.
+    var isPaused: Bool
 
     /// Builds the machine up to its first instruction.
-    public init(_ configuration: VirtualMachineConfiguration) throws(MachineError) {
-        do throws(KVMError) { system = try KVMSystem() } catch { throw .kvmUnavailable(error) }
+    ///
+    /// - Parameter enclosure: entered when everything is open, before the kernel is looked at.
+    public convenience init(
+        _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none
+    ) throws(MachineError) {
+        let memory: GuestMemory
         do throws(LinuxError) {
             memory = try GuestMemory(totalBytes: configuration.memoryMebibytes << 20)
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
+        try self.init(configuration, memory: memory, isPaused: false)
+        try boot(configuration, enclosure)
+        try watch(configuration)
+    }
+
+    /// Builds a machine that goes on where another one stood when its snapshot was made.
+    ///
+    /// - Parameters:
+    ///   - configuration: with the same processors, memory and devices as the other machine had; what stands behind
+    ///     them on the host may be other files and interfaces. What it says of a kernel is not looked at.
+    ///   - isPaused: whether it stands still until `resume`.
+    /// - Throws: before anything has run, when the snapshot, the configuration and this host do not fit together.
+    public convenience init(
+        _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
+        memory image: consuming MemoryImage, isPaused: Bool
+    ) throws(MachineError) {
+        try Self.compare(configuration, state)
+        let memory: GuestMemory
+        do throws(LinuxError) {
+            memory = try GuestMemory(image: image)
+        } catch {
+            throw .memory(mebibytes: configuration.memoryMebibytes, error)
+        }
+        try self.init(configuration, memory: memory, isPaused: isPaused)
+        try restore(state)
+        try watch(configuration)
+    }
+
+    private init(
+        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, isPaused: Bool
+    ) throws(MachineError) {
+        self.memory = memory
+        self.isPaused = isPaused
+        do throws(KVMError) { system = try KVMSystem() } catch { throw .kvmUnavailable(error) }
         do throws(LinuxError) {
             try SignalWatch.prepare()
             loop = try EventLoop()
+            loop.adopt()
             end = EndOfLife(loop)
             powerButton = try PowerButton()
             serialPort = try Self.makeSerialPort(configuration.console, loop)
@@ -39,44 +88,80 @@ public final class Machine: @unchecked Sendable {
             throw .system(doing: "prepare the console", error)
         }
         devices = try DeviceAssembly(memory: memory, loop: loop).devices(configuration)
-        let kernel = try BootFiles(configuration.bootSource)
         do throws(KVMError) {
             virtualMachine = try system.makeVirtualMachine()
             // In this order: an interrupt controller that is there first makes attaching memory slow.
             try virtualMachine.attach(memory)
             try virtualMachine.enableSplitInterruptController(pins: UInt32(IOInterruptController.pins))
             try virtualMachine.setTaskStateAddress(PlatformLayout.taskState)
-            try connectInterrupts()
         } catch {
             throw .kvm(error)
         }
-        let boot = try kernel.load(
+        bus = PlatformBus(
+            virtualMachine: virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+        do throws(KVMError) { try connectInterrupts() } catch { throw .kvm(error) }
+    }
+
+    private func boot(
+        _ configuration: VirtualMachineConfiguration, _ enclosure: Enclosure
+    ) throws(MachineError) {
+        let files = try BootFiles(configuration.bootSource)
+        do throws(LinuxError) {
+            for shortfall in try enclosure.enter() { writeToStandardError("swiftlet-vmm: \(shortfall)\n") }
+        } catch { throw .system(doing: "give up the rights of this user", error) }
+        let boot = try files.load(
             configuration, into: memory, deviceCount: devices.count, hasConsole: serialPort != nil)
+        let count = configuration.virtualCPUCount
         do throws(KVMError) {
-            try makeProcessors(configuration.virtualCPUCount, boot.processor)
+            try makeProcessors(count) { processor throws(KVMError) in
+                let identification = try ProcessorPreparation.prepare(processor, of: count, on: system)
+                if processor.number == 0 { try ProcessorPreparation.enter(processor, boot.processor) }
+                return identification
+            }
         } catch {
             throw .kvm(error)
         }
-        try watch(configuration)
         try prefault(boot.sureToBeWritten)
     }
 
     /// Runs the guest until it ends or is ended, and takes everything down.
-    public func run() -> MachineEnd {
-        for processor in processors {
-            do throws(LinuxError) {
-                try processor.start()
-            } catch {
-                end.reach(.hostFault("start a processor's thread: \(error)"))
-                break
-            }
+    ///
+    /// - Parameter confinement: what each thread enters as the first thing it does, the calling one when all are started.
+    public func run(_ confinement: Confinement = .none) -> MachineEnd {
+        do throws(LinuxError) {
+            for device in devices { try device.start(confinement) }
+            for processor in processors { try processor.start(confinement) }
+        } catch {
+            end.reach(.hostFault("start a thread: \(error)"))
         }
+        releaseProgramCode()
+        confinement.enter(.devices)
         // Also for a guest that has ended already: it returns at once then, and calls into the loop no longer wait for it.
         loop.run()
+        // The processors may no longer enter the guest when the devices that they wait for let them go.
+        for processor in processors { processor.leave() }
+        for device in devices { device.letProcessorsGo(true) }
         for processor in processors { processor.finish() }
-        for device in devices { device.end() }
+        for device in devices { device.letProcessorsGo(false) }
+        endDevices()
         serialPort?.flush()
         return end.result ?? .requested
+    }
+
+    /// Ends the guest, as SIGTERM does. Any thread.
+    public func requestEnd() { end.reach(.requested) }
+
+    /// Those that may hang come last, and are waited for all together for so long at most.
+    private func endDevices() {
+        for device in devices where !device.mayHang { _ = device.end() }
+        var left = Self.patienceMilliseconds
+        for device in devices where device.mayHang {
+            let begin = Clock.monotonic.nanoseconds()
+            if let folder = device.end(patienceMilliseconds: left) {
+                writeToStandardError("swiftlet-vmm: \(folder): does not answer; the machine ends without this folder\n")
+            }
+            left -= min(left, (Clock.monotonic.nanoseconds() - begin) / 1_000_000)
+        }
     }
 
     // MARK: Building
@@ -105,15 +190,15 @@ public final class Machine: @unchecked Sendable {
         }
     }
 
-    private func makeProcessors(_ count: UInt32, _ state: InitialProcessorState) throws(KVMError) {
-        let bus = PlatformBus(
-            virtualMachine: virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+    /// - Parameter prepare: puts each processor into the state in which it begins, and returns what it is told of itself.
+    func makeProcessors(
+        _ count: UInt32, prepare: (borrowing KVMVirtualCPU) throws(KVMError) -> [IdentificationLeaf]
+    ) throws(KVMError) {
         for number in 0..<count {
             let processor = try virtualMachine.makeVirtualCPU(number)
-            try ProcessorPreparation.prepare(processor, of: count, on: system)
-            if number == 0 { try ProcessorPreparation.enter(processor, state) }
+            identifications.append(try prepare(processor))
             processors.append(
-                ProcessorThread(processor, bus: bus, memory: memory) { [end] in end.reach($0) })
+                ProcessorThread(processor, bus: bus, memory: memory, isHeld: isPaused) { [end] in end.reach($0) })
         }
     }
 

@@ -1,6 +1,8 @@
 public import GuestBoot
 public import KVMHost
 public import LinuxCalls
+public import Snapshots
+public import VirtioDevices
 
 /// Why a machine could not be built. Nothing has run then, and everything opened is closed again.
 public enum MachineError: Error, Sendable {
@@ -12,6 +14,13 @@ public enum MachineError: Error, Sendable {
     /// The text names the device's field.
     case device(String)
     case system(doing: String, LinuxError)
+    case snapshot(SnapshotError)
+    /// A device's state, by its place in the snapshot.
+    case deviceState(index: Int, TransportStateError)
+    /// The snapshot was made of another machine; the text says what differs.
+    case otherMachine(String)
+    /// What is asked for needs a machine that stands still.
+    case notPaused
 }
 
 extension MachineError: CustomStringConvertible {
@@ -25,6 +34,10 @@ extension MachineError: CustomStringConvertible {
         case .boot(let error, let path): "kernel \"\(path)\": \(error)"
         case .device(let text): text
         case .system(let doing, let error): "\(doing): \(error)"
+        case .snapshot(let error): "snapshot: \(error)"
+        case .deviceState(let index, let error): "snapshot, device \(index): \(error)"
+        case .otherMachine(let difference): "the snapshot is another machine's: \(difference)"
+        case .notPaused: "the machine runs; pause it first"
         }
     }
 }

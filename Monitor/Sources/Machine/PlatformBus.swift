@@ -16,12 +16,14 @@ final class PlatformBus: @unchecked Sendable {
     /// What the references are borrowed from.
     private let kept: (SerialPort?, [VirtioMMIOTransport])
     private let virtualMachine: KVMVirtualMachine
+    /// Called, on a processor's thread, each time that the guest says that it has booted. Set before any runs.
+    var whenBooted: (@Sendable () -> Void)?
 
     /// Guards what follows: rarely used, and by whichever processor happens to.
     let lock = FutexLock()
     var keyboardController = KeyboardController()
     var realTimeClock = RealTimeClock()
-    private var interruptController = IOInterruptController()
+    var interruptController = IOInterruptController()
 
     init(virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]) {
         self.virtualMachine = virtualMachine
@@ -55,6 +57,7 @@ final class PlatformBus: @unchecked Sendable {
     @inline(__always)
     func writeMemory(_ address: UInt64, widthBytes: UInt32, _ value: UInt64) {
         let offset = address &- PlatformLayout.firstDeviceWindow
+        if offset == 0 { noteBoot(widthBytes, value) }
         let index = offset / PlatformLayout.deviceWindowBytes
         if index < UInt64(transports.count) {
             return transports[Int(index)].use {
@@ -65,11 +68,23 @@ final class PlatformBus: @unchecked Sendable {
         if controllerOffset < 4096 { writeInterruptController(controllerOffset, UInt32(truncatingIfNeeded: value)) }
     }
 
+    /// Guests that want their boot timed write one byte where the first device window begins, whose first register takes
+    /// no writes. Source: Firecracker's boot timer device.
+    @inline(never)
+    private func noteBoot(_ widthBytes: UInt32, _ value: UInt64) {
+        if widthBytes == 1, value & 0xff == 123 { whenBooted?() }
+    }
+
     /// The routes change under the lock, so that two processors cannot leave the older ones behind.
     private func writeInterruptController(_ offset: UInt64, _ value: UInt32) {
         lock.lock()
         defer { lock.unlock() }
         guard interruptController.write(offset, value) else { return }
+        routeInterrupts()
+    }
+
+    /// Tells KVM which message each line sends now. Under the lock.
+    func routeInterrupts() {
         let messages = interruptController.messages.map {
             InterruptMessage(line: $0.pin, address: $0.address, data: $0.data)
         }

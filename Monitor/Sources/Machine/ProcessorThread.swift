@@ -1,4 +1,5 @@
 import GuestMemory
+import Jail
 import KVMHost
 import LinuxCalls
 import Synchronization
@@ -10,6 +11,7 @@ final class ProcessorThread: @unchecked Sendable {
         static let none: UInt32 = 0
         static let leave: UInt32 = 1
         static let examine: UInt32 = 2
+        static let standStill: UInt32 = 3
     }
 
     private let processor: KVMVirtualCPU
@@ -21,34 +23,55 @@ final class ProcessorThread: @unchecked Sendable {
     private let threadNumber = Atomic<Int32>(0)
     /// 1 when the thread has left its loop for good.
     private let isFinished = Atomic<UInt32>(0)
+    /// 1 while the processor is to stand still.
+    private let hold: Atomic<UInt32>
+    /// 1 while the thread waits for `hold` to end, and when it has ended itself.
+    private let isStandingStill = Atomic<UInt32>(0)
+    /// Of the machine's thread.
+    private var isStarted = false
     /// The last examination: 0 none yet, 1 it may go on, 2 it never will.
     private let verdict = Atomic<UInt32>(0)
 
-    /// - Parameter ended: called at most once by this thread, when the guest ends the machine's life.
+    /// - Parameters:
+    ///   - isHeld: whether the thread begins by standing still.
+    ///   - ended: called at most once by this thread, when the guest ends the machine's life.
     init(
-        _ processor: consuming KVMVirtualCPU, bus: PlatformBus, memory: GuestMemory,
+        _ processor: consuming KVMVirtualCPU, bus: PlatformBus, memory: GuestMemory, isHeld: Bool = false,
         ended: @escaping @Sendable (MachineEnd) -> Void
     ) {
         self.processor = processor
         self.bus = bus
         self.memory = memory
         self.ended = ended
+        hold = Atomic(isHeld ? 1 : 0)
     }
 
     /// Starts the guest on this processor.
-    func start() throws(LinuxError) {
+    func start(_ confinement: Confinement) throws(LinuxError) {
         try startThread { [self] in
+            confinement.enter(.processor)
             threadNumber.store(currentThreadNumber(), ordering: .sequentiallyConsistent)
+            standStillWhileHeld()
             // Who asked before there was a number to signal to is heard here; see `ask`.
             if answerRequest(), let end = run() { ended(end) }
             isFinished.store(1, ordering: .releasing)
             wakeWaiters(isFinished, count: 1)
+            isStandingStill.store(1, ordering: .releasing)
+            wakeWaiters(isStandingStill, count: Int(Int32.max))
         }
+        isStarted = true
     }
 
-    /// Takes the processor out of its guest for good; returns when its thread touches the machine no more.
-    func finish() {
+    /// Takes the processor out of its guest for good, soon.
+    func leave() {
+        guard isStarted else { return }
         ask(Request.leave)
+        letRun()
+    }
+
+    /// After `leave`: returns when the processor's thread touches the machine no more.
+    func finish() {
+        guard isStarted else { return }
         while isFinished.load(ordering: .acquiring) == 0 { waitOnAddress(isFinished, while: 0) }
     }
 
@@ -58,6 +81,43 @@ final class ProcessorThread: @unchecked Sendable {
         request.store(wanted, ordering: .sequentiallyConsistent)
         let number = threadNumber.load(ordering: .sequentiallyConsistent)
         if number != 0 { processor.kick.request(thread: number, signalNumber: SignalNumber.user1) }
+    }
+
+    // MARK: Standing still
+
+    /// Asks the processor to stand still; `waitUntilStill` tells when it does. What the guest had begun is finished then:
+    /// registers and memory are those between two instructions.
+    func holdStill() {
+        hold.store(1, ordering: .sequentiallyConsistent)
+        ask(Request.standStill)
+    }
+
+    /// Returns when the processor stands still, or its thread has ended. After `start` only.
+    func waitUntilStill() {
+        while isStandingStill.load(ordering: .acquiring) == 0 { waitOnAddress(isStandingStill, while: 0) }
+    }
+
+    /// Lets the guest go on.
+    func letRun() {
+        hold.store(0, ordering: .sequentiallyConsistent)
+        wakeWaiters(hold, count: 1)
+    }
+
+    /// The processor itself, for whoever has made it stand still.
+    func withStillProcessor<Value, Failure: Error>(
+        _ body: (borrowing KVMVirtualCPU) throws(Failure) -> Value
+    ) throws(Failure) -> Value { try body(processor) }
+
+    /// On the thread itself, out of the guest.
+    private func standStillWhileHeld() {
+        // Held again before it has noticed that it may run, the thread comes back here without having entered the guest.
+        while hold.load(ordering: .sequentiallyConsistent) == 1 {
+            isStandingStill.store(1, ordering: .sequentiallyConsistent)
+            wakeWaiters(isStandingStill, count: Int(Int32.max))
+            while hold.load(ordering: .acquiring) == 1 { waitOnAddress(hold, while: 1) }
+            processor.notePause()
+            isStandingStill.store(0, ordering: .sequentiallyConsistent)
+        }
     }
 
     // MARK: Looking for a guest that will never go on
@@ -108,6 +168,7 @@ final class ProcessorThread: @unchecked Sendable {
         case Request.examine:
             let isStuck = ((try? processor.canNeverWake()) ?? false)
             verdict.store(isStuck ? 2 : 1, ordering: .releasing)
+        case Request.standStill: standStillWhileHeld()
         default: break
         }
         return true

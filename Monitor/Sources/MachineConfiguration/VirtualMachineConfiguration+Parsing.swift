@@ -1,14 +1,20 @@
-import WireFormats
+public import WireFormats
 
 extension VirtualMachineConfiguration {
     /// Reads a configuration file's content.
     public static func parse(_ bytes: [UInt8]) throws(ConfigurationError) -> VirtualMachineConfiguration {
         let document: JSONValue
         do throws(JSONError) { document = try JSONParser.parse(bytes) } catch { throw .syntax(error) }
+        return try parse(document: document)
+    }
+
+    /// The same for a document already read.
+    public static func parse(document: JSONValue) throws(ConfigurationError) -> VirtualMachineConfiguration {
         let reader = try ObjectReader(
             document, path: "",
             known: [
-                "boot-source", "machine-config", "drives", "network-interfaces", "vsock", "balloon", "entropy",
+                "boot-source", "machine-config", "drives", "network-interfaces", "shared-folders", "vsock", "balloon",
+                "entropy",
                 "console", "lifeline",
             ])
         guard let boot = reader.value("boot-source") else {
@@ -27,13 +33,16 @@ extension VirtualMachineConfiguration {
             configuration.networkInterfaces.append(
                 try NetworkInterface(interface, path: "network-interfaces[\(index)]"))
         }
+        for (index, folder) in try reader.list("shared-folders").enumerated() {
+            configuration.sharedFolders.append(try SharedFolder(folder, path: "shared-folders[\(index)]"))
+        }
         if let vsock = reader.value("vsock") { configuration.vsock = try Vsock(vsock) }
         if let balloon = reader.value("balloon") {
             configuration.balloon = try Balloon(balloon, memoryMebibytes: memory)
         }
         if let entropy = reader.value("entropy") {
             let entropy = try ObjectReader(entropy, path: "entropy", known: ["rate_limiter"])
-            try entropy.refuse("rate_limiter", reason: notLimitedYet)
+            configuration.entropyLimits = try entropy.limits("rate_limiter")
             configuration.hasEntropyDevice = true
         }
         if let console = reader.value("console") { configuration.console = try Console(console) }
@@ -49,8 +58,9 @@ extension VirtualMachineConfiguration {
         let reader = try ObjectReader(
             value, path: "machine-config",
             known: ["vcpu_count", "mem_size_mib", "smt", "track_dirty_pages", "huge_pages", "cpu_template"])
-        try reader.only("smt", .boolean(false), reason: "processors are given as cores of one thread")
-        try reader.only("track_dirty_pages", .boolean(false), reason: "this version makes no snapshots")
+        // Asked for or not, processors are given as cores of one thread.
+        _ = try reader.boolean("smt")
+        _ = try reader.boolean("track_dirty_pages")
         try reader.only("huge_pages", .string("None"), reason: "this version uses the host's ordinary pages")
         try reader.only("cpu_template", .string("None"), reason: "the guest sees the host's processor")
         return (
@@ -79,6 +89,15 @@ extension VirtualMachineConfiguration {
             }
             names.append(interface.id)
         }
+        names = []
+        for (index, folder) in sharedFolders.enumerated() {
+            if names.contains(folder.tag) {
+                throw .invalid(
+                    field: "shared-folders[\(index)].tag", found: "\"\(folder.tag)\" a second time",
+                    wanted: "a tag of its own for each folder")
+            }
+            names.append(folder.tag)
+        }
         var roots = 0
         for drive in drives where drive.isRootDevice { roots += 1 }
         if roots > 1 {
@@ -87,15 +106,14 @@ extension VirtualMachineConfiguration {
         if deviceCount > Self.maximumDevices {
             throw .invalid(
                 field: "the configuration", found: "\(deviceCount) devices",
-                wanted: "at most \(Self.maximumDevices) drives, interfaces and other devices together")
+                wanted: "at most \(Self.maximumDevices) drives, interfaces, folders and other devices together")
         }
     }
 
     private var deviceCount: Int {
-        drives.count + networkInterfaces.count + (vsock == nil ? 0 : 1) + (balloon == nil ? 0 : 1)
+        drives.count + networkInterfaces.count + sharedFolders.count + (vsock == nil ? 0 : 1) + (balloon == nil ? 0 : 1)
             + (hasEntropyDevice ? 1 : 0)
     }
 }
 
-let notLimitedYet = "this version does not limit rates"
 let descriptorRange: ClosedRange<Int64> = 0...1_048_575

@@ -37,7 +37,6 @@ extension VirtualMachineConfiguration.Drive {
                 "io_engine",
                 "rate_limiter", "socket",
             ])
-        try reader.refuse("rate_limiter", reason: notLimitedYet)
         try reader.refuse("socket", reason: "vhost-user drives are not served")
         let id = try reader.identifier("drive_id")
         if reader.value("segments") == nil {
@@ -56,6 +55,7 @@ extension VirtualMachineConfiguration.Drive {
             throw reader.invalid("is_read_only", wanted: "true: a drive of segments cannot be written")
         }
         partitionUUID = try reader.text("partuuid")
+        limits = try reader.limits("rate_limiter")
         switch try reader.text("cache_type") {
         case nil, "Unsafe": cacheType = .unsafe
         case "Writeback": cacheType = .writeback
@@ -98,8 +98,6 @@ extension VirtualMachineConfiguration.NetworkInterface {
             known: [
                 "iface_id", "host_dev_name", "guest_mac", "mtu", "host_address", "rx_rate_limiter", "tx_rate_limiter",
             ])
-        try reader.refuse("rx_rate_limiter", reason: notLimitedYet)
-        try reader.refuse("tx_rate_limiter", reason: notLimitedYet)
         self.init(
             id: try reader.identifier("iface_id"),
             hostDeviceName: try reader.requiredText("host_dev_name", wanted: "the name of a TAP device"))
@@ -114,6 +112,8 @@ extension VirtualMachineConfiguration.NetworkInterface {
             guestMAC = address
         }
         if let value = try reader.integer("mtu", 68...65_535) { mtu = UInt16(value) }
+        receiveLimits = try reader.limits("rx_rate_limiter")
+        transmitLimits = try reader.limits("tx_rate_limiter")
         if let text = try reader.text("host_address") {
             guard let address = Self.parseAddress(text) else {
                 throw reader.invalid("host_address", wanted: "an IPv4 address and its prefix, such as \"10.0.0.1/30\"")
@@ -161,6 +161,23 @@ extension VirtualMachineConfiguration.Vsock {
         // sun_path holds 108 bytes with its final zero; `_` and a port of up to ten digits are appended to it.
         if path.utf8.count > 96 { throw reader.invalid("uds_path", wanted: "a path of at most 96 bytes") }
         self.init(guestCID: UInt32(cid), udsPath: path)
+    }
+}
+
+extension VirtualMachineConfiguration.SharedFolder {
+    init(_ value: JSONValue, path: String) throws(ConfigurationError) {
+        let reader = try ObjectReader(
+            value, path: path, known: ["tag", "path_on_host", "is_read_only", "owner_uid", "owner_gid"])
+        let tag = try reader.identifier("tag")
+        if tag.utf8.count > 36 { throw reader.invalid("tag", wanted: "a name of at most 36 bytes") }
+        self.init(tag: tag, pathOnHost: try reader.requiredText("path_on_host", wanted: "the path of a folder"))
+        isReadOnly = try reader.boolean("is_read_only") ?? false
+        let numbers: ClosedRange<Int64> = 0...0xffff_fffe
+        if let user = try reader.integer("owner_uid", numbers) {
+            owner = Owner(user: UInt32(user), group: UInt32(try reader.requiredInteger("owner_gid", numbers)))
+        } else {
+            try reader.refuse("owner_gid", reason: "there is no owner_uid beside it")
+        }
     }
 }
 

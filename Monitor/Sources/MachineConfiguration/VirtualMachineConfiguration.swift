@@ -14,9 +14,11 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var memoryMebibytes: UInt64
     public var drives: [Drive] = []
     public var networkInterfaces: [NetworkInterface] = []
+    public var sharedFolders: [SharedFolder] = []
     public var vsock: Vsock?
     public var balloon: Balloon?
     public var hasEntropyDevice = false
+    public var entropyLimits: RateLimits?
     public var console = Console()
     /// A descriptor of the process: when its other end closes, the machine ends.
     public var lifelineDescriptor: Int32?
@@ -68,6 +70,7 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public var partitionUUID: String?
         public var cacheType = CacheType.unsafe
         public var ioEngine = IOEngine.automatic
+        public var limits: RateLimits?
 
         public init(id: String, pathOnHost: String) {
             self.id = id
@@ -94,10 +97,40 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public var mtu: UInt16?
         /// Given to the host's side of the interface, which is brought up; nil leaves it as it is.
         public var hostAddress: Address?
+        /// To the guest.
+        public var receiveLimits: RateLimits?
+        /// From the guest.
+        public var transmitLimits: RateLimits?
 
         public init(id: String, hostDeviceName: String) {
             self.id = id
             self.hostDeviceName = hostDeviceName
+        }
+    }
+
+    /// A folder of the host, which the guest mounts as a virtio file system.
+    public struct SharedFolder: Equatable, Sendable {
+        /// Whose files on the host are the guest's root's.
+        public struct Owner: Equatable, Sendable {
+            public var user: UInt32
+            public var group: UInt32
+
+            public init(user: UInt32, group: UInt32) {
+                self.user = user
+                self.group = group
+            }
+        }
+
+        /// At most 36 bytes.
+        public var tag: String
+        public var pathOnHost: String
+        public var isReadOnly = false
+        /// Nil: the guest's numbers are the host's.
+        public var owner: Owner?
+
+        public init(tag: String, pathOnHost: String) {
+            self.tag = tag
+            self.pathOnHost = pathOnHost
         }
     }
 

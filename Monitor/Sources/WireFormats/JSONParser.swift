@@ -7,10 +7,10 @@ public struct JSONParser {
     /// Keeps the search for repeated names short.
     public static let maximumMembers = 512
 
-    private let bytes: [UInt8]
-    private var position = 0
+    let bytes: [UInt8]
+    var position = 0
 
-    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     /// The document that `bytes` hold, white space around it allowed.
     public static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
@@ -24,7 +24,8 @@ public struct JSONParser {
         return value
     }
 
-    private func error(_ reason: JSONError.Reason) -> JSONError {
+    @inline(never)
+    func error(_ reason: JSONError.Reason) -> JSONError {
         var line = 1
         var column = 1
         for byte in bytes[..<min(position, bytes.count)] {
@@ -38,26 +39,29 @@ public struct JSONParser {
         return JSONError(reason: reason, line: line, column: column)
     }
 
-    private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
+    var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-    private mutating func skipWhiteSpace() {
+    @inline(never)
+    mutating func skipWhiteSpace() {
         while let byte = next, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { position += 1 }
     }
 
     private func unexpected() -> JSONError { error(next == nil ? .unexpectedEnd : .unexpectedCharacter) }
 
+    @inline(never)
     private mutating func expect(_ byte: UInt8) throws(JSONError) {
         guard next == byte else { throw unexpected() }
         position += 1
     }
 
-    private mutating func accept(_ byte: UInt8) -> Bool {
+    @inline(never)
+    mutating func accept(_ byte: UInt8) -> Bool {
         guard next == byte else { return false }
         position += 1
         return true
     }
 
-    private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
+    mutating func value(depth: Int) throws(JSONError) -> JSONValue {
         skipWhiteSpace()
         guard let first = next else { throw error(.unexpectedEnd) }
         switch first {
@@ -143,7 +147,7 @@ public struct JSONParser {
         return .number(written)
     }
 
-    private mutating func text() throws(JSONError) -> String {
+    mutating func text() throws(JSONError) -> String {
         position += 1
         var content: [UInt8] = []
         while let byte = next {

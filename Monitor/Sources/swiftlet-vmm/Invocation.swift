@@ -1,19 +1,25 @@
+import Jail
+
 /// What the command line asks for.
 enum Invocation: Equatable {
     case help
     case version
-    case run(ConfigurationSource)
+    case run(ConfigurationSource, Confinement.Mode, isEnclosed: Bool)
 
     static let versionNumber = "0.1.0"
 
     static let helpText = """
         Runs one microVM on KVM, until its guest powers off, resets or is ended.
 
-        Usage: swiftlet-vmm --config-file FILE --no-api
+        Usage: swiftlet-vmm --config-file FILE --no-api [--no-seccomp] [--no-namespaces]
 
           --config-file FILE         the machine, as JSON in the shape of Firecracker's full configuration
           --config-descriptor N      the same, read from descriptor N
-          --no-api                   serve no REST API (this version has none)
+          --no-api                   serve no REST API
+          --api-sock PATH            be Firecracker: its command line (see --api-sock PATH --help) and its REST API
+          --no-seccomp               do not filter the threads' system calls
+          --no-namespaces            stay in the caller's namespaces, in sight of its file system, with its capabilities
+          --record-seccomp N         filter nothing: hand each thread's listener to socket N, for tests of the filters
           --version                  print the version
           --help                     print this
 
@@ -28,10 +34,19 @@ enum Invocation: Equatable {
     /// - Parameter arguments: the program's name first.
     init(arguments: [String]) throws(InvocationError) {
         var source: ConfigurationSource?
+        var isEnclosed = true
+        var filtering = Confinement.Mode.enforced
         var rest = arguments.dropFirst()
         func value(_ option: String) throws(InvocationError) -> String {
             guard let value = rest.popFirst() else { throw .missingValue(option: option) }
             return value
+        }
+        func descriptor(_ option: String) throws(InvocationError) -> Int32 {
+            let text = try value(option)
+            guard let number = Int32(text), number >= 0 else {
+                throw .invalidValue(option: option, found: text, wanted: "the number of an open descriptor")
+            }
+            return number
         }
         while let argument = rest.popFirst() {
             switch argument {
@@ -42,18 +57,16 @@ enum Invocation: Equatable {
                 self = .version
                 return
             case "--no-api": break
+            case "--no-namespaces": isEnclosed = false
+            case "--no-seccomp": filtering = .open
+            case "--record-seccomp": filtering = .recorded(try descriptor(argument))
             case "--config-file": source = .file(try value(argument))
-            case "--config-descriptor":
-                let text = try value(argument)
-                guard let number = Int32(text), number >= 0 else {
-                    throw .invalidValue(option: argument, found: text, wanted: "the number of an open descriptor")
-                }
-                source = .descriptor(number)
+            case "--config-descriptor": source = .descriptor(try descriptor(argument))
             default: throw .unknownArgument(argument)
             }
         }
         guard let source else { throw .noConfiguration }
-        self = .run(source)
+        self = .run(source, filtering, isEnclosed: isEnclosed)
     }
 }
 

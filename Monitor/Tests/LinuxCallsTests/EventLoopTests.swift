@@ -44,6 +44,48 @@ private final class Counter: EventHandler {
         #expect(seen == 0)
     }
 
+    /// A thread that is held up until it is set free, and what has happened meanwhile.
+    private final class Hold: Sendable {
+        let isBegun = Atomic<Bool>(false)
+        let isFree = Atomic<Bool>(false)
+        let events = Mutex<[String]>([])
+
+        func note(_ event: String) { events.withLock { $0.append(event) } }
+        var noted: [String] { events.withLock { $0 } }
+
+        func holdUp() {
+            isBegun.store(true, ordering: .releasing)
+            while !isFree.load(ordering: .acquiring) { sleep(nanoseconds: 1_000_000) }
+        }
+    }
+
+    @Test func `nobody has to wait for ever for a thread that is held up`() throws {
+        let loop = try EventLoop()
+        let hold = Hold()
+        try startThread { loop.run() }
+        // One that is let go while its call is at work, and one that comes too late.
+        try startThread {
+            let isDone = loop.perform {
+                hold.holdUp()
+                hold.note("held")
+            }
+            hold.note(isDone ? "done" : "let go")
+        }
+        while !hold.isBegun.load(ordering: .acquiring) { sleep(nanoseconds: 1_000_000) }
+        #expect(!loop.perform(patienceMilliseconds: 20) { hold.note("limited") })
+        #expect(hold.noted.isEmpty)
+        loop.letCallersGo(true)
+        while hold.noted.isEmpty { sleep(nanoseconds: 1_000_000) }
+        #expect(hold.noted == ["let go"])
+        #expect(!loop.perform { hold.note("late") })
+        loop.letCallersGo(false)
+        // What was asked for is done when the thread comes to it, and who waits without an end learns of it.
+        hold.isFree.store(true, ordering: .releasing)
+        #expect(loop.perform { hold.note("last") })
+        #expect(hold.noted == ["let go", "held", "limited", "late", "last"])
+        loop.stop()
+    }
+
     @Test func `a removed descriptor is not heard of again`() throws {
         let loop = try EventLoop()
         let first = try Counter(loop)

@@ -33,6 +33,8 @@ import Testing
              "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "tap0", "guest_mac": "06:00:AC:10:00:02",
                                      "mtu": 1400}],
              "vsock": {"guest_cid": 3, "uds_path": "/run/v"},
+             "shared-folders": [{"tag": "f", "path_on_host": "/f", "is_read_only": true},
+                                {"tag": "g", "path_on_host": "/g", "owner_uid": 1000, "owner_gid": 100}],
              "balloon": {"amount_mib": 16, "deflate_on_oom": true, "stats_polling_interval_s": 1},
              "entropy": {}}
             """)
@@ -42,6 +44,8 @@ import Testing
         #expect(configuration.drives[0].cacheType == .writeback && configuration.drives[0].ioEngine == .asynchronous)
         #expect(configuration.networkInterfaces[0].guestMAC == [6, 0, 0xac, 0x10, 0, 2])
         #expect(configuration.vsock?.guestCID == 3)
+        #expect(configuration.sharedFolders.map(\.isReadOnly) == [true, false])
+        #expect(configuration.sharedFolders.map(\.owner) == [nil, .init(user: 1000, group: 100)])
         #expect(configuration.balloon?.amountMebibytes == 16)
         #expect(configuration.hasEntropyDevice)
     }
@@ -50,7 +54,8 @@ import Testing
     @Test(arguments: [
         #"{"x": 1}"#, #"{"boot-source": {"x": 1}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 64}}"#,
         #"{"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"x": 1}}"#, #""drives": [{"x": 1}]"#,
-        #""network-interfaces": [{"x": 1}]"#, #""vsock": {"x": 1}"#, #""balloon": {"x": 1}"#, #""entropy": {"x": 1}"#,
+        #""network-interfaces": [{"x": 1}]"#, #""shared-folders": [{"x": 1}]"#, #""vsock": {"x": 1}"#,
+        #""balloon": {"x": 1}"#, #""entropy": {"x": 1}"#,
         #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#,
     ])
     func `the page on the configuration names every field`(_ text: String) throws {
@@ -127,10 +132,29 @@ import Testing
     }
 
     @Test func `what this monitor does not serve is refused, not ignored`() {
-        #expect(message(document(#", "entropy": {"rate_limiter": {}}"#))?.hasPrefix("entropy.rate_limiter: ") == true)
         #expect(
             message(document(#", "drives": [{"drive_id": "a", "path_on_host": "/a", "socket": "/s"}]"#))?
                 .hasPrefix("drives[0].socket: ") == true)
+    }
+
+    @Test func `limits are read, and what is none of theirs is refused`() throws {
+        let limiter = #"{"bandwidth": {"size": 1000, "one_time_burst": 50, "refill_time": 100}, "ops": null}"#
+        let machine = try VirtualMachineConfiguration.parse(
+            Array(
+                document(
+                    #", "drives": [{"drive_id": "a", "path_on_host": "/a", "rate_limiter": \#(limiter)}], "#
+                        + #""network-interfaces": [{"iface_id": "e", "host_dev_name": "t", "tx_rate_limiter": \#(limiter)}]"#
+                ).utf8))
+        let limits = RateLimits(bytes: .init(size: 1000, oneTimeBurst: 50, refillMilliseconds: 100))
+        #expect(machine.drives[0].limits == limits)
+        #expect(machine.networkInterfaces[0].transmitLimits == limits)
+        #expect(machine.networkInterfaces[0].receiveLimits == nil)
+        #expect(
+            message(document(#", "entropy": {"rate_limiter": {"ops": {"size": 1}}}"#))?
+                .hasPrefix("entropy.rate_limiter.ops.refill_time: ") == true)
+        #expect(
+            message(document(#", "entropy": {"rate_limiter": {"x": 1}}"#))?
+                .hasPrefix("entropy.rate_limiter.x: ") == true)
     }
 
     @Test func `two drives of one name are refused`() {

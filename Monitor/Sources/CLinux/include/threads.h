@@ -14,6 +14,13 @@ int linux_signal_interrupts(int signal_number);
 /// Ignores a signal from now on.
 int linux_signal_ignore(int signal_number);
 
+/// Installs a handler of SIGSYS that calls `report` with the filter's data, the refused call's number and its first
+/// three arguments, and then ends the process by that signal.
+void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const uintptr_t arguments[3]));
+
+/// Lets go of the program's own code in memory; what is run again comes back from its file. Any thread.
+void linux_release_program_code(void);
+
 /// The program's arguments and environment, as the C library received them (`NULL`-terminated).
 extern char **environ;
 

@@ -87,6 +87,35 @@ import LinuxCalls
         }
     }
 
+    /// The table's entries, to be kept.
+    public borrowing func copyLeaves() -> [IdentificationLeaf] {
+        // SAFETY: entries lie inside the table.
+        unsafe entries.map { entry in
+            IdentificationLeaf(
+                leaf: entry.function, subleaf: entry.index, flags: entry.flags, eax: entry.eax, ebx: entry.ebx,
+                ecx: entry.ecx, edx: entry.edx)
+        }
+    }
+
+    /// Becomes a table of these entries; false when they are too many.
+    public mutating func set(_ leaves: [IdentificationLeaf]) -> Bool {
+        guard leaves.count <= Self.capacity else { return false }
+        // SAFETY: the count stays within the capacity.
+        unsafe storage.storeBytes(of: UInt32(leaves.count), as: UInt32.self)
+        for (index, leaf) in leaves.enumerated() {
+            var entry = kvm_cpuid_entry2()
+            entry.function = leaf.leaf
+            entry.index = leaf.subleaf
+            entry.flags = leaf.flags
+            entry.eax = leaf.eax
+            entry.ebx = leaf.ebx
+            entry.ecx = leaf.ecx
+            entry.edx = leaf.edx
+            unsafe entries[index] = entry
+        }
+        return true
+    }
+
     private mutating func removeLeaf(_ leaf: UInt32) {
         // SAFETY: only entries below the count are touched.
         let all = unsafe entries
@@ -112,5 +141,29 @@ import LinuxCalls
         entry.ecx = subleaf | ecx & ~0xff
         entry.edx = edx
         unsafe entries[count] = entry
+    }
+}
+
+/// One entry of CPUID: what the guest reads for a leaf and subleaf.
+public struct IdentificationLeaf: Equatable, Sendable {
+    public let leaf: UInt32
+    public let subleaf: UInt32
+    /// Bit 0: the subleaf counts.
+    public let flags: UInt32
+    public let eax: UInt32
+    public let ebx: UInt32
+    public let ecx: UInt32
+    public let edx: UInt32
+
+    public init(
+        leaf: UInt32, subleaf: UInt32, flags: UInt32, eax: UInt32, ebx: UInt32, ecx: UInt32, edx: UInt32
+    ) {
+        self.leaf = leaf
+        self.subleaf = subleaf
+        self.flags = flags
+        self.eax = eax
+        self.ebx = ebx
+        self.ecx = ecx
+        self.edx = edx
     }
 }

@@ -26,6 +26,20 @@ public struct IOInterruptController {
 
     public init() {}
 
+    /// What a snapshot keeps: the selected register, the identifier, the table.
+    public var figures: [UInt64] { [UInt64(selected), UInt64(identifier)] + table }
+
+    /// Trust: the figures come from a file.
+    /// - Returns: nil when they are not such a controller's.
+    public init?(figures: [UInt64]) {
+        guard figures.count == 2 + Self.pins, let selected = UInt8(exactly: figures[0]),
+            let identifier = UInt32(exactly: figures[1])
+        else { return nil }
+        self.selected = selected
+        self.identifier = identifier
+        table = Array(figures[2...])
+    }
+
     /// A four-byte read at `offset` in the controller's page.
     public func read(_ offset: UInt64) -> UInt32 {
         switch offset {

@@ -11,6 +11,22 @@ public struct KeyboardController {
 
     public init() {}
 
+    /// What a snapshot keeps: the control byte, the output and the pending command, 256 for none.
+    public var figures: [UInt64] {
+        [UInt64(control), output.map(UInt64.init) ?? 256, pendingCommand.map(UInt64.init) ?? 256]
+    }
+
+    /// Trust: the figures come from a file.
+    /// - Returns: nil when they are not such a controller's.
+    public init?(figures: [UInt64]) {
+        guard figures.count == 3, let control = UInt8(exactly: figures[0]), figures[1] <= 256, figures[2] <= 256 else {
+            return nil
+        }
+        self.control = control
+        output = UInt8(exactly: figures[1])
+        pendingCommand = UInt8(exactly: figures[2])
+    }
+
     /// The guest reads a port: `isStatus` for 0x64.
     public mutating func read(isStatus: Bool) -> UInt8 {
         // Status: bit 0 output full, bit 2 self-test passed.

@@ -11,6 +11,17 @@ public struct RealTimeClock {
         self.now = now
     }
 
+    /// What a snapshot keeps: the index. The time is the host's.
+    public var figures: [UInt64] { [UInt64(index)] }
+
+    /// Trust: the figures come from a file.
+    /// - Returns: nil when they are not such a clock's.
+    public init?(figures: [UInt64]) {
+        self.init()
+        guard figures.count == 1, let index = UInt8(exactly: figures[0]) else { return nil }
+        self.index = index
+    }
+
     public mutating func write(isIndex: Bool, _ value: UInt8) {
         // Bit 7 of the index port masks NMI.
         if isIndex { index = value & 0x7f }

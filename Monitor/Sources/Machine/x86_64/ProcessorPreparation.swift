@@ -5,14 +5,16 @@ import KVMHost
 /// Puts a processor into the state in which its guest begins.
 enum ProcessorPreparation {
     /// What every processor gets, the waiting ones too.
+    /// - Returns: what it was told of itself.
     static func prepare(
         _ processor: borrowing KVMVirtualCPU, of count: UInt32, on system: borrowing KVMSystem
-    ) throws(KVMError) {
+    ) throws(KVMError) -> [IdentificationLeaf] {
         var identification = try system.supportedCPUID()
         identification.specialise(processor: processor.number, of: count)
         try processor.setIdentification(identification)
         try processor.setFirmwareModelRegisters()
         try processor.setFirmwareLocalInterrupts()
+        return identification.copyLeaves()
     }
 
     /// What the processor that boots gets besides.

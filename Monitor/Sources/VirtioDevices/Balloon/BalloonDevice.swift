@@ -43,7 +43,9 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     public let metrics = BalloonMetrics()
     private let isDeflatingOnOutOfMemory: Bool
     private let isReportingFreePages: Bool
-    private let statisticsIntervalSeconds: UInt32
+    /// Whether it was zero never changes. Of the loop's thread after `init`.
+    private var statisticsIntervalSeconds: UInt32
+    private let hasStatistics: Bool
     private let timer: TimerFile
 
     private let targetPages: Atomic<UInt32>
@@ -64,14 +66,13 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
         self.isDeflatingOnOutOfMemory = isDeflatingOnOutOfMemory
         self.isReportingFreePages = isReportingFreePages
         self.statisticsIntervalSeconds = statisticsIntervalSeconds
+        hasStatistics = statisticsIntervalSeconds > 0
         timer = try TimerFile()
         let (pages, overflow) = targetMebibytes.multipliedReportingOverflow(by: Self.pagesPerMebibyte)
         targetPages = Atomic(overflow ? .max : pages)
     }
 
     public var kind: VirtioDeviceKind { .balloon }
-
-    private var hasStatistics: Bool { statisticsIntervalSeconds > 0 }
 
     public var maximumQueueSizes: [UInt16] {
         Array(repeating: Self.queueSize, count: 2 + (hasStatistics ? 1 : 0) + (isReportingFreePages ? 1 : 0))
@@ -89,7 +90,33 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     public func setTarget(mebibytes: UInt32) {
         let (pages, overflow) = mebibytes.multipliedReportingOverflow(by: Self.pagesPerMebibyte)
         targetPages.store(overflow ? .max : pages, ordering: .releasing)
-        loop.perform { service?.interrupt.signalConfigurationChange() }
+        loop.perform { [self] in service?.interrupt.signalConfigurationChange() }
+    }
+
+    /// Whether a driver serves the balloon. Any thread.
+    public var isActive: Bool {
+        var isActive = false
+        loop.perform { [self] in isActive = service != nil }
+        return isActive
+    }
+
+    /// What the guest said last of its memory. Any thread.
+    public var lastStatistics: BalloonStatistics? {
+        var figures: BalloonStatistics?
+        loop.perform { [self] in figures = statistics }
+        return figures
+    }
+
+    /// How often the guest is asked for its figures, for a balloon that has some. Any thread.
+    public func setStatisticsInterval(seconds: UInt32) {
+        guard hasStatistics, seconds > 0 else { return }
+        loop.perform { [self] in
+            statisticsIntervalSeconds = seconds
+            let interval = UInt64(seconds) * 1_000_000_000
+            if service?.hasStatistics == true {
+                try? timer.arm(firstNanoseconds: interval, intervalNanoseconds: interval)
+            }
+        }
     }
 
     /// What the balloon is to hold, in pages of 4 KiB.
@@ -113,14 +140,17 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     }
 
     public func activate(_ activation: DeviceActivation) throws(QueueError) {
+        // A restored guest does not say again what it holds.
+        let held = actual
         reset()
+        actualPages.store(held, ordering: .releasing)
         let features = activation.acceptedFeatures
         let queues = activation.queues
         func queue(_ index: Int) throws(QueueError) -> SplitQueue? {
             guard index < queues.count, let queue = queues[index] else { return nil }
             return try SplitQueue(
                 validating: queue.layout, memory: activation.memory, maximumSize: Self.queueSize,
-                acceptedFeatures: features)
+                acceptedFeatures: features, position: queue.position)
         }
         guard let inflate = try queue(0), let deflate = try queue(1) else { throw .queueNotReady }
         // Queues that were not negotiated are not counted, as drivers number them.
@@ -163,6 +193,30 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
         guard let service = service.take() else { return }
         for (registration, descriptor) in service.registrations { loop.remove(registration, descriptor) }
         try? timer.arm(firstNanoseconds: 0)
+    }
+
+    /// The statistics buffer goes back; the guest fills it again.
+    public func settle() {
+        guard let interrupt = service?.interrupt else { return }
+        if askForStatistics() { interrupt.signalUsedBuffers() }
+    }
+
+    public var queuePositions: [QueuePosition?] {
+        var positions: [QueuePosition?] = [service?.inflate.position, service?.deflate.position]
+        if service?.hasStatistics == true { positions.append(service?.statistics?.position) }
+        if service?.hasReporting == true { positions.append(service?.reporting?.position) }
+        while positions.count < maximumQueueSizes.count { positions.append(nil) }
+        return positions
+    }
+
+    /// What the balloon is to hold and what it holds, in pages.
+    public var ownState: [UInt64]? { [UInt64(target), UInt64(actual)] }
+
+    public func restore(ownState: [UInt64]) throws(DeviceStateError) {
+        guard ownState.count == 2, let target = UInt32(exactly: ownState[0]), let actual = UInt32(exactly: ownState[1])
+        else { throw .malformed }
+        targetPages.store(target, ordering: .releasing)
+        actualPages.store(actual, ordering: .releasing)
     }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {

@@ -42,6 +42,12 @@ public struct BlockBackend: ~Copyable {
         self.cache = cache
     }
 
+    /// Opens a file or block device; what would make others wait, or is neither, is refused.
+    public init(path: String, isReadOnly: Bool, cache: BlockCache = .unsafe) throws(LinuxError) {
+        let flags: OpenFlags = isReadOnly ? [.readOnly, .nonBlocking] : [.readWrite, .nonBlocking]
+        try self.init(open(path, flags), isReadOnly: isReadOnly, cache: cache)
+    }
+
     /// A read-only disk of several files, each of whole sectors.
     public init(readOnly files: consuming FileSequence) {
         capacitySectors = files.totalBytes / Self.sectorBytes

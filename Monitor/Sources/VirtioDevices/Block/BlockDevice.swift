@@ -1,4 +1,5 @@
 public import LinuxCalls
+import Synchronization
 import VirtioQueues
 
 /// A virtio disk over a file or block device of the host.
@@ -8,6 +9,7 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
     private static let queueSize: UInt16 = 256
     private static let doorbellToken: UInt32 = 0
     private static let ringToken: UInt32 = 1
+    private static let limiterToken: UInt32 = 2
 
     public let loop: EventLoop
     public let metrics = BlockMetrics()
@@ -16,13 +18,21 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
     /// request begins. Set before the driver can activate the device.
     public var whenHostFails: (LinuxError, Int, UInt64) -> Void = { _, _, _ in }
 
-    private let backend: BlockBackend
+    /// How fast the guest may read and write. Of the loop's thread.
+    public let limiter: RateLimiter
+
+    // Of the loop's thread.
+    private var backend: BlockBackend
     private let engine: BlockEngine
     private let serial: InlineArray<20, UInt8>
-    private let configuration: BlockConfigurationSpace
+    private let isReadOnly: Bool
+    private let cache: BlockCache
+    private let capacitySectors: Atomic<UInt64>
 
     // Of the loop's thread.
     private var worker: BlockWorker?
+    /// While no worker has it. Made with the device: the thread that serves it may make none, see `Jail`.
+    private var spareRing: IORing?
     private var interrupt: InterruptLine?
     private var doorbell: Doorbell?
     private var doorbellRegistration: EventRegistration?
@@ -41,10 +51,14 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
             count += 1
         }
         self.serial = bytes
-        configuration = BlockConfigurationSpace(capacitySectors: backend.capacitySectors)
+        capacitySectors = Atomic(backend.capacitySectors)
+        isReadOnly = backend.isReadOnly
+        cache = backend.cache
+        limiter = RateLimiter(loop: loop)
         self.backend = backend
         self.engine = engine
         self.loop = loop
+        if engine != .synchronous { spareRing = try? IORing(entries: UInt32(BlockWorker.slotCount)) }
     }
 
     public var kind: VirtioDeviceKind { .block }
@@ -53,26 +67,59 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
     public var offeredFeatures: UInt64 {
         var features =
             QueueFeatures.all | BlockFeatures.maximumSegments | BlockFeatures.blockSize | BlockFeatures.topology
-        if backend.isReadOnly { return features | BlockFeatures.readOnly }
+        if isReadOnly { return features | BlockFeatures.readOnly }
         features |= BlockFeatures.discard | BlockFeatures.writeZeroes
-        return backend.cache == .writeback ? features | BlockFeatures.flush : features
+        return cache == .writeback ? features | BlockFeatures.flush : features
     }
 
     public func readConfiguration(offset: UInt32, width: UInt32) -> UInt32 {
-        configuration.read(offset: offset, width: width)
+        BlockConfigurationSpace(capacitySectors: capacitySectors.load(ordering: .acquiring))
+            .read(offset: offset, width: width)
     }
 
     public func writeConfiguration(offset: UInt32, width: UInt32, value: UInt32) {}
+
+    // MARK: The host's side
+
+    /// Puts another file, or the same one anew, in the place of the one so far: what is at work is finished first, and the
+    /// guest is told to look at the disk's size again. Any thread.
+    ///
+    /// - Parameter new: as read-only, and as durable, as the one so far.
+    public func replace(_ new: consuming BlockBackend) {
+        precondition(new.isReadOnly == isReadOnly && new.cache == cache, "the guest has been promised otherwise")
+        let successor = Successor(new)
+        loop.perform { [self] in
+            guard let new = successor.backend.take() else { return }
+            worker?.drain(backend)
+            capacitySectors.store(new.capacitySectors, ordering: .releasing)
+            backend = new
+            metrics.replacements.add()
+            interrupt?.signalConfigurationChange()
+        }
+    }
+
+    /// Takes a backend to the device's thread.
+    private final class Successor {
+        var backend: BlockBackend?
+        init(_ backend: consuming BlockBackend) { self.backend = consume backend }
+    }
+
+    /// Changes how fast the guest may read and write. On the loop's thread, or before that runs.
+    public func setLimits(
+        _ change: (RateLimiter, any EventHandler, UInt32) throws(LinuxError) -> Void
+    ) throws(LinuxError) {
+        try change(limiter, self, Self.limiterToken)
+    }
 
     public func activate(_ activation: DeviceActivation) throws(QueueError) {
         reset()
         guard let driverQueue = activation.queues.first ?? nil else { throw .queueNotReady }
         let queue = try SplitQueue(
             validating: driverQueue.layout, memory: activation.memory, maximumSize: Self.queueSize,
-            acceptedFeatures: activation.acceptedFeatures)
+            acceptedFeatures: activation.acceptedFeatures, position: driverQueue.position)
         worker = BlockWorker(
-            activation, queue: queue, backend: backend, engine: engine, ring: makeRing(), serial: serial,
-            metrics: metrics, whenHostFails: whenHostFails)
+            activation, queue: queue, backend: backend, engine: engine, ring: takeSpareRing(), serial: serial,
+            metrics: metrics, limiter: limiter, whenHostFails: whenHostFails)
         interrupt = activation.interrupt
         doorbell = driverQueue.doorbell
         do throws(LinuxError) {
@@ -91,9 +138,10 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
         serve()
     }
 
-    private func makeRing() -> IORing? {
-        if engine == .synchronous { return nil }
-        return try? IORing(entries: UInt32(BlockWorker.slotCount))
+    private func takeSpareRing() -> IORing? {
+        var ring: IORing?
+        swap(&ring, &spareRing)
+        return ring
     }
 
     public func reset() {
@@ -108,11 +156,31 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
         ringRegistration = nil
         doorbell = nil
         interrupt = nil
+        if worker != nil { spareRing = worker?.takeRing() }
         worker = nil
+    }
+
+    public func settle() {
+        worker?.drain(backend)
+        guard let interrupt else { return }
+        worker?.publish(interrupt)
+    }
+
+    public var queuePositions: [QueuePosition?] { [worker?.queue.position] }
+
+    /// The capacity in sectors.
+    public var ownState: [UInt64]? { [backend.capacitySectors] }
+
+    public func restore(ownState: [UInt64]) throws(DeviceStateError) {
+        guard ownState.count == 1 else { throw .malformed }
+        guard ownState[0] == backend.capacitySectors else {
+            throw .capacity(saved: ownState[0], now: backend.capacitySectors)
+        }
     }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {
         metrics.wakeUps.add()
+        if token == Self.limiterToken { limiter.rewind() }
         serve()
     }
 

@@ -18,6 +18,8 @@ public final class BlockMetrics: Sendable {
     /// Times that the device's thread was woken.
     public let wakeUps = Counter()
     public let interrupts = Counter()
+    /// Other files put in the place of the one so far.
+    public let replacements = Counter()
 
     public init() {}
 }

@@ -28,14 +28,18 @@ extension BlockWorker {
     /// Begins one request; what can be answered at once is.
     mutating func start(_ chain: DescriptorChain, _ backend: borrowing BlockBackend) throws(QueueError) {
         guard let statusAddress = try gather(chain) else {
+            limiter.spend(bytes: 0)
             // Nowhere to say so, but the chain goes back.
             metrics.badRequests.add()
             queue.addUsed(head: chain.head, writtenBytes: 0)
             return
         }
         guard let header = BlockHeader(takingFrom: &readable) else {
+            limiter.spend(bytes: 0)
             return refuse(chain, statusAddress)
         }
+        // Data of either direction; the one that a request does not use is empty.
+        limiter.spend(bytes: readable.totalBytes &+ writable.totalBytes)
         guard let operation = BlockOperation(rawValue: header.operation) else {
             metrics.unsupportedRequests.add()
             return answer(chain.head, statusAddress, .unsupported)

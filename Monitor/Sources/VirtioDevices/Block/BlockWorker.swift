@@ -14,6 +14,7 @@ struct BlockWorker: ~Copyable {
     var queue: SplitQueue
     let memory: GuestMemory
     let metrics: BlockMetrics
+    let limiter: RateLimiter
     let whenHostFails: (LinuxError, Int, UInt64) -> Void
     /// For writes: RWF_DSYNC when the driver does not know how to flush.
     let writeFlags: UInt32
@@ -34,19 +35,27 @@ struct BlockWorker: ~Copyable {
     init(
         _ activation: borrowing DeviceActivation, queue: consuming SplitQueue, backend: borrowing BlockBackend,
         engine: BlockEngine, ring: consuming IORing?, serial: InlineArray<20, UInt8>, metrics: BlockMetrics,
-        whenHostFails: @escaping (LinuxError, Int, UInt64) -> Void
+        limiter: RateLimiter, whenHostFails: @escaping (LinuxError, Int, UInt64) -> Void
     ) {
         self.whenHostFails = whenHostFails
         self.queue = queue
         self.ring = ring
         self.serial = serial
         self.metrics = metrics
+        self.limiter = limiter
         memory = activation.memory
         acceptedFeatures = activation.acceptedFeatures
         // Source: virtio 1.3 §5.2.6.2: without VIRTIO_BLK_F_FLUSH a write that is answered is on the disk.
         let isThrough = backend.cache == .writeback && activation.acceptedFeatures & BlockFeatures.flush == 0
         writeFlags = isThrough ? BlockBackend.throughToDisk : 0
         sendsWritesToRing = isThrough || engine == .asynchronous
+    }
+
+    /// Gives the ring away, once nothing is on its way in it.
+    mutating func takeRing() -> IORing? {
+        var ring: IORing?
+        swap(&ring, &self.ring)
+        return ring
     }
 
     /// The ring's descriptor, to be watched.
@@ -81,6 +90,8 @@ struct BlockWorker: ~Copyable {
             if hasUnsubmitted { return true }
             // With all slots taken the next completion brings us back here.
             if freeSlots == 0 { return false }
+            // Nor before the limiter's timer.
+            if limiter.isWaiting { return false }
             if hasStartedAny { continue }
             if try !queue.enableAvailableBufferNotifications() { return false }
         }
@@ -88,7 +99,7 @@ struct BlockWorker: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func publish(_ interrupt: InterruptLine) {
+    mutating func publish(_ interrupt: InterruptLine) {
         if queue.publishUsed() {
             metrics.interrupts.add()
             interrupt.signalUsedBuffers()
@@ -105,7 +116,7 @@ struct BlockWorker: ~Copyable {
     /// Starts available requests, at most as many as there are slots.
     private mutating func startAvailable(_ backend: borrowing BlockBackend) throws(QueueError) -> Bool {
         var started = 0
-        while started < Self.slotCount, freeSlots != 0, let chain = try queue.nextChain() {
+        while started < Self.slotCount, freeSlots != 0, limiter.isOpen, let chain = try queue.nextChain() {
             try start(chain, backend)
             started &+= 1
         }

@@ -5,9 +5,13 @@ import VirtioQueues
 /// Source: virtio 1.3 §5.4.
 public final class EntropyDevice: VirtioDevice, EventHandler, @unchecked Sendable {
     private static let queueSize: UInt16 = 64
+    private static let doorbellToken: UInt32 = 0
+    private static let limiterToken: UInt32 = 1
 
     public let loop: EventLoop
     public let metrics = EntropyMetrics()
+    /// Of the loop's thread.
+    public let limiter: RateLimiter
 
     // Of the loop's thread.
     private var worker: EntropyWorker?
@@ -15,7 +19,17 @@ public final class EntropyDevice: VirtioDevice, EventHandler, @unchecked Sendabl
     private var doorbell: Doorbell?
     private var registration: EventRegistration?
 
-    public init(loop: EventLoop) { self.loop = loop }
+    public init(loop: EventLoop) {
+        self.loop = loop
+        limiter = RateLimiter(loop: loop)
+    }
+
+    /// Changes how fast the guest gets its bytes. On the loop's thread, or before that runs.
+    public func setLimits(
+        _ change: (RateLimiter, any EventHandler, UInt32) throws(LinuxError) -> Void
+    ) throws(LinuxError) {
+        try change(limiter, self, Self.limiterToken)
+    }
 
     public var kind: VirtioDeviceKind { .entropy }
     public var maximumQueueSizes: [UInt16] { [Self.queueSize] }
@@ -30,13 +44,14 @@ public final class EntropyDevice: VirtioDevice, EventHandler, @unchecked Sendabl
         guard let driverQueue = activation.queues.first ?? nil else { throw .queueNotReady }
         let queue = try SplitQueue(
             validating: driverQueue.layout, memory: activation.memory, maximumSize: Self.queueSize,
-            acceptedFeatures: activation.acceptedFeatures)
-        worker = EntropyWorker(queue: queue, metrics: metrics)
+            acceptedFeatures: activation.acceptedFeatures, position: driverQueue.position)
+        worker = EntropyWorker(queue: queue, metrics: metrics, limiter: limiter)
         interrupt = activation.interrupt
         doorbell = driverQueue.doorbell
         do throws(LinuxError) {
             registration = try loop.add(
-                driverQueue.doorbell.event.descriptor.number, [.readable, .edgeTriggered], handler: self)
+                driverQueue.doorbell.event.descriptor.number, [.readable, .edgeTriggered], handler: self,
+                token: Self.doorbellToken)
         } catch {
             metrics.hostErrors.add()
             throw .queueNotReady
@@ -52,7 +67,19 @@ public final class EntropyDevice: VirtioDevice, EventHandler, @unchecked Sendabl
         worker = nil
     }
 
-    public func handleEvent(token: UInt32, readiness: Readiness) { serve() }
+    /// Each request is answered in the turn that takes it.
+    public func settle() {}
+
+    public var queuePositions: [QueuePosition?] { [worker?.queue.position] }
+    public var ownState: [UInt64]? { [] }
+    public func restore(ownState: [UInt64]) throws(DeviceStateError) {
+        if !ownState.isEmpty { throw .malformed }
+    }
+
+    public func handleEvent(token: UInt32, readiness: Readiness) {
+        if token == Self.limiterToken { limiter.rewind() }
+        serve()
+    }
 
     private func serve() {
         guard let interrupt else { return }

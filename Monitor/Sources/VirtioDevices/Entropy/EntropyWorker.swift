@@ -11,11 +11,13 @@ struct EntropyWorker: ~Copyable {
 
     var queue: SplitQueue
     let metrics: EntropyMetrics
+    let limiter: RateLimiter
     private var writable = IOVectorList(capacity: 64)
 
-    init(queue: consuming SplitQueue, metrics: EntropyMetrics) {
+    init(queue: consuming SplitQueue, metrics: EntropyMetrics, limiter: RateLimiter) {
         self.queue = queue
         self.metrics = metrics
+        self.limiter = limiter
     }
 
     /// Serves what is available; returns whether more is left for another turn.
@@ -24,11 +26,13 @@ struct EntropyWorker: ~Copyable {
         var left = Self.requestsPerTurn
         queue.disableAvailableBufferNotifications()
         repeat {
-            while let chain = try queue.nextChain() {
+            while limiter.isOpen, let chain = try queue.nextChain() {
                 try fill(chain)
                 left &-= 1
                 if left == 0 { return true }
             }
+            // The limiter's timer brings us back here.
+            if limiter.isWaiting { return false }
         } while try queue.enableAvailableBufferNotifications()
         return false
     }
@@ -38,6 +42,7 @@ struct EntropyWorker: ~Copyable {
         writable.removeAll()
         try chain.gather(in: queue.memory, appendingWritable: &writable)
         writable.truncate(toBytes: Self.maximumRequestBytes)
+        limiter.spend(bytes: writable.totalBytes)
         do throws(LinuxError) {
             try writable.fillWithRandomBytes()
             metrics.requests.add()

@@ -21,6 +21,8 @@ extension NetDevice {
                     service?.receiveDoorbell.event.signal()
                     break
                 }
+                // Its timer goes on with the rest; until then frames wait in the interface.
+                guard receiveLimiter.isOpen else { break }
                 guard try service?.fill(&window) == true else {
                     // The guest tells when it has put new buffers in.
                     if try service?.receiveQueue.enableAvailableBufferNotifications() == true { continue }
@@ -43,6 +45,7 @@ extension NetDevice {
                     break
                 }
                 framesLeft &-= 1
+                receiveLimiter.spend(bytes: UInt64(count &- TapInterface.headerBytes))
                 service?.complete(&window, count)
                 metrics.receivedFrames.add()
                 metrics.receivedBytes.add(UInt64(count &- TapInterface.headerBytes))

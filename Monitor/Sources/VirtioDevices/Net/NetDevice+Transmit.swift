@@ -19,6 +19,8 @@ extension NetDevice {
                     service?.transmitDoorbell.event.signal()
                     break
                 }
+                // Its timer goes on with the rest.
+                guard transmitLimiter.isOpen else { break }
                 guard let chain = try service?.transmitQueue.nextChain() else {
                     if try service?.transmitQueue.enableAvailableBufferNotifications() == true { continue }
                     break
@@ -27,6 +29,7 @@ extension NetDevice {
                 framesLeft &-= 1
                 guard outgoing.totalBytes > UInt64(TapInterface.headerBytes) else {
                     metrics.malformedFrames.add()
+                    transmitLimiter.spend(bytes: 0)
                     service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
                     continue
                 }
@@ -48,6 +51,7 @@ extension NetDevice {
                     metrics.droppedFrames.add()
                     if error.number == EBADFD || error.number == EBADF { loseLink() }
                 }
+                transmitLimiter.spend(bytes: outgoing.totalBytes)
                 service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
             }
         } catch { fail(error) }

@@ -17,6 +17,8 @@ public final class NetDevice: VirtioDevice, EventHandler {
         static let interface: UInt32 = 0
         static let receiveDoorbell: UInt32 = 1
         static let transmitDoorbell: UInt32 = 2
+        static let receiveLimiter: UInt32 = 3
+        static let transmitLimiter: UInt32 = 4
     }
 
     struct Service: ~Copyable {
@@ -38,6 +40,9 @@ public final class NetDevice: VirtioDevice, EventHandler {
     public let mac: MACAddress
     public let mtu: UInt16?
     let interface: TapInterface
+    /// To the guest, and from it. Of the loop's thread.
+    public let receiveLimiter: RateLimiter
+    public let transmitLimiter: RateLimiter
 
     var service: Service?
     var isBroken = false
@@ -57,6 +62,22 @@ public final class NetDevice: VirtioDevice, EventHandler {
         self.mac = mac ?? .random()
         self.mtu = mtu
         self.loop = loop
+        receiveLimiter = RateLimiter(loop: loop)
+        transmitLimiter = RateLimiter(loop: loop)
+    }
+
+    /// Changes how fast frames go to the guest. On the loop's thread, or before that runs.
+    public func setReceiveLimits(
+        _ change: (RateLimiter, any EventHandler, UInt32) throws(LinuxError) -> Void
+    ) throws(LinuxError) {
+        try change(receiveLimiter, self, Token.receiveLimiter)
+    }
+
+    /// Changes how fast frames come from the guest. On the loop's thread, or before that runs.
+    public func setTransmitLimits(
+        _ change: (RateLimiter, any EventHandler, UInt32) throws(LinuxError) -> Void
+    ) throws(LinuxError) {
+        try change(transmitLimiter, self, Token.transmitLimiter)
     }
 
     public var kind: VirtioDeviceKind { .net }
@@ -86,10 +107,10 @@ public final class NetDevice: VirtioDevice, EventHandler {
         let features = activation.acceptedFeatures
         let receiveQueue = try SplitQueue(
             validating: receive.layout, memory: activation.memory, maximumSize: Self.queueSizes[0],
-            acceptedFeatures: features)
+            acceptedFeatures: features, position: receive.position)
         let transmitQueue = try SplitQueue(
             validating: transmit.layout, memory: activation.memory, maximumSize: Self.queueSizes[1],
-            acceptedFeatures: features)
+            acceptedFeatures: features, position: transmit.position)
         let offloads = NetOffload.offloads(features: features)
         let frameBytes = max(UInt64(mtu ?? 1500), 1500) + 14 + 4 + UInt64(TapInterface.headerBytes)
         service = Service(
@@ -128,10 +149,30 @@ public final class NetDevice: VirtioDevice, EventHandler {
         interface.setOffloads(0)
     }
 
+    /// The buffers gathered for the next frame go back.
+    public func settle() {
+        service?.receiveQueue.putBack(chains: UInt16(truncatingIfNeeded: window.count))
+        window.removeAll()
+    }
+
+    public var queuePositions: [QueuePosition?] { [service?.receiveQueue.position, service?.transmitQueue.position] }
+
+    /// The address is the configuration's: a clone has its own.
+    public var ownState: [UInt64]? { [] }
+    public func restore(ownState: [UInt64]) throws(DeviceStateError) {
+        if !ownState.isEmpty { throw .malformed }
+    }
+
     public func handleEvent(token: UInt32, readiness: Readiness) {
         switch token {
         case Token.transmitDoorbell: send()
         case Token.receiveDoorbell: deliver()
+        case Token.receiveLimiter:
+            receiveLimiter.rewind()
+            deliver()
+        case Token.transmitLimiter:
+            transmitLimiter.rewind()
+            send()
         default:
             if readiness.contains(.writable) && isInterfaceFull {
                 watchForRoom(false)

@@ -45,6 +45,14 @@ public final class InterruptLine: Sendable {
     /// The driver has seen these reasons (InterruptACK).
     public func acknowledge(_ reasons: UInt32) { status.bitwiseAnd(~reasons, ordering: .acquiringAndReleasing) }
 
+    /// Takes over what another line had to say, and says it: one interrupt too many does no harm, one too few would.
+    func restore(reasons: UInt32, generation: UInt32, isResetNeeded: Bool) {
+        status.store(reasons, ordering: .releasing)
+        self.generation.store(generation, ordering: .releasing)
+        needsReset.store(isResetNeeded, ordering: .releasing)
+        if reasons != 0 { event.signal() }
+    }
+
     /// Back to the state before the driver came.
     public func reset() {
         status.store(0, ordering: .releasing)

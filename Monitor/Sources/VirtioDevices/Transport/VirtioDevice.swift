@@ -9,13 +9,14 @@ public enum VirtioDeviceKind: UInt32, Sendable {
     case entropy = 4
     case balloon = 5
     case vsock = 19
+    case fileSystem = 26
 }
 
 /// One virtio device behind any transport.
 ///
 /// A device belongs to the thread of its `loop`: `activate`, `reset` and everything they start run there. The transport
 /// calls the other members from processor threads, so they read only what never changes or what is atomic.
-public protocol VirtioDevice: AnyObject {
+public protocol VirtioDevice: EventHandler {
     var kind: VirtioDeviceKind { get }
 
     /// The largest size of each queue, in the order of the standard.
@@ -41,6 +42,32 @@ public protocol VirtioDevice: AnyObject {
     /// Stop serving and forget the driver: no guest memory is touched after this returns. On the loop's thread; may come
     /// in every state, also twice.
     func reset()
+
+    /// Finishes what is at work and gives back what was taken ahead, so that no chain is in flight and `queuePositions`
+    /// says all. On the loop's thread, while the guest's processors stand still; afterwards the device has no events
+    /// until it is resumed.
+    func settle()
+
+    /// How far each queue is, in the order of `maximumQueueSizes`; nil for one that is not served. On the loop's thread,
+    /// after `settle`.
+    var queuePositions: [QueuePosition?] { get }
+
+    /// What a restored device needs besides its queues and registers; nil when it holds what no snapshot can keep. On the
+    /// loop's thread, after `settle`.
+    var ownState: [UInt64]? { get }
+
+    /// Takes over what `ownState` said, before the device is activated with the queues that go with it. Trust: the
+    /// figures come from a file.
+    /// - Throws: when this device is not one that they can belong to.
+    func restore(ownState: [UInt64]) throws(DeviceStateError)
+}
+
+/// Why a device cannot go on where another one stopped.
+public enum DeviceStateError: Error, Equatable, Sendable {
+    /// Not as many figures as the device has, or one that it never has.
+    case malformed
+    /// The disk has another size, in sectors.
+    case capacity(saved: UInt64, now: UInt64)
 }
 
 /// Everything a device needs from the driver's side to serve.
@@ -66,10 +93,13 @@ public struct DeviceActivation {
 public struct QueueActivation {
     public let layout: QueueLayout
     public let doorbell: Doorbell
+    /// Where to begin: not at zero after a restore.
+    public let position: QueuePosition
 
-    public init(layout: QueueLayout, doorbell: Doorbell) {
+    public init(layout: QueueLayout, doorbell: Doorbell, position: QueuePosition = QueuePosition()) {
         self.layout = layout
         self.doorbell = doorbell
+        self.position = position
     }
 }
 

@@ -52,17 +52,21 @@ extension VirtioMMIOTransport {
         registers.driverFeatures & ~offeredFeatures == 0 && registers.driverFeatures & QueueFeatures.version1 != 0
     }
 
-    private func makeActivation() -> DeviceActivation {
+    /// - Parameter positions: where each queue begins; none at all for the beginning.
+    func makeActivation(positions: [QueuePosition] = []) -> DeviceActivation {
         var queues: [QueueActivation?] = []
         for (index, queue) in registers.queues.enumerated() {
-            queues.append(queue.isReady ? QueueActivation(layout: queue.layout, doorbell: doorbells[index]) : nil)
+            let position = index < positions.count ? positions[index] : QueuePosition()
+            queues.append(
+                queue.isReady
+                    ? QueueActivation(layout: queue.layout, doorbell: doorbells[index], position: position) : nil)
         }
         return DeviceActivation(
             memory: memory, acceptedFeatures: registers.driverFeatures, queues: queues, interrupt: interrupt)
     }
 
-    private func activate(_ activation: DeviceActivation) {
-        device.loop.perform {
+    func activate(_ activation: DeviceActivation) {
+        device.loop.perform { [self] in
             do throws(QueueError) {
                 try device.activate(activation)
             } catch {
@@ -75,7 +79,7 @@ extension VirtioMMIOTransport {
 
     /// Resets the device and the register file; on return no guest memory is touched any more.
     private func reset() {
-        device.loop.perform {
+        device.loop.perform { [self] in
             device.reset()
             for doorbell in doorbells { doorbell.event.drain() }
         }
@@ -108,7 +112,7 @@ extension VirtioMMIOTransport {
             return true
         }
         guard isWorking else { return }
-        device.loop.perform {
+        device.loop.perform { [self] in
             device.reset()
             interrupt.signalNeedsReset()
         }

@@ -91,7 +91,7 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         func queue(_ queue: QueueActivation, _ index: Int) throws(QueueError) -> SplitQueue {
             try SplitQueue(
                 validating: queue.layout, memory: activation.memory, maximumSize: Self.queueSizes[index],
-                acceptedFeatures: activation.acceptedFeatures)
+                acceptedFeatures: activation.acceptedFeatures, position: queue.position)
         }
         let eventQueue: SplitQueue?
         if let events = activation.queues[2] { eventQueue = try queue(events, 2) } else { eventQueue = nil }
@@ -129,6 +129,22 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         reset()
         if let registration = timerRegistration.take() { loop.remove(registration, timer.descriptor.number) }
         backend.removePath()
+    }
+
+    /// Each packet is dealt with in the turn that takes it.
+    public func settle() {}
+
+    public var queuePositions: [QueuePosition?] {
+        [service?.receiveQueue.position, service?.transmitQueue.position, service?.eventQueue?.position]
+    }
+
+    /// Connections end with the process that holds their sockets.
+    public var ownState: [UInt64]? { [] }
+
+    /// The guest learns at once that its connections are gone, and asks for its context again.
+    public func restore(ownState: [UInt64]) throws(DeviceStateError) {
+        if !ownState.isEmpty { throw .malformed }
+        isAnnouncementDue = true
     }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {

@@ -51,6 +51,17 @@ public struct BareGuest: Sendable {
     /// cli; hlt; jmp to the hlt
     public var haltForever: BareGuest { adding([0xfa, 0xf4, 0xeb, 0xfd], 0 as UInt8, []) }
 
+    /// Puts a byte into memory, says "ready", gives back each byte that it is sent, and behind a "q" what lies in memory.
+    public func rememberAndEcho(_ byte: UInt8) -> BareGuest {
+        // mov byte [0x200000], byte
+        adding([0xc6, 0x04, 0x25, 0, 0, 0x20, 0], byte, []).print("ready\n").adding(
+            // mov dx, 0x3fd; in al, dx; test al, 1; jz to the first of these; mov dx, 0x3f8; in al, dx; out dx, al;
+            // cmp al, 'q'; jne to the first of all
+            [0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf7, 0x66, 0xba], 0x3f8 as UInt16,
+            // mov al, [0x200000]; out dx, al
+            [0xec, 0xee, 0x3c, 0x71, 0x75, 0xed, 0x8a, 0x04, 0x25, 0, 0, 0x20, 0, 0xee])
+    }
+
     /// jmp to itself
     public var loopForever: BareGuest { adding([0xeb, 0xfe], 0 as UInt8, []) }
 

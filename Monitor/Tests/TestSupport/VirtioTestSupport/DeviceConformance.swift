@@ -7,7 +7,7 @@ import VirtioQueues
 /// Each check works on a fresh device and says in words what it found wrong.
 public final class DeviceConformance {
     public private(set) var violations: [String] = []
-    private let makeDevice: () throws -> any VirtioDevice
+    let makeDevice: () throws -> any VirtioDevice
     private let makeMemory: () throws -> GuestMemory
     private var checkName = ""
 
@@ -35,6 +35,7 @@ public final class DeviceConformance {
         try check("a stopped queue", stoppedQueue)
         try check("configuration space", configurationSpace)
         try check("nonsense in the rings", nonsenseInRings)
+        try check("a saved device goes on elsewhere", savedDevice)
         return violations
     }
 

@@ -3,7 +3,7 @@ import LinuxCalls
 import VirtioDevices
 
 extension VirtioFuzzTargets {
-    private static func run(_ bytes: [UInt8], _ make: (EventLoop) throws -> any VirtioDevice) {
+    static func run(_ bytes: [UInt8], _ make: (EventLoop) throws -> any VirtioDevice) {
         guard let loop = try? DeviceHarness.makeLoop(), let memory = try? GuestMemory(totalBytes: 1 << 20),
             let device = try? make(loop)
         else { return }

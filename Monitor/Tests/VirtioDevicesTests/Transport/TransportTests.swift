@@ -8,6 +8,12 @@ import VirtioTestSupport
 
 /// A device that only remembers what it was told.
 final class RecordingDevice: VirtioDevice {
+    func settle() {}
+    let queuePositions: [QueuePosition?] = []
+    let ownState: [UInt64]? = []
+    func restore(ownState: [UInt64]) throws(DeviceStateError) { if !ownState.isEmpty { throw .malformed } }
+    func handleEvent(token: UInt32, readiness: Readiness) {}
+
     let loop: EventLoop
     let kind = VirtioDeviceKind.entropy
     let maximumQueueSizes: [UInt16] = [8, 16]
@@ -121,7 +127,9 @@ final class RecordingDevice: VirtioDevice {
     @Test func `it conforms`() throws {
         // This device looks into no ring, so what only a device can find is left to the real ones.
         let conformance = DeviceConformance { RecordingDevice(try DeviceHarness.makeLoop()) }
-        let unknown = ["queue sizes: ", "queues outside memory: "]
+        let unknown = [
+            "queue sizes: ", "queues outside memory: ", "a saved device goes on elsewhere: works with queues",
+        ]
         #expect(try conformance.run().filter { words in !unknown.contains { words.hasPrefix($0) } } == [])
     }
 

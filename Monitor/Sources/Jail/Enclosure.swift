@@ -1,0 +1,132 @@
+import LinuxCalls
+
+/// Takes away what a monitor could see and do beside its machine: file system, network, other processes' memory and
+/// messages, capabilities.
+///
+/// Entered once, when everything that is opened by name is open and before any thread is started. What is left of the file
+/// system is an empty folder that cannot be written to, and in it, at their own paths, the folders of its Unix sockets.
+public struct Enclosure: Sendable {
+    /// What could not be had, and why; the machine runs without it.
+    public struct Shortfall: Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    private let isOpen: Bool
+    /// The folders in which sockets are connected to by name.
+    private let socketFolders: [[UInt8]]
+    /// Whether files of many users are served: that takes capabilities over the host's users.
+    private let servesFiles: Bool
+
+    /// - Parameter socketPaths: of sockets that are connected to, or removed, by name while the machine runs.
+    public init(socketPaths: [String], servesFiles: Bool) {
+        isOpen = false
+        self.servesFiles = servesFiles
+        socketFolders = socketPaths.map { path in
+            let bytes = Array(path.utf8)
+            guard let slash = bytes.lastIndex(of: 0x2f) else { return [0x2e] }
+            return slash == 0 ? [0x2f] : Array(bytes[..<slash])
+        }
+    }
+
+    private init() {
+        isOpen = true
+        socketFolders = []
+        servesFiles = false
+    }
+
+    /// Nothing is taken away.
+    public static let none = Enclosure()
+
+    /// - Returns: what the host does not let this user do.
+    /// - Throws: what must not fail: giving up capabilities.
+    public func enter() throws(LinuxError) -> [Shortfall] {
+        if isOpen { return [] }
+        var shortfalls: [Shortfall] = []
+        let isRoot = Namespaces.effectiveUser() == 0
+        let keepsFiles = servesFiles && isRoot
+        do throws(LinuxError) {
+            let kinds: NamespaceKinds = [.mount, .hostName, .interProcess, .network]
+            let (user, group) = (Namespaces.effectiveUser(), Namespaces.effectiveGroup())
+            // A user namespace has no capability over the files of users that it does not know.
+            if !keepsFiles, try leave(kinds, isRoot: isRoot) {
+                try mapIdentity(user, group)
+            } else if keepsFiles {
+                try Namespaces.leave(kinds)
+            }
+            try replaceRoot()
+        } catch {
+            shortfalls.append(
+                Shortfall(
+                    description: "no namespaces of its own, and the host's file system in sight (\(error)): "
+                        + "this user may make no user namespace here; its system calls are filtered nevertheless"))
+        }
+        try PrivilegeDrop.refuseNewPrivileges()
+        try PrivilegeDrop.keepOnly(keepsFiles ? .files : [])
+        try PrivilegeDrop.leaveNoCoreFile()
+        return shortfalls
+    }
+
+    /// - Returns: whether there is a user namespace. Nobody gets one who was moved by chroot(2), as everybody in the emulated
+    ///   host is; root can do without.
+    private func leave(_ kinds: NamespaceKinds, isRoot: Bool) throws(LinuxError) -> Bool {
+        do throws(LinuxError) {
+            try Namespaces.leave(kinds.union(.user))
+            return true
+        } catch {
+            guard isRoot else { throw error }
+        }
+        try Namespaces.leave(kinds)
+        return false
+    }
+
+    /// Who this process is stays the same, and nobody else is anybody. Source: user_namespaces(7).
+    private func mapIdentity(_ user: UInt32, _ group: UInt32) throws(LinuxError) {
+        try write("deny", "/proc/self/setgroups")
+        try write("\(user) \(user) 1", "/proc/self/uid_map")
+        try write("\(group) \(group) 1", "/proc/self/gid_map")
+    }
+
+    private func write(_ text: String, _ path: String) throws(LinuxError) {
+        let file = try open(path, .writeOnly)
+        try writeAll(file.number, text)
+    }
+
+    private func replaceRoot() throws(LinuxError) {
+        let stage = Array("/proc".utf8)
+        let here = try Namespaces.workingDirectory()
+        try MountTable.mount([], at: [0x2f], type: [], [.recursive, .isPrivate])
+        try MountTable.mount(
+            Array("jail".utf8), at: stage, type: Array("tmpfs".utf8), [.noSetUserID, .noDevices, .noExecution],
+            options: Array("size=64k,nr_inodes=64,mode=555".utf8))
+        for folder in socketFolders {
+            let whole = folder.first == 0x2f ? folder : here + [0x2f] + folder
+            try makeFolders(whole, below: stage)
+            try bind(whole, at: stage + whole)
+        }
+        try MountTable.mount(
+            [], at: stage, type: [], [.remount, .bind, .readOnly, .noSetUserID, .noDevices, .noExecution])
+        try Namespaces.makeRoot(stage)
+        // For relative names. There is nothing to go to without any.
+        try? MountTable.changeDirectory(here)
+    }
+
+    private func makeFolders(_ path: [UInt8], below stage: [UInt8]) throws(LinuxError) {
+        var made = stage
+        for part in path.split(separator: 0x2f) {
+            made += [0x2f] + part
+            do throws(LinuxError) { try FileTree.makeDirectory(made, mode: 0o755) } catch {
+                if error != .exists { throw error }
+            }
+        }
+    }
+
+    private func bind(_ source: [UInt8], at target: [UInt8]) throws(LinuxError) {
+        do throws(LinuxError) {
+            try MountTable.mount(source, at: target, type: [], .bind)
+        } catch {
+            // What is mounted below may not be uncovered by a user namespace.
+            if error != .invalidArgument { throw error }
+            try MountTable.mount(source, at: target, type: [], [.bind, .recursive])
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// What a thread of the monitor is for, and so which system calls it may make.
+public enum ThreadRole: UInt16, CaseIterable, Sendable {
+    /// The machine's loop: every device but drives and folders, the watches, the machine's end.
+    case devices = 1
+    /// Runs one processor of the guest.
+    case processor = 2
+    /// Serves one drive.
+    case drive = 3
+    /// Serves one shared folder.
+    case folder = 4
+
+    public var name: StaticString {
+        switch self {
+        case .devices: "devices"
+        case .processor: "processor"
+        case .drive: "drive"
+        case .folder: "folder"
+        }
+    }
+}
+
+/// What a machine has, as far as rules depend on it: a call that only one device makes is allowed only with that device.
+public struct JailedParts: OptionSet, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    public static let network = JailedParts(rawValue: 1)
+    public static let vsock = JailedParts(rawValue: 2)
+    public static let balloon = JailedParts(rawValue: 4)
+    public static let entropy = JailedParts(rawValue: 8)
+    public static let terminal = JailedParts(rawValue: 16)
+    public static let console = JailedParts(rawValue: 32)
+    /// Limits of what devices do in a time.
+    public static let limits = JailedParts(rawValue: 64)
+
+    public static let all: JailedParts = [.network, .vsock, .balloon, .entropy, .terminal, .console, .limits]
+}

@@ -1,0 +1,123 @@
+import GuestMemory
+import KVMHost
+import LegacyDevices
+import LinuxCalls
+import MachineConfiguration
+public import Snapshots
+import VirtioDevices
+
+/// Snapshots of a machine that stands still, and machines made from them.
+extension Machine {
+    /// Everything but memory.
+    /// - Parameter configuration: kept with the state, for who restores it without one of his own.
+    public func saveState(configuration: [UInt8] = []) throws(MachineError) -> MachineState {
+        guard isPaused else { throw .notPaused }
+        var state = MachineState()
+        state.identifier = randomBytes(MachineState.identifierBytes)
+        state.memoryMebibytes = memory.totalBytes >> 20
+        state.configuration = configuration
+        do throws(KVMError) {
+            state.clockNanoseconds = try virtualMachine.clockNanoseconds()
+            let indexes = try system.modelRegisterIndexes()
+            for (processor, identification) in zip(processors, identifications) {
+                var saved = try processor.withStillProcessor { processor throws(KVMError) in
+                    try processor.save(modelRegisters: indexes)
+                }
+                saved.identification = identification
+                state.processors.append(saved)
+            }
+        } catch { throw .kvm(error) }
+        state.platform = bus.save()
+        state.serialPort = serialPort?.save()
+        for (index, device) in devices.enumerated() {
+            do throws(TransportStateError) {
+                state.devices.append(try device.transport.save())
+            } catch { throw .deviceState(index: index, error) }
+        }
+        return state
+    }
+
+    /// Writes a full snapshot to two empty files.
+    /// - Returns: how many bytes of memory were written; the rest is holes.
+    /// - Throws: leaving the machine as it was, and the files of no use.
+    public func writeSnapshot(
+        state stateFile: Int32, memory memoryFile: Int32, configuration: [UInt8] = []
+    ) throws(MachineError) -> UInt64 {
+        let state = try saveState(configuration: configuration)
+        do throws(LinuxError) {
+            let written = try memory.writeImage(to: memoryFile)
+            try writeTrailer(
+                MemoryImage.trailer(identifier: state.identifier, memoryBytes: memory.totalBytes), to: memoryFile)
+            try writeAll(stateFile, state.encoded)
+            return written
+        } catch { throw .system(doing: "write the snapshot", error) }
+    }
+
+    private func writeTrailer(_ trailer: [UInt8], to file: Int32) throws(LinuxError) {
+        // The page is whole, though only its beginning says something.
+        try changeLength(file, lengthBytes: memory.totalBytes + UInt64(MemoryImage.trailerBytes))
+        try writeAll(file, trailer, offset: memory.totalBytes)
+    }
+
+    // MARK: Restoring
+
+    /// Whether a configuration is one of the machine that was saved, as far as that can be told before devices exist.
+    static func compare(_ configuration: VirtualMachineConfiguration, _ state: MachineState) throws(MachineError) {
+        if configuration.memoryMebibytes != state.memoryMebibytes {
+            throw .otherMachine(
+                "it has \(state.memoryMebibytes) MiB of memory, and \(configuration.memoryMebibytes) are configured")
+        }
+        if Int(configuration.virtualCPUCount) != state.processors.count {
+            throw .otherMachine(
+                "it has \(state.processors.count) processors, and \(configuration.virtualCPUCount) are configured")
+        }
+        if configuration.console.isEnabled != (state.serialPort != nil) {
+            throw .otherMachine(
+                state.serialPort == nil
+                    ? "it has no serial port, and one is configured" : "it has a serial port, and none is configured")
+        }
+    }
+
+    func restore(_ state: MachineState) throws(MachineError) {
+        guard devices.count == state.devices.count else {
+            throw .otherMachine("it has \(state.devices.count) virtio devices, and \(devices.count) are configured")
+        }
+        try judgeProcessor(state)
+        do throws(KVMError) {
+            try virtualMachine.setClock(nanoseconds: state.clockNanoseconds)
+            try makeProcessors(UInt32(state.processors.count)) { processor throws(KVMError) in
+                let saved = state.processors[Int(processor.number)]
+                try processor.restore(saved)
+                return saved.identification
+            }
+        } catch { throw .kvm(error) }
+        do throws(SnapshotError) {
+            for (saved, processor) in zip(state.processors, processors) {
+                let now = processor.withStillProcessor { $0.counterKilohertz }
+                try ProcessorCompatibility.judge(counterKilohertz: saved.counterKilohertz, now)
+            }
+        } catch { throw .snapshot(error) }
+        // Routes first: a device that goes on may have something to say at once.
+        guard bus.restore(state.platform) else { throw .snapshot(.malformed("platform")) }
+        for (index, device) in devices.enumerated() {
+            do throws(TransportStateError) {
+                try device.transport.restore(state.devices[index])
+            } catch { throw .deviceState(index: index, error) }
+            if isPaused { device.transport.pause() }
+        }
+        if let serialPort, let saved = state.serialPort {
+            guard serialPort.restore(saved) else { throw .snapshot(.malformed("serial port")) }
+            if isPaused { loop.suspend(serialPort) }
+        }
+    }
+
+    private func judgeProcessor(_ state: MachineState) throws(MachineError) {
+        let supported: [IdentificationLeaf]
+        do throws(KVMError) { supported = try system.supportedCPUID().copyLeaves() } catch { throw .kvm(error) }
+        do throws(SnapshotError) {
+            for processor in state.processors {
+                try ProcessorCompatibility.judge(processor.identification, supported)
+            }
+        } catch { throw .snapshot(error) }
+    }
+}

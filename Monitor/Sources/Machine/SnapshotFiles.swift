@@ -1,0 +1,74 @@
+import LinuxCalls
+public import Snapshots
+
+/// Where a snapshot lies on the host: a state file and a memory file.
+public struct SnapshotFiles: Sendable {
+    public let statePath: String
+    public let memoryPath: String
+
+    public init(statePath: String, memoryPath: String) {
+        self.statePath = statePath
+        self.memoryPath = memoryPath
+    }
+
+    /// Writes a full snapshot of a machine that stands still. Both files get their names only when they are whole, and
+    /// replace what had them; who has that open, a clone for instance, keeps it.
+    /// - Parameter configuration: kept with the state, for who restores it without one of his own.
+    /// - Returns: how many bytes of memory were written.
+    /// - Throws: leaving nothing behind, and the machine as it was.
+    public func write(_ machine: Machine, configuration: [UInt8]) throws(MachineError) -> UInt64 {
+        let partialState = statePath + ".partial"
+        let partialMemory = memoryPath + ".partial"
+        do throws(MachineError) {
+            let state = try Self.make(partialState)
+            let memory = try Self.make(partialMemory)
+            let written = try machine.writeSnapshot(
+                state: state.number, memory: memory.number, configuration: configuration)
+            try Self.rename(partialMemory, memoryPath)
+            try Self.rename(partialState, statePath)
+            return written
+        } catch {
+            try? removeFile(partialState)
+            try? removeFile(partialMemory)
+            throw error
+        }
+    }
+
+    /// Reads the state file. Trust: it may hold anything.
+    public func readState() throws(MachineError) -> MachineState {
+        let bytes: [UInt8]
+        do throws(LinuxError) {
+            // One byte more than may be, so that what is too long is seen to be; a pipe is not waited for.
+            let file = try open(statePath, [.readOnly, .nonBlocking])
+            bytes = try readBytes(file.number, offset: 0, count: SnapshotFormat.maximumBytes + 1)
+        } catch { throw .file(purpose: "snapshot's state file", path: statePath, error) }
+        do throws(SnapshotError) { return try MachineState(decoding: bytes) } catch { throw .snapshot(error) }
+    }
+
+    /// Opens the memory file, if it is the one that belongs to a state.
+    public func openMemory(of state: MachineState) throws(MachineError) -> MemoryImage {
+        let file: FileDescriptor
+        do throws(LinuxError) { file = try open(memoryPath, [.readOnly, .nonBlocking]) } catch {
+            throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
+        }
+        let (memoryBytes, overflow) = state.memoryMebibytes.multipliedReportingOverflow(by: 1 << 20)
+        guard !overflow else { throw .snapshot(.malformed("machine")) }
+        do throws(SnapshotError) {
+            return try MemoryImage(file, identifier: state.identifier, memoryBytes: memoryBytes)
+        } catch { throw .snapshot(error) }
+    }
+
+    private static func make(_ path: String) throws(MachineError) -> FileDescriptor {
+        do throws(LinuxError) {
+            // One that a writer left that was killed is of no use to anybody.
+            try removeFile(path)
+            return try open(path, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600)
+        } catch { throw .file(purpose: "snapshot file", path: path, error) }
+    }
+
+    private static func rename(_ path: String, _ other: String) throws(MachineError) {
+        do throws(LinuxError) { try FileTree.rename(Array(path.utf8), to: Array(other.utf8)) } catch {
+            throw .file(purpose: "snapshot file", path: other, error)
+        }
+    }
+}

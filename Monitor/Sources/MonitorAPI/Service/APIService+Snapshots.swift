@@ -1,0 +1,99 @@
+import MachineConfiguration
+import WireFormats
+
+/// Snapshots: one made of the machine that stands still, and a machine made of one.
+extension APIService {
+    func createSnapshot(_ body: JSONValue) throws(Fault) {
+        guard body.text("snapshot_type") != "Diff" else {
+            throw Fault("Create snapshot error: this version of the monitor makes full snapshots only.")
+        }
+        guard state == .paused else {
+            throw Fault("Create snapshot error: the microVM runs; pause it first (PATCH /vm).")
+        }
+        var configuration: [UInt8] = []
+        kept.document.write(to: &configuration)
+        do throws(HostRefusal) {
+            try control.writeSnapshot(
+                statePath: body.text("snapshot_path") ?? "", memoryPath: body.text("mem_file_path") ?? "",
+                configuration: configuration)
+        } catch { throw Fault("Create snapshot error: \(error)") }
+    }
+
+    func loadSnapshot(_ body: JSONValue) throws(Fault) {
+        let memoryPath = try Self.memoryPath(body)
+        guard kept.isUntouched else {
+            throw Fault(
+                "Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources."
+            )
+        }
+        for field in ["track_dirty_pages", "enable_diff_snapshots"] where body.boolean(field) == true {
+            throw Fault("Load snapshot error: this version of the monitor makes full snapshots only (\(field)).")
+        }
+        let isPaused = body.boolean("resume_vm") != true
+        do throws(HostRefusal) {
+            let bytes = try control.openSnapshot(
+                statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath)
+            let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
+            try control.restore(Self.machine(configuration), isPaused: isPaused)
+            kept = configuration
+            state = isPaused ? .paused : .running
+        } catch { throw Fault("Load snapshot error: \(error)") }
+    }
+
+    private static func memoryPath(_ body: JSONValue) throws(Fault) -> String {
+        let path = body.text("mem_file_path")
+        let backend = body["mem_backend"]
+        if (path == nil) == (backend == nil) {
+            throw Fault(
+                backend == nil
+                    ? "An error occurred when deserializing the json body of a request: missing field: either `mem_backend` or `mem_file_path` is required."
+                    : "An error occurred when deserializing the json body of a request: too many fields: either `mem_backend` or `mem_file_path` exclusively is required."
+            )
+        }
+        if let path { return path }
+        guard backend?.text("backend_type") == "File" else {
+            throw Fault("Load snapshot error: this version of the monitor takes pages from a File only (backend_type).")
+        }
+        return backend?.text("backend_path") ?? ""
+    }
+
+    private static func machine(
+        _ configuration: KeptConfiguration
+    ) throws(HostRefusal) -> VirtualMachineConfiguration {
+        do throws(ConfigurationError) { return try configuration.machineConfiguration() } catch {
+            throw HostRefusal("the configuration in the state file: \(error)")
+        }
+    }
+
+    /// What was kept with a snapshot, with other host interfaces behind its own. Trust: the bytes come from a file.
+    private static func configuration(
+        _ bytes: [UInt8], _ overrides: [JSONValue]
+    ) throws(HostRefusal) -> KeptConfiguration {
+        let document: JSONValue
+        do throws(JSONShapeError) { document = try JSONParser.parseFree(bytes) } catch {
+            throw HostRefusal("the configuration in the state file: \(error)")
+        }
+        guard let machine = document["machine-config"] else {
+            throw HostRefusal("the state file holds no configuration")
+        }
+        var kept = KeptConfiguration()
+        func section(_ name: String) -> JSONValue? { document[name].flatMap { $0 == .null ? nil : $0 } }
+        kept.machine = machine
+        kept.bootSource = section("boot-source")
+        kept.drives = section("drives")?.elements ?? []
+        kept.interfaces = section("network-interfaces")?.elements ?? []
+        kept.vsock = section("vsock")
+        kept.balloon = section("balloon")
+        kept.entropy = section("entropy")
+        kept.metadata = section("mmds-config")
+        for other in overrides {
+            let name = other.text("iface_id") ?? ""
+            guard let index = kept.interfaces.firstIndex(where: { $0.text("iface_id") == name }) else {
+                throw HostRefusal("network_overrides: the snapshot has no network interface \"\(name)\"")
+            }
+            kept.interfaces[index] = kept.interfaces[index].replacing(
+                "host_dev_name", with: .string(other.text("host_dev_name") ?? ""))
+        }
+        return kept
+    }
+}

@@ -1,0 +1,65 @@
+public import MachineConfiguration
+
+/// What the API asks of the host and of the machine that it has started; the program that owns both provides it.
+///
+/// Called on the API's thread only. Every refusal is worded for the client.
+public protocol MachineControl: AnyObject {
+    // MARK: Before the start: is what a request names there?
+
+    /// - Parameter isWritable: whether it must be possible to write it.
+    func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal)
+    /// A regular file or block device, as `checkFile`, that can be a disk.
+    func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal)
+    /// Opens what lines are to be appended to: a file that exists, or a pipe; without waiting for anybody.
+    /// - Returns: a descriptor, which is the caller's.
+    func openOutput(_ path: String) throws(HostRefusal) -> Int32
+
+    /// Builds the machine and starts its guest.
+    func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal)
+
+    /// Reads a snapshot's state, and takes the memory that belongs to it; `restore` then goes on from there.
+    /// - Returns: the configuration that was kept with it, as JSON.
+    func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8]
+    /// Builds the machine of the snapshot that was opened last.
+    /// - Parameter isPaused: whether its guest stands still until `resume`.
+    func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal)
+
+    // MARK: Afterwards
+
+    /// Writes a full snapshot of the machine, which stands still.
+    /// - Parameter configuration: kept with it, as JSON.
+    func writeSnapshot(statePath: String, memoryPath: String, configuration: [UInt8]) throws(HostRefusal)
+
+    func pressPowerButton()
+    func pause() throws(HostRefusal)
+    func resume() throws(HostRefusal)
+    /// Has a drive of the guest read and write another file, or the same one anew.
+    func replaceDisk(_ identifier: String, path: String) throws(HostRefusal)
+    func setLimits(ofDrive identifier: String, _ limits: RateLimits) throws(HostRefusal)
+    /// Directions without limits in the request stay as they are.
+    func setLimits(
+        ofInterface identifier: String, receive: RateLimits?, transmit: RateLimits?
+    ) throws(HostRefusal)
+    /// - Returns: what the balloon is and holds; nil without one.
+    var balloon: BalloonReport? { get }
+    func setBalloon(mebibytes: UInt32) throws(HostRefusal)
+    func setBalloonInterval(seconds: UInt32) throws(HostRefusal)
+    /// Everything that the guest's devices have counted.
+    func count(_ group: String, _ name: String) -> UInt64
+}
+
+/// Why the host or the machine cannot do what was asked.
+public struct HostRefusal: Error, Equatable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// What a balloon holds, and what its guest has said.
+public struct BalloonReport: Sendable {
+    public var targetPages: UInt32 = 0
+    public var actualPages: UInt32 = 0
+    /// By the names of the API; what the guest has not said is not here.
+    public var figures: [(name: String, value: UInt64)] = []
+
+    public init() {}
+}

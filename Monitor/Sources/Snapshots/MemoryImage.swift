@@ -1,0 +1,61 @@
+public import GuestMemory
+public import LinuxCalls
+import WireFormats
+
+/// The memory file: guest memory as it lies in its regions, low memory first, and one page behind it that says which
+/// snapshot it belongs to.
+///
+/// The last page: "SWLTMEMO", major version (2 bytes), minor version (2), zero (4), the snapshot's identifier (16), the
+/// guest's memory in bytes (8), the CRC-64 of these 40 bytes (8). All numbers are little-endian.
+public struct MemoryImage: ~Copyable {
+    public static let trailerBytes = 4096
+    private static let magic: [UInt8] = Array("SWLTMEMO".utf8)
+    private static let major: UInt16 = 1
+
+    /// Read-only; its first `memoryBytes` are the guest's.
+    public let file: FileDescriptor
+    public let memoryBytes: UInt64
+
+    /// Takes a memory file when it is the one that belongs to a state. Trust: the file may hold anything; its bytes become
+    /// the guest's and nobody else's.
+    public init(
+        _ file: consuming FileDescriptor, identifier: [UInt8], memoryBytes: UInt64
+    ) throws(SnapshotError) {
+        let length: UInt64
+        let trailer: [UInt8]
+        do throws(LinuxError) {
+            length = try fileSizeBytes(file.number)
+            trailer = try readBytes(file.number, offset: memoryBytes, count: Self.trailerBytes)
+        } catch { throw .file(error) }
+        let (wanted, overflow) = memoryBytes.addingReportingOverflow(UInt64(Self.trailerBytes))
+        guard !overflow, length >= wanted else { throw .memoryTooShort(found: length, wanted: wanted) }
+        let expected = Self.trailer(identifier: identifier, memoryBytes: memoryBytes)
+        guard trailer.starts(with: expected) else { throw .foreignMemory }
+        self.file = file
+        self.memoryBytes = memoryBytes
+    }
+
+    consuming func takeFile() -> FileDescriptor { file }
+
+    /// The bytes that stand behind the memory.
+    public static func trailer(identifier: [UInt8], memoryBytes: UInt64) -> [UInt8] {
+        var writer = LittleEndianWriter(reserving: 48)
+        writer.writeBytes(magic)
+        writer.write(major)
+        writer.write(0 as UInt16)
+        writer.write(0 as UInt32)
+        writer.writeBytes(identifier)
+        writer.write(memoryBytes)
+        var checksum = Checksum()
+        checksum.add(writer.bytes[...])
+        writer.write(checksum.value)
+        return writer.bytes
+    }
+}
+
+extension GuestMemory {
+    /// Guest memory that begins as the image and keeps what the guest writes to itself.
+    public convenience init(image: consuming MemoryImage) throws(LinuxError) {
+        try self.init(totalBytes: image.memoryBytes, image: image.takeFile())
+    }
+}

@@ -1,0 +1,73 @@
+public import LinuxCalls
+
+/// Why a snapshot is not what it should be. Nothing was started then.
+public enum SnapshotError: Error, Equatable, Sendable {
+    /// The file does not begin as a snapshot does.
+    case notASnapshot
+    /// Made by a newer version of the format than this one reads.
+    case newer(major: UInt16, minor: UInt16)
+    /// Of another kind of processor.
+    case architecture(UInt32)
+    /// The file is shorter or longer than it says of itself.
+    case length(found: UInt64, wanted: UInt64)
+    /// A byte of it is not the one that was written.
+    case damaged
+    /// Well-formed as a file, but not as a machine; the text names the part.
+    case malformed(StaticString)
+    /// The memory file is shorter than the guest's memory.
+    case memoryTooShort(found: UInt64, wanted: UInt64)
+    /// The memory file belongs to another snapshot, or is none.
+    case foreignMemory
+    /// The processor lacks what the guest was told it has.
+    case processor(IncompatibleProcessor)
+    case file(LinuxError)
+}
+
+/// What a guest was told of its processor that this one cannot do.
+public enum IncompatibleProcessor: Equatable, Sendable {
+    case vendor
+    /// Bits of one register of a CPUID leaf.
+    case features(leaf: UInt32, subleaf: UInt32, register: StaticString, missing: UInt32)
+    /// The time stamp counter runs at another speed, in kHz.
+    case counter(saved: UInt32, now: UInt32)
+
+    public static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.vendor, .vendor): true
+        case (.features(let leaf, let subleaf, _, let missing), .features(let leaf2, let subleaf2, _, let missing2)):
+            leaf == leaf2 && subleaf == subleaf2 && missing == missing2
+        case (.counter(let saved, let now), .counter(let saved2, let now2)): saved == saved2 && now == now2
+        default: false
+        }
+    }
+}
+
+extension SnapshotError {
+    public static func == (left: Self, right: Self) -> Bool { left.description == right.description }
+}
+
+extension SnapshotError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notASnapshot: "this is no snapshot's state file"
+        case .newer(let major, let minor):
+            "made by a newer version, in format \(major).\(minor); this one reads up to "
+                + "\(SnapshotFormat.major).\(SnapshotFormat.minor): use the version that made it, or a newer one"
+        case .architecture(let number): "made on another kind of processor (\(number)); this one is x86-64"
+        case .length(let found, let wanted):
+            "the state file has \(found) bytes and says \(wanted): it was cut off or changed; use another copy"
+        case .damaged: "the state file is damaged (its checksum does not fit); use another copy"
+        case .malformed(let part): "the state file's \(part) makes no sense"
+        case .memoryTooShort(let found, let wanted):
+            "the memory file has \(found) bytes, and \(wanted) are needed: it was cut off; use another copy"
+        case .foreignMemory: "the memory file is not the one that was made with this state file"
+        case .processor(.vendor): "made on another maker's processor"
+        case .processor(.features(let leaf, let subleaf, let register, let missing)):
+            "the guest uses features that this processor lacks: CPUID leaf 0x\(String(leaf, radix: 16)) subleaf \(subleaf) "
+                + "\(register), bits 0x\(String(missing, radix: 16))"
+        case .processor(.counter(let saved, let now)):
+            "the guest's time stamp counter runs at \(saved) kHz and this processor's at \(now) kHz"
+        case .file(let error): "\(error)"
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import LinuxCalls
+import Machine
+import MachineConfiguration
+import MonitorAPI
+import Snapshots
+import Synchronization
+
+/// Builds the machine on the main thread, whoever asks for it, and hands it what the API wants of it.
+final class MachineOwner: MachineControl, @unchecked Sendable {
+    private enum Step {
+        static let idle: UInt32 = 0
+        static let wanted: UInt32 = 1
+        static let answered: UInt32 = 2
+    }
+
+    private let log: MonitorLog
+    private let hasBootTimer: Bool
+    private let mainThread = currentThreadNumber()
+    private let step = Atomic<UInt32>(Step.idle)
+    // Handed from one thread to the other along with `step`.
+    private var wanted: (() throws(MachineError) -> Machine)?
+    private var refusal: HostRefusal?
+    private var machine: Machine?
+    /// The snapshot that was opened last, until a machine is made of it.
+    private var snapshot: (files: SnapshotFiles, state: MachineState)?
+    private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
+
+    init(log: MonitorLog, hasBootTimer: Bool) {
+        self.log = log
+        self.hasBootTimer = hasBootTimer
+    }
+
+    /// Waits until a machine is wanted, and runs it to its end. The main thread's.
+    func waitAndRun() -> MachineEnd {
+        while machine == nil {
+            while true {
+                let current = step.load(ordering: .acquiring)
+                if current == Step.wanted { break }
+                waitOnAddress(step, while: current)
+            }
+            if let make = wanted.take() { build(make) }
+            step.store(Step.answered, ordering: .releasing)
+            wakeWaiters(step, count: 1)
+        }
+        guard let machine else { return .requested }
+        let terminal = RawTerminal(0)
+        let end = machine.run()
+        terminal?.restore()
+        return end
+    }
+
+    private func build(_ make: () throws(MachineError) -> Machine) {
+        refusal = nil
+        do throws(MachineError) {
+            let machine = try make()
+            if hasBootTimer { machine.whenBooted { [self] in noteBoot() } }
+            self.machine = machine
+        } catch {
+            refusal = HostRefusal("\(error)")
+        }
+    }
+
+    /// The guest has said that it has booted.
+    private func noteBoot() {
+        let wall = (Clock.monotonic.nanoseconds() - asked.wall) / 1000
+        let processor = (Clock.processor.nanoseconds() - asked.processor) / 1000
+        log.write(
+            .info,
+            "Guest-boot-time = \(Self.padded(wall)) us \(wall / 1000) ms, \(Self.padded(processor)) CPU us \(processor / 1000) CPU ms",
+            thread: "fc_vcpu 0")
+    }
+
+    private static func padded(_ number: UInt64) -> String {
+        let text = String(number)
+        return String(repeating: " ", count: max(0, 6 - text.utf8.count)) + text
+    }
+
+    // MARK: What the API asks for
+
+    func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
+        try start { () throws(MachineError) in try Machine(configuration) }
+    }
+
+    /// Has the main thread make a machine, and waits until it has.
+    private func start(_ make: @escaping () throws(MachineError) -> Machine) throws(HostRefusal) {
+        asked = (Clock.monotonic.nanoseconds(), Clock.processor.nanoseconds())
+        if currentThreadNumber() == mainThread {
+            build(make)
+        } else {
+            wanted = make
+            step.store(Step.wanted, ordering: .releasing)
+            wakeWaiters(step, count: 1)
+            while step.load(ordering: .acquiring) != Step.answered { waitOnAddress(step, while: Step.wanted) }
+        }
+        if let refusal { throw refusal }
+    }
+
+    func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal) {
+        do throws(LinuxError) {
+            // A pipe that nobody writes to must not hold up anybody.
+            _ = try open(path, isWritable ? [.readWrite, .nonBlocking] : [.readOnly, .nonBlocking])
+        } catch { throw HostRefusal(error.originalWords) }
+    }
+
+    func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal) {
+        do throws(LinuxError) {
+            try Machine.checkDisk(path, isWritable: isWritable)
+        } catch { throw HostRefusal(error.originalWords) }
+    }
+
+    func openOutput(_ path: String) throws(HostRefusal) -> Int32 {
+        do throws(LinuxError) {
+            return try open(path, [.readWrite, .append, .nonBlocking]).release()
+        } catch { throw HostRefusal(error.originalWords) }
+    }
+
+    func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8] {
+        let files = SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+        do throws(MachineError) {
+            let state = try files.readState()
+            snapshot = (files, state)
+            return state.configuration
+        } catch { throw HostRefusal("\(error)") }
+    }
+
+    func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal) {
+        guard let (files, state) = snapshot.take() else { throw HostRefusal("no snapshot is open") }
+        try start { () throws(MachineError) in
+            try Machine(configuration, restoring: state, memory: files.openMemory(of: state), isPaused: isPaused)
+        }
+    }
+
+    func writeSnapshot(statePath: String, memoryPath: String, configuration: [UInt8]) throws(HostRefusal) {
+        let machine = try running()
+        do throws(MachineError) {
+            _ = try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+                .write(machine, configuration: configuration)
+        } catch { throw HostRefusal("\(error)") }
+    }
+
+    private func running() throws(HostRefusal) -> Machine {
+        guard let machine else { throw HostRefusal("the machine does not run") }
+        return machine
+    }
+
+    func pressPowerButton() { machine?.pressPowerButton() }
+
+    func pause() throws(HostRefusal) { try running().pause() }
+
+    func resume() throws(HostRefusal) {
+        let machine = try running()
+        do throws(MachineError) { try machine.resume() } catch { throw HostRefusal("\(error)") }
+    }
+
+    func replaceDisk(_ identifier: String, path: String) throws(HostRefusal) {
+        let machine = try running()
+        do throws(LinuxError) { try machine.replaceDisk(identifier, path: path) } catch {
+            throw HostRefusal(error.originalWords)
+        }
+    }
+
+    func setLimits(ofDrive identifier: String, _ limits: RateLimits) throws(HostRefusal) {
+        let machine = try running()
+        do throws(LinuxError) { try machine.setLimits(ofDrive: identifier, limits) } catch {
+            throw HostRefusal(error.originalWords)
+        }
+    }
+
+    func setLimits(
+        ofInterface identifier: String, receive: RateLimits?, transmit: RateLimits?
+    ) throws(HostRefusal) {
+        let machine = try running()
+        do throws(LinuxError) {
+            try machine.setLimits(ofInterface: identifier, receive: receive, transmit: transmit)
+        } catch { throw HostRefusal(error.originalWords) }
+    }
+
+    var balloon: BalloonReport? {
+        guard let state = machine?.balloonState else { return nil }
+        var report = BalloonReport()
+        report.targetPages = state.targetPages
+        report.actualPages = state.actualPages
+        report.figures = state.figures
+        return report
+    }
+
+    func setBalloon(mebibytes: UInt32) throws(HostRefusal) {
+        guard try running().setBalloon(mebibytes: mebibytes) else { throw HostRefusal("Device not activated yet.") }
+    }
+
+    func setBalloonInterval(seconds: UInt32) throws(HostRefusal) { try running().setBalloonInterval(seconds: seconds) }
+
+    func count(_ group: String, _ name: String) -> UInt64 { machine?.count(group, name) ?? 0 }
+}

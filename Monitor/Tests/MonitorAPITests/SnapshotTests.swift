@@ -1,0 +1,95 @@
+import APITestSupport
+import Testing
+
+@testable import MonitorAPI
+
+/// Snapshots as a client sees them; the machines behind are tested where they are.
+@Suite struct SnapshotTests {
+    private static let create = #"PUT /snapshot/create {"snapshot_path":"/s","mem_file_path":"/m"}"#
+
+    /// What is kept with a snapshot of the machine that has one of everything.
+    private func snapshot() -> String? {
+        let face = Face()
+        face.start()
+        #expect(face.ask(#"PATCH /vm {"state":"Paused"}"#) == "204")
+        #expect(face.ask(Self.create) == "204")
+        #expect(face.control.calls.last == "snapshot /s /m")
+        return face.control.snapshot
+    }
+
+    private func load(_ more: String = "", into face: Face) -> String {
+        let backend = #"{"backend_path":"/m","backend_type":"File"}"#
+        return face.ask(#"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":\#(backend)\#(more)}"#)
+    }
+
+    @Test func `a machine that runs is not saved, nor one that is not there`() {
+        let face = Face()
+        #expect(face.fault(Self.create).contains("before starting"))
+        face.start()
+        #expect(face.fault(Self.create).contains("pause it first"))
+        #expect(face.control.snapshot == nil)
+    }
+
+    @Test func `a differential snapshot is refused with the reason`() {
+        let face = Face()
+        face.start()
+        _ = face.ask(#"PATCH /vm {"state":"Paused"}"#)
+        #expect(
+            face.fault(#"PUT /snapshot/create {"snapshot_type":"Diff","snapshot_path":"/s","mem_file_path":"/m"}"#)
+                .contains("full snapshots only"))
+    }
+
+    @Test func `a machine of a snapshot has its devices and stands still until it is resumed`() throws {
+        let saved = try #require(snapshot())
+        let face = Face()
+        face.control.snapshot = saved
+        #expect(load(into: face) == "204")
+        #expect(face.control.calls == ["open /s /m", "restore paused"])
+        #expect(face.ask("GET /").contains(#""state":"Paused""#))
+        let started = try #require(face.control.started)
+        #expect(started.virtualCPUCount == 2 && started.memoryMebibytes == 64 && started.hasEntropyDevice)
+        #expect(started.drives.map(\.pathOnHost) == ["/d"] && started.vsock?.udsPath == "/v")
+        #expect(started.networkInterfaces.map(\.hostDeviceName) == ["tap0"])
+        let original = Face()
+        original.start()
+        #expect(face.ask("GET /vm/config") == original.ask("GET /vm/config"))
+        #expect(face.ask(#"PATCH /vm {"state":"Resumed"}"#) == "204")
+        #expect(face.ask("GET /").contains(#""state":"Running""#))
+    }
+
+    @Test func `a machine of a snapshot runs at once when that is asked, behind another interface`() {
+        let face = Face()
+        face.control.snapshot = snapshot()
+        let more = #","resume_vm":true,"network_overrides":[{"iface_id":"eth0","host_dev_name":"tap9"}]"#
+        #expect(load(more, into: face) == "204")
+        #expect(face.control.calls.last == "restore")
+        #expect(face.control.started?.networkInterfaces.map(\.hostDeviceName) == ["tap9"])
+        #expect(face.ask("GET /").contains(#""state":"Running""#))
+    }
+
+    @Test func `what does not fit is refused, and another machine can be made afterwards`() {
+        let face = Face()
+        #expect(load(into: face).contains("No such file"))
+        face.control.snapshot = "{"
+        #expect(load(into: face).contains("the configuration in the state file"))
+        face.control.snapshot = "{}"
+        #expect(load(into: face).contains("holds no configuration"))
+        face.control.snapshot = snapshot()
+        #expect(
+            load(#","network_overrides":[{"iface_id":"eth7","host_dev_name":"tap9"}]"#, into: face).contains("eth7"))
+        #expect(load(#","track_dirty_pages":true"#, into: face).contains("track_dirty_pages"))
+        let other = #"{"backend_path":"/m","backend_type":"Uffd"}"#
+        #expect(
+            face.fault(#"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":\#(other)}"#).contains("backend_type"))
+        face.start()
+        #expect(load(into: face).contains("after starting"))
+    }
+
+    @Test func `a snapshot is not loaded into a machine that was described`() {
+        let face = Face()
+        face.control.snapshot = snapshot()
+        _ = face.ask(Face.machine[0])
+        #expect(load(into: face).contains("boot-specific resources"))
+        #expect(face.control.started == nil)
+    }
+}

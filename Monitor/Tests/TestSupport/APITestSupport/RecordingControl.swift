@@ -1,0 +1,86 @@
+import LinuxCalls
+public import MachineConfiguration
+public import MonitorAPI
+
+/// A host where every file is there but `/missing`, and a machine that notes what it is asked for.
+public final class RecordingControl: MachineControl {
+    public var started: VirtualMachineConfiguration?
+    public var calls: [String] = []
+    public var refusal: HostRefusal?
+
+    public init() {}
+
+    public func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal) {
+        if path == "/missing" { throw HostRefusal("No such file or directory (os error 2)") }
+    }
+
+    public func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal) {
+        try checkFile(path, isWritable: isWritable)
+    }
+
+    /// Only what a test has made itself: a request may name anything.
+    public func openOutput(_ path: String) throws(HostRefusal) -> Int32 {
+        guard path.hasPrefix("/tmp/swiftlet-face-") else { throw HostRefusal("No such file or directory (os error 2)") }
+        do throws(LinuxError) { return try open(path, [.readWrite, .append, .nonBlocking]).release() } catch {
+            throw HostRefusal(error.originalWords)
+        }
+    }
+
+    public func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
+        if let refusal { throw refusal }
+        started = configuration
+    }
+
+    /// What `openSnapshot` gives, when there is something.
+    public var snapshot: String?
+
+    public func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8] {
+        calls.append("open \(statePath) \(memoryPath)")
+        guard let snapshot else { throw HostRefusal("No such file or directory (os error 2)") }
+        return Array(snapshot.utf8)
+    }
+
+    public func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal) {
+        if let refusal { throw refusal }
+        started = configuration
+        calls.append(isPaused ? "restore paused" : "restore")
+    }
+
+    public func writeSnapshot(
+        statePath: String, memoryPath: String, configuration: [UInt8]
+    ) throws(HostRefusal) {
+        if let refusal { throw refusal }
+        calls.append("snapshot \(statePath) \(memoryPath)")
+        snapshot = String(decoding: configuration, as: UTF8.self)
+    }
+
+    public func pressPowerButton() { calls.append("button") }
+    public func pause() throws(HostRefusal) { calls.append("pause") }
+    public func resume() throws(HostRefusal) { calls.append("resume") }
+
+    public func replaceDisk(_ identifier: String, path: String) throws(HostRefusal) {
+        try checkFile(path, isWritable: true)
+        calls.append("disk \(identifier) \(path)")
+    }
+
+    public func setLimits(ofDrive identifier: String, _ limits: RateLimits) throws(HostRefusal) {
+        calls.append("limits \(identifier) \(limits.bytes?.size ?? 0)")
+    }
+
+    public func setLimits(
+        ofInterface identifier: String, receive: RateLimits?, transmit: RateLimits?
+    ) throws(HostRefusal) {
+        calls.append("limits \(identifier) \(receive?.bytes?.size ?? 0) \(transmit?.bytes?.size ?? 0)")
+    }
+
+    public var balloon: BalloonReport? {
+        var report = BalloonReport()
+        report.targetPages = 2560
+        report.figures = [("free_memory", 4096)]
+        return report
+    }
+
+    public func setBalloon(mebibytes: UInt32) throws(HostRefusal) { calls.append("balloon \(mebibytes)") }
+    public func setBalloonInterval(seconds: UInt32) throws(HostRefusal) { calls.append("interval \(seconds)") }
+    public func count(_ group: String, _ name: String) -> UInt64 { 7 }
+}

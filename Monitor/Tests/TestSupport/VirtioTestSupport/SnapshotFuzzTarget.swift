@@ -1,0 +1,69 @@
+import GuestMemory
+import LegacyDevices
+import LinuxCalls
+import Snapshots
+import VirtioDevices
+
+extension VirtioFuzzTargets {
+    /// State files: what is read is written the same again, and what it says of devices is given to devices.
+    public static func snapshot(_ bytes: [UInt8]) {
+        // As it is, and with a header that fits: no fuzzer finds a checksum.
+        _ = try? MachineState(decoding: bytes)
+        guard let state = try? MachineState(decoding: framed(bytes)) else { return }
+        guard (try? MachineState(decoding: state.encoded)) == state else {
+            fatalError("a state file that is written again is another one")
+        }
+        _ = IOInterruptController(figures: state.platform.interruptController)
+        _ = KeyboardController(figures: state.platform.keyboardController)
+        _ = RealTimeClock(figures: state.platform.realTimeClock)
+        for processor in state.processors {
+            try? ProcessorCompatibility.judge(processor.identification, processor.identification)
+        }
+        for device in state.devices.prefix(4) { goOn(device) }
+    }
+
+    private static func framed(_ bytes: [UInt8]) -> [UInt8] {
+        guard bytes.count >= 40 else { return bytes }
+        var bytes = bytes
+        func set(_ value: UInt64, at offset: Int) {
+            for index in 0..<8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index))) }
+        }
+        set(UInt64(bytes.count), at: 16)
+        var checksum = Checksum()
+        checksum.add(bytes[..<32])
+        checksum.add(bytes[40...])
+        set(checksum.value, at: 32)
+        return bytes
+    }
+
+    /// Puts a device of the same kind into the state, and lets it serve what it finds in memory.
+    private static func goOn(_ state: TransportState) {
+        guard let loop = try? DeviceHarness.makeLoop(), let memory = try? GuestMemory(totalBytes: 1 << 20),
+            let device = try? device(of: state.kind, loop),
+            let harness = try? DeviceHarness(device, memory: memory)
+        else { return }
+        guard (try? harness.transport.restore(state)) != nil else { return }
+        for queue in device.maximumQueueSizes.indices { harness.notify(queue) }
+        harness.transport.pause()
+        _ = try? harness.transport.save()
+        try? harness.transport.resume()
+        harness.write(0x70, 0)
+    }
+
+    private static func device(of kind: UInt32, _ loop: EventLoop) throws -> (any VirtioDevice)? {
+        switch kind {
+        case VirtioDeviceKind.entropy.rawValue: EntropyDevice(loop: loop)
+        case VirtioDeviceKind.balloon.rawValue:
+            try BalloonDevice(
+                targetMebibytes: 1, isDeflatingOnOutOfMemory: true, statisticsIntervalSeconds: 1,
+                isReportingFreePages: true, loop: loop)
+        case VirtioDeviceKind.net.rawValue:
+            NetDevice(TapInterface(packetSocket: try memoryFile(name: "wire", lengthBytes: 0)), loop: loop)
+        case VirtioDeviceKind.block.rawValue:
+            BlockDevice(
+                try BlockBackend(try memoryFile(name: "disk", lengthBytes: 1 << 20), isReadOnly: false, cache: .unsafe),
+                serial: "fuzz", engine: .synchronous, loop: loop)
+        default: nil
+        }
+    }
+}
