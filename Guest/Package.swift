@@ -16,6 +16,8 @@ let package = Package(
         .library(name: "SettingsFloppy", targets: ["SettingsFloppy"]),
         .library(name: "AgentTestSupport", targets: ["AgentTestSupport"]),
         .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
+        .executable(name: "swiftlet-firewall", targets: ["swiftlet-firewall"]),
+        .executable(name: "swiftlet-sniffer", targets: ["swiftlet-sniffer"]),
     ],
     dependencies: [.package(path: "../Monitor")],
     targets: [
@@ -29,9 +31,17 @@ let package = Package(
             name: "SettingsFloppy", dependencies: [.product(name: "WireFormats", package: "Monitor")],
             swiftSettings: settings),
         .target(
-            name: "Agent",
+            name: "GuestNetwork",
             dependencies: [
                 "AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor"),
+                .product(name: "WireFormats", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Agent",
+            dependencies: [
+                "AgentProtocol", "FileTransfer", "GuestNetwork", "SettingsFloppy",
+                .product(name: "LinuxCalls", package: "Monitor"),
                 .product(name: "WireFormats", package: "Monitor"),
             ],
             swiftSettings: settings),
@@ -39,7 +49,31 @@ let package = Package(
             name: "swiftlet-agent", dependencies: ["Agent", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .target(
-            name: "AgentTestSupport", dependencies: ["AgentProtocol", "SettingsFloppy"],
+            name: "ApplianceGuest",
+            dependencies: [
+                "AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor"),
+                .product(name: "WireFormats", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(name: "FirewallPlan", dependencies: ["AgentProtocol", "ApplianceGuest"], swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-firewall",
+            dependencies: [
+                "AgentProtocol", "ApplianceGuest", "FileTransfer", "FirewallPlan", "GuestNetwork",
+                .product(name: "LinuxCalls", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(name: "SnifferPlan", dependencies: ["AgentProtocol", "ApplianceGuest"], swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-sniffer",
+            dependencies: [
+                "AgentProtocol", "ApplianceGuest", "FileTransfer", "GuestNetwork", "SnifferPlan",
+                .product(name: "LinuxCalls", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "AgentTestSupport",
+            dependencies: ["AgentProtocol", "ApplianceGuest", "FirewallPlan", "SettingsFloppy", "SnifferPlan"],
             path: "Tests/TestSupport/AgentTestSupport",
             swiftSettings: settings),
         .testTarget(
@@ -48,6 +82,12 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "SettingsFloppyTests", dependencies: ["SettingsFloppy", "AgentTestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "FirewallPlanTests", dependencies: ["AgentProtocol", "ApplianceGuest", "FirewallPlan"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SnifferPlanTests", dependencies: ["AgentProtocol", "ApplianceGuest", "SnifferPlan"],
             swiftSettings: settings),
         .testTarget(
             name: "AgentTests",

@@ -30,6 +30,7 @@ extension AgentServer {
                 defer { watchDisk(connection) }
                 try system.apply(wanted)
                 configuration = .done
+                watchSettings(connection)
                 idleSeconds = wanted.idleSeconds
                 connection.send(.configured, id: frame.id)
             case .start(let start):
@@ -54,8 +55,16 @@ extension AgentServer {
                     .pong(
                         Load(
                             processes: UInt32(processes.count), connections: UInt32(connectionCount),
-                            uptimeNanoseconds: Clock.bootTime.nanoseconds())), id: frame.id)
+                            uptimeNanoseconds: Clock.bootTime.nanoseconds(),
+                            memoryBytes: GuestSystem.memory("MemTotal:"),
+                            availableBytes: GuestSystem.memory("MemAvailable:"))), id: frame.id)
             case .clock(let time): system.correctClock(time)
+            case .settings:
+                guard let settings = system.settings else {
+                    throw Failure(.settings, text: "this machine has no settings")
+                }
+                try settings.refresh()
+                connection.send(.configured, id: frame.id)
             case .relay:
                 throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
             }
@@ -69,6 +78,15 @@ extension AgentServer {
         disk.listener = connection
         disk.drain()
         _ = try? loop.add(disk.descriptor, .readable, handler: disk, token: 0)
+    }
+
+    private func watchSettings(_ connection: ControlConnection) {
+        guard let settings = system.settings,
+            // A kernel without inotify leaves the asking to the host.
+            let requests = try? SettingsRequests(settings.parent, connection)
+        else { return }
+        system.settingsRequests = requests
+        _ = try? loop.add(requests.descriptor, .readable, handler: requests, token: 0)
     }
 
     private func process(_ number: UInt32, of connection: ControlConnection) throws(Failure) -> GuestProcess {

@@ -1,5 +1,6 @@
 import AgentProtocol
 import FileTransfer
+import GuestNetwork
 import LinuxCalls
 
 extension GuestSystem {

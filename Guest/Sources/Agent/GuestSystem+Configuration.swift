@@ -1,5 +1,6 @@
 import AgentProtocol
 import FileTransfer
+import GuestNetwork
 import LinuxCalls
 
 extension GuestSystem {
@@ -39,7 +40,12 @@ extension GuestSystem {
         if wanted.writesNameFiles { NameFiles.write(wanted, root: commandsRootPath) }
         // The last of them may take away what is written to here.
         for mount in wanted.mounts { try apply(mount) }
-        if role == .guest { try NetworkSetup.apply(wanted.interfaces) }
+        guard role == .guest else { return }
+        do throws(Failure) { try NetworkSetup.apply(wanted.interfaces) } catch {
+            // A kernel without a network is well enough for a guest that wants none.
+            guard wanted.interfaces.isEmpty else { throw error }
+            Self.report(error.text)
+        }
     }
 
     /// Mounts the root and makes it `/`, or the root of commands alone.
@@ -139,10 +145,31 @@ extension GuestSystem {
             }
             // A bind takes its flags only when it is mounted once more.
             if !flags.isEmpty { try self.mount("", target, "", flags.union([.bind, .remount]), "") }
+        } else if mount.fileSystem == Mount.settingsFileSystem {
+            try applySettings(from: mount.source, at: target, flags.union([.noSetUserID, .noDevices, .noExecution]))
         } else {
             if mount.flags.contains(.fill) { try fill(mount) }
             try self.mount(mount.source, target, mount.fileSystem, flags, mount.options)
         }
+    }
+
+    /// The settings' files beside a link to them, so that they can be exchanged as one.
+    private func applySettings(
+        from device: ByteString, at target: ByteString, _ flags: MountFlags
+    ) throws(Failure) {
+        let files = SettingsFiles(device: device, folder: target + ".all")
+        // Two generations of as many fields as there may be, each a file, and so a page. What is not there takes nothing.
+        try mount("tmpfs", files.folder, "tmpfs", flags, "mode=0755,size=72m")
+        try files.refresh()
+        do throws(LinuxError) {
+            // An image may have an empty folder there.
+            try? FileTree.remove(target.bytes, isDirectory: true)
+            let name = ByteString(files.folder.bytes[(files.folder.bytes.lastIndex(of: UInt8(ascii: "/")) ?? 0)...])
+            try FileTree.makeSymbolicLink(target.bytes, to: ("." + name + "/current").bytes)
+        } catch {
+            throw Failure(.settings, error, "\"" + target + "\"")
+        }
+        settings = files
     }
 
     /// Gives a new file system what lies at its place, the place's own owner and permissions included.

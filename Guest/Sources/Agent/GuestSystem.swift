@@ -15,6 +15,11 @@ final class GuestSystem {
     /// The root's device, where there is a hash tree.
     var verifiedDisk: VerifiedDisk?
 
+    /// The machine's settings, where it has a floppy.
+    var settings: SettingsFiles?
+    /// Who asks that they be kept.
+    var settingsRequests: SettingsRequests?
+
     init(_ role: AgentRole) { self.role = role }
 
     func root() throws(LinuxError) -> Handle {
@@ -69,6 +74,19 @@ final class GuestSystem {
 
     /// Whether the machine can be switched off, and not only restarted. Source: Documentation/ABI/testing/sysfs-firmware-acpi.
     var canPowerOff: Bool { (try? FileTree.facts(ByteString("/sys/firmware/acpi/tables").bytes)) != nil }
+
+    /// A line of the kernel's account of its memory, in bytes; zero where there is none. Source: proc_meminfo(5).
+    static func memory(_ name: ByteString) -> UInt64 {
+        guard let file = try? FileTree.open(ByteString("/proc/meminfo").bytes, .readOnly),
+            let text = try? FileTree.contents(file.number, maximumBytes: 16 << 10)
+        else { return 0 }
+        for line in ByteString(text).split(0x0a) where line.hasPrefix(name) {
+            var number: UInt64 = 0
+            for byte in line.bytes where (0x30...0x39).contains(byte) { number = number &* 10 &+ UInt64(byte - 0x30) }
+            return number &* 1024
+        }
+        return 0
+    }
 
     /// Reads a small file as a command would find it; nil when it is not there or is too large.
     func contents(_ path: ByteString, maximumBytes: Int) -> [UInt8]? {

@@ -20,6 +20,8 @@ public enum AgentMessage: FramedMessage {
     /// The root's device holds something else than its hash tree says; whoever read it got an error. Unasked, to whoever
     /// sent the configuration, before what follows from it: an exit, or a failure to mount.
     case diskDamaged(DiskDamage)
+    /// The guest asks that the settings which it has written down be kept. Unasked, to whoever sent the configuration.
+    case settingsProposed
 
     public static var payloadLimit: Int { Limits.agentPayloadBytes }
 
@@ -35,6 +37,7 @@ public enum AgentMessage: FramedMessage {
         case .connected: 136
         case .failure: 137
         case .diskDamaged: 138
+        case .settingsProposed: 139
         }
     }
 
@@ -45,11 +48,13 @@ public enum AgentMessage: FramedMessage {
             writer.write(hello.kernelRelease)
             writer.write(hello.capabilities.rawValue)
             writer.write(hello.uptimeNanoseconds)
-        case .configured, .listening, .connected: break
+        case .configured, .listening, .connected, .settingsProposed: break
         case .pong(let load):
             writer.write(load.processes)
             writer.write(load.connections)
             writer.write(load.uptimeNanoseconds)
+            writer.write(load.memoryBytes)
+            writer.write(load.availableBytes)
         case .started(let identifier): writer.write(identifier)
         case .exited(.exited(let status)):
             writer.write(UInt8(0))
@@ -97,13 +102,15 @@ public enum AgentMessage: FramedMessage {
             self = .pong(
                 Load(
                     processes: reader.integer(), connections: reader.integer(),
-                    uptimeNanoseconds: reader.integer()))
+                    uptimeNanoseconds: reader.integer(),
+                    memoryBytes: reader.integer(), availableBytes: reader.integer()))
         case 135: self = .listening
         case 136: self = .connected
         case 137: self = .failure(Failure(from: &reader))
         case 138:
             guard let part = DiskDamage.Part(rawValue: reader.integer()) else { throw .outOfBounds(.kind) }
             self = .diskDamaged(DiskDamage(part, block: reader.integer()))
+        case 139: self = .settingsProposed
         default: throw .unknownMessage(type)
         }
         try reader.finish()
@@ -167,11 +174,19 @@ public struct Load: Equatable, Sendable {
     public var connections: UInt32
     /// Since the kernel started.
     public var uptimeNanoseconds: UInt64
+    /// What the kernel has to give out, and what of it it could give now, caches included. Zero where it does not say.
+    public var memoryBytes: UInt64
+    public var availableBytes: UInt64
 
-    public init(processes: UInt32, connections: UInt32, uptimeNanoseconds: UInt64) {
+    public init(
+        processes: UInt32, connections: UInt32, uptimeNanoseconds: UInt64, memoryBytes: UInt64 = 0,
+        availableBytes: UInt64 = 0
+    ) {
         self.processes = processes
         self.connections = connections
         self.uptimeNanoseconds = uptimeNanoseconds
+        self.memoryBytes = memoryBytes
+        self.availableBytes = availableBytes
     }
 }
 

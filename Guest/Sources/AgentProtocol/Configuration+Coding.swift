@@ -132,6 +132,7 @@ extension Mount {
 extension Interface {
     func encode(into writer: inout LittleEndianWriter) {
         writer.write(name)
+        writer.write(newName)
         writer.write(maximumTransmissionUnit)
         writer.writeList(addresses) { writer, address in
             address.address.encode(into: &writer)
@@ -147,6 +148,8 @@ extension Interface {
 
     init(from reader: inout MessageReader) {
         name = reader.word(.interfaceName, atMost: Limits.interfaceNameBytes)
+        newName = reader.string(.interfaceName, atMost: Limits.interfaceNameBytes)
+        if !newName.isOneWord { reader.fail(.outOfBounds(.interfaceName)) }
         maximumTransmissionUnit = reader.integer()
         addresses = reader.list(.addresses, atMost: Limits.addressesPerInterface) { reader in
             let address = IPAddress(from: &reader)

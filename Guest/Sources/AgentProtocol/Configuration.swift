@@ -124,6 +124,10 @@ public struct Mount: Equatable, Sendable {
         static let known: UInt32 = 0x3f
     }
 
+    /// In place of a file system's name: what lies at `source` is a settings floppy, and `target` becomes a link
+    /// to the folder of their files. One of a machine at most.
+    public static let settingsFileSystem: ByteString = "swiftlet-settings"
+
     /// Empty for a bind mount that only gives the mount at `target` its flags.
     public var source: ByteString
     /// Absolute; made if it is missing.
@@ -144,7 +148,8 @@ public struct Mount: Equatable, Sendable {
     }
 }
 
-/// One network interface with its addresses and routes.
+/// One network interface with its addresses and routes. One that is given no address is switched on by others: until its
+/// filter is in force, nothing shall come in.
 public struct Interface: Equatable, Sendable {
     public struct Address: Equatable, Sendable {
         public var address: IPAddress
@@ -172,15 +177,19 @@ public struct Interface: Equatable, Sendable {
 
     /// As the kernel names it: `eth0`.
     public var name: ByteString
+    /// What it is called from then on; empty: its name stays.
+    public var newName: ByteString
     /// Zero leaves the driver's.
     public var maximumTransmissionUnit: UInt32
     public var addresses: [Address]
     public var routes: [Route]
 
     public init(
-        name: ByteString, maximumTransmissionUnit: UInt32 = 0, addresses: [Address] = [], routes: [Route] = []
+        name: ByteString, newName: ByteString = "", maximumTransmissionUnit: UInt32 = 0, addresses: [Address] = [],
+        routes: [Route] = []
     ) {
         self.name = name
+        self.newName = newName
         self.maximumTransmissionUnit = maximumTransmissionUnit
         self.addresses = addresses
         self.routes = routes

@@ -16,6 +16,8 @@ public struct Failure: Error, Equatable, Sendable {
         case mount = 11
         case network = 12
         case hostName = 13
+        /// The settings floppy cannot be read, or nothing on it counts.
+        case settings = 14
         /// The command is not there: a shell's status 127.
         case commandNotFound = 20
         /// The command is there and does not run: a shell's status 126.

@@ -19,6 +19,8 @@ public enum HostMessage: FramedMessage {
     case ping
     /// Nanoseconds since 1970 (UTC): the clock is set if it is off by more than 50 ms. Not answered.
     case clock(realTimeNanoseconds: UInt64)
+    /// The settings floppy has been written to: its files are made anew. Answered by `configured` or `failure`.
+    case settings
     /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
     case relay(Relay)
 
@@ -35,6 +37,7 @@ public enum HostMessage: FramedMessage {
         case .ping: 7
         case .relay: 8
         case .clock: 9
+        case .settings: 10
         }
     }
 
@@ -50,7 +53,7 @@ public enum HostMessage: FramedMessage {
         case .powerOff(let request):
             writer.write(request.mode.rawValue)
             writer.write(request.graceMilliseconds)
-        case .ping: break
+        case .ping, .settings: break
         case .clock(let time): writer.write(time)
         case .relay(.dial(let path)):
             writer.write(UInt8(1))
@@ -82,6 +85,7 @@ public enum HostMessage: FramedMessage {
             let path = reader.absolutePath()
             self = .relay(kind == 1 ? .dial(path: path) : .accept(path: path))
         case 9: self = .clock(realTimeNanoseconds: reader.integer())
+        case 10: self = .settings
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -57,7 +57,7 @@ extension FAT12Volume {
         }
         func put(_ word: Int, at offset: Int) { put([UInt8(word & 0xff), UInt8(word >> 8)], at: offset) }
         put([0xeb, 0x3c, 0x90], at: 0)
-        put([UInt8]("SWIFTLET".utf8), at: 3)
+        put(bytes("SWIFTLET"), at: 3)
         put(sectorBytes, at: 11)
         put([1], at: 13)  // sectors in a cluster
         put(1, at: 14)  // reserved: this one
@@ -71,7 +71,7 @@ extension FAT12Volume {
         put([0x29], at: 38)
         put((0..<4).map { UInt8(truncatingIfNeeded: serial >> UInt32(8 * $0)) }, at: 39)
         put(label, at: 43)
-        put([UInt8]("FAT12   ".utf8), at: 54)
+        put(bytes("FAT12   "), at: 54)
         // Who boots from it is told so: INT 18h, and waits.
         put([0xcd, 0x18, 0xeb, 0xfe], at: 62)
         put([0x55, 0xaa], at: 510)

@@ -14,7 +14,7 @@ public struct GenerationHeader: Equatable, Sendable {
     public var bodyBytes: Int
     public var bodyChecksum: UInt32
 
-    static let magic = [UInt8]("SWLTSET\u{1a}".utf8)
+    static let magic = bytes("SWLTSET\u{1a}")
     static let version: UInt16 = 1
     public static let maximumNameBytes = 63
     /// So that the next one never overflows.

@@ -6,7 +6,7 @@ public enum SettingsLines {
     public static let maximumPathBytes = 255
     public static let maximumDepth = 8
     /// What stands between the fields that somebody set and those that have their default.
-    static let defaultsMark = [UInt8]("#defaults".utf8)
+    static let defaultsMark = bytes("#defaults")
 
     /// One field.
     public struct Field: Equatable, Sendable {

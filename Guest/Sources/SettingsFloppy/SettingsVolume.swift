@@ -52,7 +52,7 @@ public struct SettingsVolume<Storage: SectorStorage & ~Copyable>: ~Copyable {
         let sectors = slots[slot]
         guard let header = GenerationHeader(try read(sectors[..<1])) else { return nil }
         let sectorCount = (header.bodyBytes + FAT12Volume.sectorBytes - 1) / FAT12Volume.sectorBytes
-        let body = [UInt8](try read(sectors[1...sectorCount]).prefix(header.bodyBytes))
+        let body = [UInt8](try read(sectors[1..<1 + sectorCount]).prefix(header.bodyBytes))
         guard checksum(body) == header.bodyChecksum else { return nil }
         return Generation(header: header, body: body)
     }
@@ -117,13 +117,26 @@ public struct SettingsVolume<Storage: SectorStorage & ~Copyable>: ~Copyable {
     ///
     /// - Throws: `noGeneration` when it does not, or no longer. A write that is cut short leaves the generation before it.
     public mutating func confirm(_ number: UInt64, atSeconds now: UInt64) throws(FloppyError) {
+        try settle(number, atSeconds: now, deadlineSeconds: nil)
+    }
+
+    /// Has a generation that is to be confirmed go back now, as if its time were over.
+    ///
+    /// - Throws: `noGeneration` as `confirm`. A write that is cut short leaves it going back all the same, at the latest at its time.
+    public mutating func takeBack(_ number: UInt64, atSeconds now: UInt64) throws(FloppyError) {
+        try settle(number, atSeconds: now, deadlineSeconds: 1)
+    }
+
+    private mutating func settle(
+        _ number: UInt64, atSeconds now: UInt64, deadlineSeconds: UInt64?
+    ) throws(FloppyError) {
         guard let found = try newest(where: { $0.isUsable(atSeconds: now) }),
             found.generation.header.number == number
         else { throw .noGeneration }
         let slot = found.slot
         var generation = found.generation
         guard generation.header.deadlineSeconds != nil else { return }
-        generation.header.deadlineSeconds = nil
+        generation.header.deadlineSeconds = deadlineSeconds
         try write(generation.header.encoded(), to: slots[slot][..<1])
         try storage.flush()
         guard try self.generation(in: slot) == generation else { throw .notKept }

@@ -1,8 +1,8 @@
 /// Where the settings lie on their floppy. Layout: Documentation/floppy.md.
 public enum SlotLayout {
-    public static let label = [UInt8]("SETTINGS   ".utf8)
-    public static let slotNames = [[UInt8]("SLOT_A  SET".utf8), [UInt8]("SLOT_B  SET".utf8)]
-    static let readmeName = [UInt8]("README  TXT".utf8)
+    public static let label = bytes("SETTINGS   ")
+    public static let slotNames = [bytes("SLOT_A  SET"), bytes("SLOT_B  SET")]
+    static let readmeName = bytes("README  TXT")
     /// 512 KiB: two slots of that size fit, with room to spare.
     public static let maximumBodyBytes = 1024 * FAT12Volume.sectorBytes
     static let slotSectors = 1025
@@ -22,7 +22,10 @@ public enum SlotLayout {
             label: label, serial: serial,
             files: [
                 (slotNames[0], slot), (slotNames[1], slot),
-                (readmeName, readme.withUTF8Buffer { unsafe [UInt8]($0) }),
+                (readmeName, bytes(readme)),
             ])
     }
 }
+
+/// A text's bytes, without the means to handle text: those would be 17 KB of the guest's agent.
+func bytes(_ text: StaticString) -> [UInt8] { text.withUTF8Buffer { unsafe [UInt8]($0) } }

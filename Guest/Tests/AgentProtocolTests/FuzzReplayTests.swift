@@ -20,6 +20,7 @@ import Testing
         for (target, run) in [
             ("agent-host", AgentFuzzTargets.host), ("agent-guest", AgentFuzzTargets.guest),
             ("agent-files", AgentFuzzTargets.files), ("floppy", AgentFuzzTargets.floppy),
+            ("appliances", AgentFuzzTargets.appliances),
         ] {
             let inputs = try inputs(target)
             #expect(!inputs.isEmpty)

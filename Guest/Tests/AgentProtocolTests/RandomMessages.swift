@@ -39,7 +39,8 @@ extension SeededGenerator {
         }
         configuration.interfaces = list(atMost: 3) { generator in
             Interface(
-                name: generator.word(), maximumTransmissionUnit: generator.integer(),
+                name: generator.word(), newName: generator.boolean() ? generator.word() : "",
+                maximumTransmissionUnit: generator.integer(),
                 addresses: generator.list(atMost: 3) {
                     let address = $0.address()
                     return .init(address, prefixLength: UInt8($0.below(Int(address.bitWidth) + 1)))
@@ -83,7 +84,7 @@ extension SeededGenerator {
             .signal(Signal(UInt8(1 + below(64)), reachesGroup: boolean())),
             .resize(size()), .status(path: path()),
             .powerOff(PowerOff(boolean() ? .powerOff : .restart, graceMilliseconds: integer())), .ping,
-            .clock(realTimeNanoseconds: integer()),
+            .clock(realTimeNanoseconds: integer()), .settings,
             .relay(.dial(path: path())), .relay(.accept(path: path())),
         ]
     }
@@ -100,9 +101,13 @@ extension SeededGenerator {
                 FileStatus(
                     mode: integer(), userID: integer(), groupID: integer(), sizeBytes: integer(),
                     modifiedNanoseconds: integer())),
-            .pong(Load(processes: integer(), connections: integer(), uptimeNanoseconds: integer())), .listening,
+            .pong(
+                Load(
+                    processes: integer(), connections: integer(), uptimeNanoseconds: integer(), memoryBytes: integer(),
+                    availableBytes: integer())), .listening,
             .connected, .failure(failure()), .diskDamaged(DiskDamage(.data, block: integer())),
             .diskDamaged(DiskDamage(.hashTree, block: integer())), .diskDamaged(DiskDamage(.unknown, block: 0)),
+            .settingsProposed,
         ]
     }
 

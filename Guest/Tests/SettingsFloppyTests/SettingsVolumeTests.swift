@@ -82,6 +82,29 @@ import Testing
         }
     }
 
+    @Test func `settings to be confirmed are taken back at once, whatever cuts the write short`() throws {
+        var start = try SettingsVolume(MemoryFloppy(try floppy([body("one")])))
+        let trial = try start.commit(
+            body("two"), schemaName: name, schemaVersion: 3, writtenSeconds: 1, deadlineSeconds: 100)
+        #expect(throws: FloppyError.noGeneration) { try start.takeBack(1, atSeconds: 50) }
+        #expect(throws: FloppyError.noGeneration) { try start.takeBack(trial.header.number, atSeconds: 100) }
+        for sectors in 0...1 {
+            for bytes in [0, 1, 60, 511] {
+                var volume = try SettingsVolume(
+                    TearingFloppy(start.storage.bytes, cut: .init(sectors: sectors, bytes: bytes)))
+                try? volume.takeBack(trial.header.number, atSeconds: 50)
+                var after = try SettingsVolume(MemoryFloppy(volume.storage.floppy.bytes))
+                #expect(try after.current(atSeconds: 100)?.body == body("one"))
+                // What comes next has a number of its own, and there is something to go back to again.
+                let next = try after.commit(
+                    body("three"), schemaName: name, schemaVersion: 3, writtenSeconds: 60, deadlineSeconds: 200,
+                    leastNumber: trial.header.number + 1)
+                #expect(next.header.number > trial.header.number)
+                #expect(try after.current(atSeconds: 200)?.body == body("one"))
+            }
+        }
+    }
+
     @Test func `settings to be confirmed go back by themselves when their time is over`() throws {
         var volume = try SettingsVolume(MemoryFloppy(try floppy([body("good")])))
         let trial = try volume.commit(

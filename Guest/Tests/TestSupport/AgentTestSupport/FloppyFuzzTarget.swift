@@ -39,6 +39,12 @@ extension AgentFuzzTargets {
     }
 
     private static func use(_ floppy: MemoryFloppy) {
+        let found = SettingsReader.current(atSeconds: 5) { first, count in
+            (try? floppy.read(count, from: first)) ?? []
+        }
+        if let volume = try? SettingsVolume(floppy), let current = try? volume.current(atSeconds: 5) {
+            precondition(found?.header == current.header && found?.body == current.body, "the guest reads otherwise")
+        }
         guard var volume = try? SettingsVolume(floppy) else { return }
         guard let before = try? volume.current(atSeconds: nil),
             let written = try? volume.commit([7], schemaName: [], schemaVersion: 2, writtenSeconds: 2)

@@ -1,14 +1,15 @@
-import AgentProtocol
+package import AgentProtocol
 import FileTransfer
 import LinuxCalls
 import WireFormats
 
 /// Interfaces, addresses and routes, told to the kernel. Source: rtnetlink(7), Linux `linux/rtnetlink.h`.
-enum NetworkSetup {
+package enum NetworkSetup {
     private enum Message {
         static let newLink: UInt16 = 16
         static let getLink: UInt16 = 18
         static let newAddress: UInt16 = 20
+        static let deleteAddress: UInt16 = 21
         static let newRoute: UInt16 = 24
     }
 
@@ -16,36 +17,47 @@ enum NetworkSetup {
     private static let change: UInt16 = 0x005
     private static let create: UInt16 = 0x505
 
-    /// Brings the loopback up, and then each interface with its addresses and routes.
-    static func apply(_ interfaces: [Interface]) throws(Failure) {
+    /// Brings the loopback up, gives each interface its name, and brings those up that are given addresses, with their routes.
+    package static func apply(_ interfaces: [Interface]) throws(Failure) {
         do throws(LinuxError) {
             let socket = try NetlinkSocket()
             try bringUp(1, maximumTransmissionUnit: 0, socket)
             for interface in interfaces { try apply(interface, socket) }
         } catch {
-            guard interfaces.isEmpty else {
-                var names: ByteString = ""
-                for interface in interfaces { names += (names.isEmpty ? "" : ", ") + interface.name }
-                throw Failure(.network, error, "network of " + names)
-            }
-            GuestSystem.report("loopback: " + error.text)
+            var names: ByteString = interfaces.isEmpty ? "the loopback" : ""
+            for interface in interfaces { names += (names.isEmpty ? "" : ", ") + interface.name }
+            throw Failure(.network, error, "network of " + names)
+        }
+    }
+
+    /// Takes an address away, and with it the routes that stand on it.
+    package static func remove(_ address: Interface.Address, from name: ByteString) throws(Failure) {
+        do throws(LinuxError) {
+            let socket = try NetlinkSocket()
+            let index = try indexOf(name, socket)
+            try perform(request(Message.deleteAddress, change, address, index), socket)
+        } catch {
+            throw Failure(.network, error, "network of " + name)
+        }
+    }
+
+    /// Brings an interface up that is given no address.
+    package static func switchOn(_ name: ByteString) throws(Failure) {
+        do throws(LinuxError) {
+            let socket = try NetlinkSocket()
+            try bringUp(try indexOf(name, socket), maximumTransmissionUnit: 0, socket)
+        } catch {
+            throw Failure(.network, error, "network of " + name)
         }
     }
 
     private static func apply(_ interface: Interface, _ socket: borrowing NetlinkSocket) throws(LinuxError) {
         let index = try indexOf(interface.name, socket)
+        if !interface.newName.isEmpty { try rename(index, interface.newName, socket) }
+        if interface.addresses.isEmpty { return }
         try bringUp(index, maximumTransmissionUnit: interface.maximumTransmissionUnit, socket)
         for address in interface.addresses {
-            var request = Request(Message.newAddress, create)
-            request.body.write(family(address.address))
-            request.body.write(address.prefixLength)
-            // Used at once: nobody else has this address.
-            request.body.write(UInt8(address.address.family == .v6 ? 0x02 : 0))
-            request.body.write(UInt8(0))
-            request.body.write(index)
-            request.attribute(2, address.address.bytes)
-            request.attribute(1, address.address.bytes)
-            try perform(request, socket)
+            try perform(self.request(Message.newAddress, create, address, index), socket)
         }
         for route in interface.routes {
             var request = Request(Message.newRoute, create)
@@ -60,6 +72,33 @@ enum NetworkSetup {
             request.attribute(4, index)
             try perform(request, socket)
         }
+    }
+
+    private static func rename(
+        _ index: UInt32, _ name: ByteString, _ socket: borrowing NetlinkSocket
+    ) throws(LinuxError) {
+        var request = Request(Message.newLink, change)
+        request.body.write(UInt32(0))
+        request.body.write(index)
+        request.body.write(UInt32(0))
+        request.body.write(UInt32(0))
+        request.attribute(3, name.bytes + [0])
+        try perform(request, socket)
+    }
+
+    private static func request(
+        _ type: UInt16, _ flags: UInt16, _ address: Interface.Address, _ index: UInt32
+    ) -> Request {
+        var request = Request(type, flags)
+        request.body.write(family(address.address))
+        request.body.write(address.prefixLength)
+        // Used at once: nobody else has this address.
+        request.body.write(UInt8(address.address.family == .v6 ? 0x02 : 0))
+        request.body.write(UInt8(0))
+        request.body.write(index)
+        request.attribute(2, address.address.bytes)
+        request.attribute(1, address.address.bytes)
+        return request
     }
 
     private static func bringUp(

@@ -1,0 +1,29 @@
+import AgentProtocol
+import ApplianceGuest
+import LinuxCalls
+
+openMissingStandardStreams()
+_ = try? setBlockedSignals(SignalSet(bits: .max))
+exitProcess(runSniffer())
+
+/// Does what the first argument says.
+func runSniffer() -> Int32 {
+    let arguments = (try? processArguments()) ?? []
+    switch arguments.count > 1 ? ByteString(arguments[1]) : "" {
+    case "run": return Sniffer.run()
+    case "stream": return SnifferClient.copy(.live)
+    case "kept": return SnifferClient.copy(.kept)
+    case "status": return SnifferClient.copy(.status)
+    case "health":
+        guard let reason = SnifferHealth.reason() else {
+            writeToStandardOutput("healthy\n")
+            return 0
+        }
+        writeToStandardOutput("unhealthy: \(reason.description)\n")
+        return 1
+    default:
+        writeToStandardError(
+            "sniffer: one of run, stream (what is captured from now on), kept (what is kept), status, health\n")
+        return 64
+    }
+}
