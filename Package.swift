@@ -72,8 +72,8 @@ let package = Package(
         module(
             "Images", "ImageStore",
             [
-                "Archives", "CodedErrors", "ErofsFormat", "FileTrees", "HostFiles", "ImageLayers", "JSONValues",
-                "OCIImages", "VerityTree", linuxCalls,
+                "Appliances", "Archives", "CodedErrors", "ErofsFormat", "FileTrees", "HostFiles", "ImageLayers",
+                "JSONValues", "OCIImages", "VerityTree", linuxCalls,
             ]),
         module(
             "Images", "Registry",
@@ -106,14 +106,16 @@ let package = Package(
         module(
             "Control", "Fleet",
             [
-                "AgentClient", "ChildProcesses", "EmulatedHost", "Ext4Format", "ImageStore", "GuestKernels", "Archives",
-                "CodedErrors", "HostFiles", agentProtocol, machineConfiguration, linuxCalls,
+                "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "EmulatedHost", "Ext4Format",
+                "ImageStore",
+                "GuestKernels", "Archives", "CodedErrors", "HostFiles", agentProtocol, machineConfiguration, linuxCalls,
+                settingsFloppy,
             ]),
         .target(
             name: "Commands",
             dependencies: [
-                "AppImages", "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "ChildProcesses", "CodedErrors",
-                "EmulatedHost",
+                "AppImages", "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "Archives", "ChildProcesses",
+                "CodedErrors", "EmulatedHost",
                 "ImageStore",
                 "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
                 agentProtocol, linuxCalls,
@@ -122,7 +124,13 @@ let package = Package(
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
         tests("Commands", ["AgentClient", "Fleet", "ImageStore", agentProtocol, argumentParser]),
-        tests("Fleet", ["AgentClient", "Archives", "HostFiles", "ImageStore", agentProtocol, machineConfiguration]),
+        tests(
+            "Fleet",
+            [
+                "AgentClient", "ApplianceSettings", "Archives", "HostFiles", "ImageStore", agentProtocol,
+                machineConfiguration,
+            ]
+        ),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
         tests("ChildProcesses", [linuxCalls]),
@@ -140,8 +148,9 @@ let package = Package(
         tests("Ext4Format", ["ChildProcesses", "HostFiles", "ImageFixtures"]),
         tests("FileTrees", ["Archives", "HostFiles", "ImageFixtures"]),
         tests("OCIImages", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),
-        tests("ImageStore", ["Archives", "HostFiles", "ImageFixtures", "OCIImages", "VerityTree"]),
-        tests("ImageTransfer", ["Archives", "HostFiles", "ImageFixtures", "ImageStore", "OCIImages"]),
+        tests("ImageStore", ["Appliances", "Archives", "HostFiles", "ImageFixtures", "OCIImages", "VerityTree"]),
+        tests(
+            "ImageTransfer", ["Archives", "HostFiles", "ImageFixtures", "ImageStore", "OCIImages", "Signatures"]),
         tests(
             "Registry",
             ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", "ImageFixtures", "JSONValues", linuxCalls]),

@@ -20,6 +20,14 @@ enum Completions {
         .custom { _, _, _ in (try? SettingsCommand.store.names()) ?? [] }
     }
 
+    /// What `reset` takes: machines that have settings, and settings.
+    static var resettable: CompletionKind {
+        .custom { _, _, _ in
+            let machines = Product.fleet.store.list().filter { $0.specification.settingsName != nil }.map(\.name)
+            return Set(machines + ((try? SettingsCommand.store.names()) ?? [])).sorted()
+        }
+    }
+
     static var kernels: CompletionKind {
         .custom { _, _, _ in Set(((try? KernelCommand.store.list()) ?? []).map(\.name)).sorted() }
     }

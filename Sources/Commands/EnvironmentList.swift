@@ -55,7 +55,6 @@ enum EnvironmentList {
         result.removeAll { $0.hasPrefix(name) }
         result.append(setting)
     }
-
 }
 
 /// Paths of this side.

@@ -26,14 +26,16 @@ public struct SwiftletCommand: ParsableCommand {
                 name: "Machines",
                 subcommands: [
                     RunCommand.self, ExecCommand.self, PsCommand.self, LogsCommand.self, CopyCommand.self,
-                    StopCommand.self, KillCommand.self, WaitCommand.self, RemoveCommand.self, InspectCommand.self,
+                    StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
+                    UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",
                 subcommands: [
                     ImageCommand.self, PullCommand.self, PushCommand.self, LoadCommand.self, SaveCommand.self,
                     TagCommand.self, HistoryCommand.self, PruneCommand.self, LoginCommand.self, LogoutCommand.self,
-                    KernelCommand.self, SettingsCommand.self, ApplianceCommand.self, VolumeCommand.self,
+                    KernelCommand.self, SettingsCommand.self, ApplianceCommand.self, ResetCommand.self,
+                    VolumeCommand.self,
                     BuildCommand.self,
                 ]),
             CommandGroup(
@@ -42,6 +44,9 @@ public struct SwiftletCommand: ParsableCommand {
         ])
 
     public init() {}
+
+    /// Commands of `image` that have names of their own.
+    static let shortcuts = ["images": "list", "rmi": "remove"]
 
     /// Parses and runs; never returns.
     public static func run(arguments: [String]) -> Never {
@@ -54,7 +59,7 @@ public struct SwiftletCommand: ParsableCommand {
             SuperviseCommand.run(Array(arguments.dropFirst()))
         }
         // What the container engines call them.
-        if let command = ["images": "list", "rmi": "remove"][arguments.first ?? ""] {
+        if let command = shortcuts[arguments.first ?? ""] {
             arguments.replaceSubrange(0..<1, with: ["image", command])
         }
         arguments = ProgramArguments.separated(arguments)

@@ -89,6 +89,31 @@ import Testing
         #expect(FileManager.default.contents(atPath: file) == Data("old".utf8))
     }
 
+    /// What a guest's file holds, or the code of what is thrown.
+    private func contents(_ messages: [TransferMessage], limit: Int = 4) throws -> (bytes: [UInt8]?, String?) {
+        let scratch = try Scratch()
+        try scratch.answer(messages)
+        do {
+            let bytes = try FileCopy.contents(
+                of: "/run/file", in: scratch.endpoint, limit: limit, patience: .seconds(20))
+            return (bytes, nil)
+        } catch { return (nil, error.code.rawValue) }
+    }
+
+    @Test func `a guest's file is read into memory up to a limit, whole, and only a file`() throws {
+        let file = TransferMessage.entry(TransferEntry(.regular(sizeBytes: 3), path: "", permissions: 0o644))
+        let folder = TransferMessage.entry(TransferEntry(.directory, path: "", permissions: 0o755))
+        #expect(try contents([file, .data([1, 2]), .data([3, 4]), .end]) == ([1, 2, 3, 4], nil))
+        #expect(try contents([file, .end]) == ([], nil))
+        #expect(try contents([.failure(Failure(.noSuchFile, text: "none"))]) == (nil, nil))
+        #expect(try contents([file, .data([1, 2]), .data([3, 4, 5]), .end]) == (nil, "agent.refused"))
+        #expect(try contents([folder, .end]) == (nil, "agent.refused"))
+        #expect(try contents([file, .data([1]), .failure(Failure(.fileSystem, text: "no"))]) == (nil, "agent.refused"))
+        #expect(try contents([file, .data([1])]) == (nil, "agent.gone"))
+        #expect(try contents([file, file, .end]) == (nil, "agent.malformed"))
+        #expect(try contents([.data([1]), .end]) == (nil, "agent.malformed"))
+    }
+
     @Test func `what has come whole before a copy broke is said to be left`() throws {
         let scratch = try Scratch()
         try scratch.answer([

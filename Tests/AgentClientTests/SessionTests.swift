@@ -1,4 +1,5 @@
 import AgentProtocol
+import Foundation
 import ImageFixtures
 import LinuxCalls
 import Synchronization
@@ -37,6 +38,35 @@ import Testing
         sleep(nanoseconds: 20_000_000)
         #expect(waitUntilReadable(source.reading.number, until: Deadline(afterMilliseconds: 0)))
         extendLifetime(source)
+    }
+
+    /// A machine's owner has such a session for each of its runs.
+    @Test(arguments: [true, false])
+    func `input that a session owns is closed when its other end is, whether it was used or not`(isUsed: Bool) throws {
+        let pipe = try PipePair()
+        let input = try pipe.reading.duplicate().release()
+        let name = try pipeName(input)
+        let end = try ScriptedAgent { conversation in
+            conversation.begin()
+            if isUsed { _ = conversation.agent.stream(.standardInput) }
+            for stream in [ProcessStream.standardOutput, .standardError] { conversation.end(stream) }
+            conversation.send(.exited(.exited(0)))
+            conversation.waitForEnd()
+        }.session(input: isUsed ? input : nil) { $0.ownedInput = FileDescriptor(owning: input) }.end
+        #expect(end == .exited(.exited(0)))
+        _ = consume pipe
+        for _ in 0..<5000 where try openDescriptors().contains(name) { sleep(nanoseconds: 1_000_000) }
+        #expect(try !openDescriptors().contains(name))
+    }
+
+    private func pipeName(_ descriptor: Int32) throws -> String {
+        try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
+    }
+
+    private func openDescriptors() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")
+        }
     }
 
     /// Runs a session against that script.
@@ -152,6 +182,21 @@ import Testing
         #expect(damage == [DiskDamage(.data, block: 7)])
         #expect(try control.receive(until: deadline) == nil)
         #expect(damage.last == DiskDamage(.hashTree, block: 9))
+    }
+
+    @Test func `a guest that asks for its settings to be kept is noted each time, and answers nobody`() throws {
+        let agent = try ScriptedAgent {
+            $0.greet()
+            for _ in 0..<1000 { $0.send(.settingsProposed, id: 0) }
+            $0.send(.exited(.exited(1)))
+        }
+        defer { agent.stop() }
+        let deadline = Deadline(afterMilliseconds: 2000)
+        let control = try AgentConnection(to: DirectEndpoint(path: agent.path), until: deadline)
+        var asked = 0
+        control.whenSettingsProposed = { asked += 1 }
+        #expect(try control.receive(until: deadline)?.message == .exited(.exited(1)))
+        #expect(asked == 1000)
     }
 
     @Test func `a command that cannot be started is told with its failure`() throws {

@@ -207,4 +207,17 @@ import Testing
 
     @Test(arguments: ["", "1", "s", "1x", "1m1h", "1s1s", "-1s", "1.5s", "99999999999999d", "٣s", "40000d"])
     func `other durations are refused`(text: String) { #expect(Durations.parse(text) == nil) }
+
+    @Test func `a schema is the same in whatever order its fields are written`() throws {
+        func schema(_ fields: String) throws -> SettingsSchema {
+            try SettingsSchema(parsing: Array(#"{"name": "x", "version": 1, "fields": {\#(fields)}}"#.utf8))
+        }
+        let one =
+            #""b": {"type": "port"}, "a": {"type": "group", "fields": {"d": {"type": "port"}, "c": {"type": "boolean"}}}"#
+        let same =
+            #""a": {"fields": {"c": {"type": "boolean"}, "d": {"type": "port"}}, "type": "group"},  "b": {"type": "port"}"#
+        let other = #""a": {"type": "group", "fields": {"c": {"type": "boolean"}}}, "b": {"type": "port"}"#
+        #expect(try schema(one) == schema(same))
+        #expect(try schema(one) != schema(other))
+    }
 }

@@ -45,6 +45,104 @@ import Testing
         }
     }
 
+    @Test func `what guests ask for never drives out what people have set, and takes a bounded place`() throws {
+        let named = try made()
+        for mtu in 1300..<1315 { _ = try set(named, "mtu", "\(mtu)") }
+        for mtu in 1400..<1430 {
+            _ = try named.change(forGuest: true) { current throws(SettingsError) in
+                try current.applying([try SettingsChange("mtu", "\(mtu)")])
+            }
+            // What its machine refuses goes back, for the guest as well.
+            if mtu.isMultiple(of: 10) { _ = try named.rollback(forGuest: true) }
+        }
+        let history = try named.history()
+        #expect(history.filter(\.isGuests).count == NamedSettings.keptOfGuests)
+        #expect(history.filter { !$0.isGuests }.map(\.number) == (1...16).reversed())
+        #expect(try named.rollback(to: 16).settings == (try named.generation(16).settings))
+        let folder = HostPath(scratch.appending("settings/fw"))
+        let marks = try folder.folderNames().filter { String(decoding: $0, as: UTF8.self).hasSuffix(".guest") }
+        #expect(marks.count == NamedSettings.keptOfGuests)
+        _ = try named.reset()
+        #expect(try named.history().allSatisfy { !$0.isGuests })
+        #expect(try !folder.folderNames().contains { String(decoding: $0, as: UTF8.self).hasSuffix(".guest") })
+    }
+
+    @Test func `a reset brings back what the settings were made with, and leaves nothing of what came after`() throws {
+        let named = try made()
+        let folder = HostPath(scratch.appending("settings/fw"))
+        let inode = try named.floppy.status().inodeNumber
+        _ = try set(named, "admin.password", "very-secret")
+        _ = try set(named, "mtu", "1400")
+        let after = try named.reset()
+        let factory = try document(#"{"wan": {"address": "192.0.2.5/24"}}"#)
+        #expect(after.settings == factory && after.number == 5)
+        #expect(try named.current() == after)
+        #expect(try named.floppy.status().inodeNumber == inode)
+        for name in try folder.folderNames() {
+            let bytes = try folder.appending(String(decoding: name, as: UTF8.self)).readWhole(limit: 2 << 20)
+            #expect(bytes.firstRange(of: Array("very-secret".utf8)) == nil, "\(String(decoding: name, as: UTF8.self))")
+        }
+        try named.floppy.replaceWhole([UInt8](repeating: 7, count: 1_474_560), mode: 0o600)
+        #expect(try named.reset().settings == after.settings)
+        #expect(try named.current().number == 6)
+    }
+
+    @Test func `a change to be confirmed is taken back at once, and is on record as expired`() throws {
+        let named = try made()
+        #expect(code { _ = try named.takeBack() } == .unknownGeneration)
+        let trial = try named.change(confirmWithinSeconds: 3600) { current throws(SettingsError) in
+            try current.applying([try SettingsChange("mtu", "1400")])
+        }
+        #expect(code { _ = try set(named, "mtu", "1300") } == .unconfirmed)
+        let after = try named.takeBack()
+        #expect(after.number == 1)
+        #expect(try named.current() == after)
+        #expect(try named.history().map(\.state) == [.expired, .current])
+        let next = try set(named, "mtu", "1300")
+        #expect(next.number > trial.number)
+        #expect(try named.rollback().settings == after.settings)
+    }
+
+    @Test func `what comes back may have to be confirmed, too`() throws {
+        let named = try made()
+        _ = try set(named, "mtu", "1400")
+        let back = try named.rollback(to: 1, confirmWithinSeconds: 60)
+        let path = try #require(FieldPath("mtu"))
+        #expect(back.deadlineSeconds != nil && back.settings[path] == nil)
+        #expect(try named.confirm().deadlineSeconds == nil)
+    }
+
+    @Test func `fields as people type them make settings, or are refused`() throws {
+        let settings = try schema.settings(setting: [("wan.address", "192.0.2.5/24"), ("mtu", "1400")])
+        let expected = try document(#"{"wan": {"address": "192.0.2.5/24"}, "mtu": 1400}"#)
+        #expect(settings == expected)
+        #expect(code { _ = try schema.settings(setting: [("mtu", "1400")]) } == .refused)
+        #expect(code { _ = try schema.settings(setting: [("nothing", "1")]) } == .refused)
+    }
+
+    @Test func `what a guest proposes is changes in lines, and anything else is refused with its line`() throws {
+        let changes = try SettingsProposal.changes(Array("# why\n\nmtu=1400\nname=a=b \n-dns.0\nlist=[\"x\"]".utf8))
+        #expect(
+            try changes == [
+                SettingsChange("mtu", "1400"), SettingsChange("name", "a=b "), SettingsChange("dns.0", nil),
+                SettingsChange("list", "[\"x\"]"),
+            ])
+        #expect(try SettingsProposal.changes([]) == [])
+        func refusal(_ bytes: [UInt8]) -> String? {
+            do throws(SettingsError) {
+                _ = try SettingsProposal.changes(bytes)
+                return nil
+            } catch { return error.message }
+        }
+        #expect(refusal(Array("mtu=1\nmtu\n".utf8))?.contains("line 2 has no value") == true)
+        #expect(refusal(Array("../etc=1".utf8))?.contains("is no field") == true)
+        #expect(refusal([0x6d, 0x3d, 0xff])?.contains("UTF-8") == true)
+        #expect(refusal([UInt8](repeating: 0x0a, count: SettingsProposal.maximumBytes + 1))?.contains("longer") == true)
+        let many = String(repeating: "m=1\n", count: SettingsProposal.maximumChanges)
+        #expect(refusal(Array(many.utf8)) == nil)
+        #expect(refusal(Array((many + "m=1").utf8))?.contains("line 1025: more than") == true)
+    }
+
     @Test func `settings that are refused leave nothing`() throws {
         #expect(code { _ = try store.create("fw", schema: schema) } == .refused)
         #expect(try store.names() == [])
@@ -121,6 +219,8 @@ import Testing
         #expect(try named.current().number == 1 && named.history().map(\.state) == [.expired, .current])
         _ = try named.change(confirmWithinSeconds: 1000, change)
         #expect(try named.current().number == 3 && named.history().first?.state == .pending)
+        // Nothing is built on what may go back.
+        #expect(code { try named.change { current throws(SettingsError) in current.settings } } == .unconfirmed)
         #expect(try named.confirm().deadlineSeconds == nil)
         #expect(try named.history().first?.state == .current)
     }
@@ -146,13 +246,18 @@ import Testing
                         with: #"{"remove": "wan"}]}, {"from": 3, "up": [{"rename": "mtu", "to": "size"}],"#
                             + #" "down": [{"rename": "size", "to": "mtu"}]}"#
                     ).utf8))
+        _ = try named.change(confirmWithinSeconds: 1000) { current throws(SettingsError) in
+            try current.applying([try SettingsChange("mtu", "700")])
+        }
+        #expect(code { _ = try named.migrate(to: four) } == .unconfirmed, "it would stay though nobody confirmed it")
+        _ = try named.rollback(to: 2)
         let up = try named.migrate(to: four)
-        #expect(up.number == 3 && up.settings[FieldPath(["size"])] == .integer(600))
+        #expect(up.number == 5 && up.settings[FieldPath(["size"])] == .integer(600))
         // The older generation comes back by the same steps, and the older schema too.
         #expect(try named.rollback(to: 2).settings[FieldPath(["size"])] == .integer(600))
         let down = try named.migrate(to: schema)
         #expect(down.schema.version == 3 && down.settings[FieldPath(["mtu"])] == .integer(600))
-        #expect(try named.history().map(\.schemaVersion) == [3, 4, 4, 3, 3])
+        #expect(try named.history().map(\.schemaVersion) == [3, 4, 4, 3, 3, 3, 3])
     }
 
     @Test func `many who write at once lose nothing`() async throws {

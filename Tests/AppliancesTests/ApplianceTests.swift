@@ -10,6 +10,9 @@ import Testing
         let description = try ApplianceDescription(parsing: Array(exampleDescription.utf8))
         #expect(description.name == "firewall" && description.version == ApplianceVersion("1.4.2"))
         #expect(description.kind == .container && description.leastMemoryMebibytes == 64)
+        #expect(description.command == ["/usr/sbin/route", "--all"] && description.environment == ["A=b"])
+        #expect(description.user == "0:0" && description.workingDirectory == "/srv")
+        #expect(description.apply == ["/usr/sbin/apply"] && description.kernelArguments == "quiet")
         #expect(description.interfaces.map(\.role) == ["outside", "inside", "dmz"])
         #expect(description.interfaces.map(\.isRequired) == [true, true, false])
         #expect(
@@ -37,6 +40,8 @@ import Testing
         (#"["/usr/sbin/check", "--all"]"#, "[]", "health.command"),
         (#""type": "port""#, #""type": "plug""#, "settings: the schema's fields.admin.fields.port.type"),
         (#""name": "firewall", "version": 3"#, #""name": "other", "version": 3"#, "settings.name"),
+        (#"["A=b"]"#, #"["=b"]"#, "environment"), (#""/srv""#, #""srv""#, "working-directory"),
+        (#"["/usr/sbin/apply"]"#, #"[""]"#, "apply"), (#""0:0""#, #""0 0""#, "user"),
         (#""least-memory-mib""#, #""most-memory-mib""#, "least-memory-mib"),
         (#""description": "Routes"#, #""extra": "Routes"#, "extra"),
     ])
@@ -50,9 +55,12 @@ import Testing
     }
 
     @Test func `manifests are written as they are read`() throws {
-        let parts = (1...3).map { ApplianceManifest.Part(digest: SHA256.digest(of: [$0]), sizeBytes: UInt64($0)) }
+        let parts = (1...3).map {
+            ApplianceManifest.Part(digest: SHA256.digest(of: [$0]), sizeBytes: UInt64($0) << 12)
+        }
+        let disk = ApplianceManifest.Disk(part: parts[1], rootHash: parts[0].digest, dataBlocks: 1)
         for kernel in [nil, parts[2]] {
-            let manifest = ApplianceManifest(description: parts[0], disk: parts[1], kernel: kernel)
+            let manifest = ApplianceManifest(description: parts[0], disk: disk, kernel: kernel)
             #expect(try ApplianceManifest(parsing: manifest.bytes) == manifest)
         }
     }
@@ -68,9 +76,12 @@ import Testing
     }
 
     @Test func `a manifest has one disk and at most one kernel`() throws {
-        let part = ApplianceManifest.Part(digest: SHA256.digest(of: []), sizeBytes: 1)
-        let text = String(decoding: ApplianceManifest(description: part, disk: part, kernel: part).bytes, as: UTF8.self)
+        let part = ApplianceManifest.Part(digest: SHA256.digest(of: []), sizeBytes: 12288)
+        let disk = ApplianceManifest.Disk(part: part, rootHash: part.digest, dataBlocks: 2)
+        let text = String(decoding: ApplianceManifest(description: part, disk: disk, kernel: part).bytes, as: UTF8.self)
         for (old, new) in [
+            (#"data-blocks":"2""#, #"data-blocks":"3""#), (#"data-blocks":"2""#, #"data-blocks":"0""#),
+            (#"root-hash":"sha256:"#, #"root-hash":""#), (#""annotations""#, #""notes""#), (":12288", ":12289"),
             ("kernel.v1", "disk.v1.erofs"), ("disk.v1.erofs", "kernel.v1"), ("sha256:", "sha512:"),
             (#""size":1"#, #""size":-1"#), ("description.v1", "other.v1"),
         ] {

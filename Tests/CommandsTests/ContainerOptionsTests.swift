@@ -1,18 +1,29 @@
 import Fleet
 import Foundation
-import ImageStore
 import Testing
 
 @testable import Commands
+@testable import ImageStore
 
 @Suite struct ContainerOptionsTests {
 
     private func settings(_ image: ImageConfiguration, _ words: String...) throws -> ContainerSettings {
         let command = try #require(
             try SwiftletCommand.parseAsRoot(ProgramArguments.separated(["run"] + words + ["image"])) as? RunCommand)
-        var settings = try command.container.settings(image)
-        try command.health.apply(image, to: &settings)
-        return settings
+        return try settings(command, image)
+    }
+
+    private func settings(_ command: RunCommand, _ configuration: ImageConfiguration) throws -> ContainerSettings {
+        var specification = MachineSpecification()
+        specification.container = try command.container.settings()
+        var overrides = ImageOverrides()
+        try command.container.override(&overrides)
+        overrides.health = try command.health.overrides()
+        let image = StoredImage(
+            names: [], digest: "", diskPaths: [], parts: [], diskDigest: "", importedSeconds: 0,
+            configuration: configuration)
+        try specification.take(image, called: "image", with: overrides)
+        return specification.container
     }
 
     private var image: ImageConfiguration {
@@ -53,16 +64,13 @@ import Testing
     func `what cannot be is refused`(words: [String]) throws {
         let command = try #require(
             try SwiftletCommand.parseAsRoot(ProgramArguments.separated(["run"] + words + ["image"])) as? RunCommand)
-        #expect(throws: (any Error).self) {
-            var settings = try command.container.settings(image)
-            try command.health.apply(image, to: &settings)
-        }
+        #expect(throws: (any Error).self) { try settings(command, image) }
     }
 
     @Test func `an image's signal that is none is told`() throws {
         var image = ImageConfiguration()
         image.stopSignal = "NOTHING"
-        #expect(throws: CommandFailure.self) { try settings(image) }
+        #expect(throws: FleetError.self) { try settings(image) }
     }
 
     @Test func `files are handed in with mode and owner, and never by value`() throws {

@@ -3,6 +3,11 @@ import Testing
 @testable import Commands
 
 @Suite struct UnitsTests {
+    @Test(arguments: [Int64.min, .max])
+    func `a time from a damaged record ends nobody`(seconds: Int64) {
+        #expect(Units.since(seconds).hasSuffix(" ago"))
+    }
+
     @Test(
         arguments: [
             (0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (200 << 20, "200 MiB"),

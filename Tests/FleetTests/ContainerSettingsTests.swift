@@ -43,6 +43,13 @@ import Testing
         }
     }
 
+    @Test func `checks come soon after the start, and then less and less often`() {
+        var check = HealthCheck(command: ["check"])
+        #expect([0, 0.1, 0.4, 2, 60].map { check.earlyPauseSeconds(since: $0) } == [0.05, 0.05, 0.1, 0.5, 5])
+        check.startIntervalSeconds = 0.01
+        #expect(check.earlyPauseSeconds(since: 1) == 0.01)
+    }
+
     private func answer(_ status: Int32?) -> HealthReport.Check {
         HealthReport.Check(started: "", durationSeconds: 0, exitStatus: status, output: "")
     }
@@ -107,6 +114,47 @@ import Testing
         }
     }
 
+    @Test func `a folder has a slash in its path, and a volume's name has none`() throws {
+        for text in ["/srv:/x", "./a:/x", "a/b:/x", ".:/x", "..:/x", "~/a:/x"] {
+            #expect(SharedFolder.isOne(text), "\(text)")
+        }
+        for text in ["data:/x", "data:/x:ro", "a.b:/x", ""] { #expect(!SharedFolder.isOne(text), "\(text)") }
+        let folder = try SharedFolder(parsing: "./a:/srv/data/:ro") { "/here/" + $0 }
+        #expect(folder.path == "/here/./a" && folder.target == "/srv/data" && folder.isReadOnly)
+        #expect(try !SharedFolder(parsing: "/a:/x:rw") { $0 }.isReadOnly)
+        for text in ["/a", "/a:x", "/a:/", "/a:/x:rox", "/a:/x:ro:ro", "/a:/../x", "/a:b:/x"] {
+            #expect(throws: (any Error).self, "\(text)") { try SharedFolder(parsing: text) { $0 } }
+        }
+    }
+
+    @Test func `folders are the monitor's devices and the guest's mounts, and must be there`() throws {
+        var specification = MachineSpecification()
+        specification.command = ["true"]
+        specification.container.folders = [
+            try SharedFolder(parsing: "/etc:/data/etc:ro") { $0 }, try SharedFolder(parsing: "/tmp:/data") { $0 },
+        ]
+        try specification.check()
+        let mounts = specification.mounts(filling: [])
+        #expect(mounts.map(\.target) == ["/data", "/data/etc"] && mounts.map(\.source) == ["folder1", "folder0"])
+        #expect(mounts.allSatisfy { $0.fileSystem == "virtiofs" && $0.flags.contains([.noSetUserID, .noDevices]) })
+        #expect(mounts.map { $0.flags.contains(.readOnly) } == [false, true])
+        let text = MonitorConfiguration(specification: specification, initrdPaths: [], socketPath: "/s").json
+        #expect(text.contains(#""shared-folders":[{"tag":"folder0","path_on_host":"/etc","is_read_only":true"#))
+        let again = try JSONDecoder().decode(
+            MachineSpecification.self, from: JSONEncoder().encode(specification))
+        #expect(again == specification)
+        for path in ["/nonexistent", "/etc/passwd", "/proc", "/proc/self/fd"] {
+            specification.container.folders = [try SharedFolder(parsing: path + ":/x") { $0 }]
+            #expect(throws: FleetError.self) { try specification.check() }
+        }
+        specification.container.folders = try (0..<9).map { try SharedFolder(parsing: "/tmp:/x\($0)") { $0 } }
+        #expect(throws: FleetError.self) { try specification.check() }
+        #expect(throws: FleetError.self) {
+            try SharedFolder(parsing: "/proc/self:/x") { $0 }.checkReachable(isEmulated: true)
+        }
+        try SharedFolder(parsing: "/etc:/x") { $0 }.checkReachable(isEmulated: true)
+    }
+
     @Test func `what lies within another is mounted after it, and the root is closed last`() throws {
         var specification = MachineSpecification()
         specification.disks = [.init(path: "/a", isReadOnly: true)]
@@ -124,6 +172,16 @@ import Testing
             mounts[3].flags.contains(.fill) && !mounts[1].flags.contains(.fill) && mounts[1].flags.contains(.readOnly))
         specification.workingDirectory = "/srv/data/x"
         #expect(specification.mounts(filling: []).count == 5)
+    }
+
+    @Test func `settings are the last disk, which the guest only reads, and a link beside their files`() throws {
+        var specification = MachineSpecification()
+        specification.disks = [.init(path: "/a", isReadOnly: false)]
+        specification.container.volumes = [try VolumeAttachment(parsing: "data:/data")]
+        specification.settingsFloppyPath = "/settings/fw/floppy.img"
+        #expect(specification.allDisks.last == .init(path: "/settings/fw/floppy.img", isReadOnly: true))
+        let mount = try #require(specification.mounts(filling: []).first { $0.target == "/run/settings" })
+        #expect(mount.source == "/dev/vdd" && mount.fileSystem == Mount.settingsFileSystem)
     }
 
     @Test func `two things in one place, and secrets on a volume, are refused`() throws {

@@ -63,7 +63,7 @@ import Testing
     @Test(
         arguments: [
             (0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_795_232_631, "2026-11-21T03:43:51Z"),
-            (4_102_444_799, "2099-12-31T23:59:59Z"),
+            (4_102_444_799, "2099-12-31T23:59:59Z"), (.min, "1970-01-01T00:00:00Z"), (.max, "2500-01-01T00:00:00Z"),
         ] as [(Int64, String)])
     func `times are written as RFC 3339 has them`(seconds: Int64, text: String) {
         #expect(Timestamp.text(seconds: seconds) == text)

@@ -6,22 +6,41 @@ import Testing
 
 @Suite struct MachineNetworkTests {
     @Test func `networks are read as people write them`() throws {
-        #expect(try MachineNetwork(parsing: "none") == .none)
-        #expect(try MachineNetwork(parsing: "tap") == .ownTap)
-        #expect(try MachineNetwork(parsing: "tap:tap0") == .tap(name: "tap0", address: nil, gateway: nil))
+        #expect(try MachineInterface(parsing: "none") == .init(.none))
+        #expect(try MachineInterface(parsing: "tap") == .init(.ownTap))
+        #expect(try MachineInterface(parsing: "tap,address=none") == .init(.bareTap))
+        #expect(try MachineInterface(parsing: "tap:tap0") == .init(.tap(name: "tap0", address: nil, gateway: nil)))
         #expect(
-            try MachineNetwork(parsing: "tap:tap0,address=10.0.0.2/24,gateway=10.0.0.1")
-                == .tap(
-                    name: "tap0", address: .init(IPAddress(v4: 10, 0, 0, 2), prefixLength: 24), gateway: "10.0.0.1"))
+            try MachineInterface(parsing: "tap:tap0,address=10.0.0.2/24,gateway=10.0.0.1")
+                == .init(
+                    .tap(
+                        name: "tap0", address: .init(IPAddress(v4: 10, 0, 0, 2), prefixLength: 24),
+                        gateway: "10.0.0.1")))
+        #expect(
+            try MachineInterface(parsing: "tap,mac=52:54:00:AB:cd:01,name=inside,address=none")
+                == .init(.bareTap, name: "inside", hardwareAddress: "52:54:00:ab:cd:01"))
     }
 
     @Test(arguments: [
         "", "tap:", "nat", "none,address=10.0.0.2/24", "tap,address=10.0.0.2/24", "tap:a,", "tap:a,address=10.0.0.2",
         "tap:a,address=10.0.0.2/33", "tap:a,address=fd00::1/129", "tap:a,gateway=10.0.0.1", "tap:a,mtu=9000",
-        "tap:a,address=10.0.0.2/24,gateway=there",
+        "tap:a,address=10.0.0.2/24,gateway=there", "tap:a,address=none,gateway=10.0.0.1", "tap,name=", "tap,name=lo",
+        "tap,name=eth1", "tap,name=a/b", "tap,name=0123456789abcdef", "tap,name=a,name=b", "tap,mac=52:54:00:12:34",
+        "tap,mac=53:54:00:12:34:56", "tap,mac=00:00:00:00:00:00", "tap,mac=+2:54:00:12:34:56", "none,name=a",
     ])
     func `what is no network is told`(_ text: String) {
-        #expect(throws: FleetError.self) { try MachineNetwork(parsing: text) }
+        #expect(throws: FleetError.self) { try MachineInterface(parsing: text) }
+    }
+
+    @Test(arguments: [
+        ["none", "tap"], ["tap,name=a", "tap,name=a"], ["tap,mac=02:00:00:00:00:01", "tap,mac=02:00:00:00:00:01"],
+        ["tap:a,address=10.0.0.2/24,gateway=10.0.0.1", "tap:b,address=10.0.1.2/24,gateway=10.0.1.1"],
+        [String](repeating: "tap", count: 9),
+    ])
+    func `interfaces that contradict each other are told`(_ texts: [String]) throws {
+        var specification = MachineSpecification()
+        specification.interfaces = try MachineInterface.list(parsing: texts)
+        #expect(throws: FleetError.self) { try specification.checkInterfaces() }
     }
 
     @Test func `networks of two do not overlap, and stay within their range`() {
@@ -41,14 +60,9 @@ import Testing
         var specification = MachineSpecification()
         specification.imageDiskPaths = ["/image"]
         specification.kernelPath = "/kernel"
-        specification.network = .ownTap
-        var record = MachineRecord(
-            id: "0123", name: "a", specification: specification, createdSeconds: 0, socketPath: "/s")
-        record.networkNumber = 1
-        let text = MonitorConfiguration(
-            specification: specification, ownNetwork: record.ownNetwork, initrdPaths: ["/a.cpio"], socketPath: "/s"
-        ).json
-        let monitor = try VirtualMachineConfiguration.parse(Array(text.utf8)).networkInterfaces
+        specification.interfaces = [.init(.ownTap)]
+        let record = record(specification, numbers: [1])
+        let monitor = try monitorInterfaces(record)
         #expect(monitor.map(\.hostDeviceName) == ["swiftlet1"])
         #expect(monitor.first?.hostAddress == .init([10, 191, 0, 5], prefixLength: 30))
         let guest = try #require(record.guestInterfaces.first)
@@ -56,12 +70,78 @@ import Testing
         #expect(guest.routes.map(\.gateway) == [IPAddress(v4: 10, 191, 0, 5)])
     }
 
+    @Test func `each interface has its name, its device and its address, and one the default route`() throws {
+        var specification = MachineSpecification()
+        specification.imageDiskPaths = ["/image"]
+        specification.kernelPath = "/kernel"
+        specification.interfaces = try [
+            "tap,address=none,name=outside,mac=02:00:00:00:00:01", "tap:tap7,name=inside,address=10.0.0.1/24", "tap",
+            "tap",
+        ].map(MachineInterface.init(parsing:))
+        let record = record(specification, numbers: [1, 2, 3])
+        let monitor = try monitorInterfaces(record)
+        #expect(monitor.map(\.hostDeviceName) == ["swiftlet1", "tap7", "swiftlet2", "swiftlet3"])
+        #expect(monitor.map { $0.hostAddress != nil } == [false, false, true, true])
+        #expect(monitor.first?.guestMAC == [2, 0, 0, 0, 0, 1])
+        let guest = record.guestInterfaces
+        #expect(guest.map(\.name) == ["eth0", "eth1", "eth2", "eth3"])
+        #expect(guest.map(\.newName) == ["outside", "inside", "", ""])
+        #expect(guest.map(\.addresses.count) == [0, 1, 1, 1])
+        #expect(guest.map(\.routes.count) == [0, 0, 1, 0])
+        #expect(record.hostGateway == IPAddress(v4: 10, 191, 0, 9))
+    }
+
     @Test func `a guest whose address is its own affair is told none`() {
         var specification = MachineSpecification()
-        specification.network = .tap(name: "tap0", address: nil, gateway: nil)
-        let record = MachineRecord(
+        specification.interfaces = [.init(.tap(name: "tap0", address: nil, gateway: nil))]
+        #expect(record(specification, numbers: []).guestInterfaces.isEmpty)
+    }
+
+    @Test func `an interface has the same hardware address whenever its machine begins, and no other has it`() throws {
+        var specification = MachineSpecification()
+        specification.imageDiskPaths = ["/image"]
+        specification.kernelPath = "/kernel"
+        let given = MachineInterface(.bareTap, hardwareAddress: "02:00:00:00:00:01")
+        specification.interfaces = [.init(.bareTap), .init(.ownTap), given]
+        var seen: Set<String> = []
+        for id in 0..<100 {
+            var one = record(specification, numbers: [0, 1, 2])
+            one.id = String(id, radix: 16)
+            var again = one
+            again.networkNumbers = [7, 8, 9]
+            again.specification.image = "another"
+            let addresses = one.interfaces.map(\.hardwareAddress)
+            #expect(addresses == again.interfaces.map(\.hardwareAddress) && addresses[2] == "02:00:00:00:00:01")
+            seen.formUnion(addresses.prefix(2))
+            let monitor = try monitorInterfaces(one)
+            // A station's, and nobody's but whoever set it.
+            #expect(monitor.allSatisfy { ($0.guestMAC?.first ?? 0) & 3 == 2 })
+        }
+        #expect(seen.count == 200)
+    }
+
+    @Test(arguments: [Int.max, Int.min, 1 << 62])
+    func `a network's number from a damaged record ends nobody`(number: Int) {
+        var specification = MachineSpecification()
+        specification.interfaces = [.init(.ownTap)]
+        #expect(record(specification, numbers: [number]).guestInterfaces.count == 1)
+    }
+
+    private func record(_ specification: MachineSpecification, numbers: [Int]) -> MachineRecord {
+        var record = MachineRecord(
             id: "0123", name: "a", specification: specification, createdSeconds: 0, socketPath: "/s")
-        #expect(record.guestInterfaces.isEmpty)
+        record.networkNumbers = numbers
+        return record
+    }
+
+    private func monitorInterfaces(
+        _ record: MachineRecord
+    ) throws -> [VirtualMachineConfiguration.NetworkInterface] {
+        let text = MonitorConfiguration(
+            specification: record.specification, interfaces: record.interfaces, initrdPaths: ["/a.cpio"],
+            socketPath: "/s"
+        ).json
+        return try VirtualMachineConfiguration.parse(Array(text.utf8)).networkInterfaces
     }
 
     @Test func `a TAP of this computer is refused where machines run elsewhere`() {

@@ -1,3 +1,4 @@
+import AgentClient
 import Foundation
 import HostFiles
 import LinuxCalls
@@ -15,6 +16,16 @@ private final class Scratch {
         store = MachineStore(ProductPaths(data: folder + "/data", runtime: folder + "/run", libexec: folder))
     }
 
+    /// As a machine's owner.
+    func own(_ id: String) throws -> MachineLock {
+        let deadline = Deadline(after: .seconds(60))
+        while !deadline.isOver {
+            if let lock = try MachineLock.take(in: store.folder(id)) { return lock }
+            LinuxCalls.sleep(nanoseconds: 5_000_000)
+        }
+        throw LinuxError.busy
+    }
+
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
     var specification: MachineSpecification {
@@ -23,6 +34,15 @@ private final class Scratch {
         specification.command = ["true"]
         return specification
     }
+}
+
+/// Owns a machine until it is told, by any thread.
+private final class Owner: @unchecked Sendable {
+    private var machine: OwnedMachine?
+
+    init(_ machine: OwnedMachine) { self.machine = machine }
+
+    func letGo() { machine = nil }
 }
 
 @Suite struct MachineStoreTests {
@@ -89,18 +109,19 @@ private final class Scratch {
 
     @Test func `a machine that has ended is removed when its owner, or another who removes it, lets go of it`() throws {
         let scratch = try Scratch()
-        do { try scratch.store.create(scratch.specification, name: "web").finish(exitStatus: 0, failure: nil) }
+        let owner: Owner
+        do {
+            let machine = try scratch.store.create(scratch.specification, name: "web")
+            machine.finish(exitStatus: 0, failure: nil)
+            owner = Owner(machine)
+        }
         let record = try scratch.store.find("web")
-        let holder = Process()
-        holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        let lock = scratch.store.folder(record.id).appending(MachineLock.fileName).description
-        holder.arguments = ["flock", lock, "sh", "-c", "echo; exec sleep 0.3"]
-        let pipe = Pipe()
-        holder.standardOutput = pipe
-        try holder.run()
-        _ = pipe.fileHandleForReading.readData(ofLength: 1)
+        #expect(scratch.store.isOwned(record))
+        Thread.detachNewThread {
+            LinuxCalls.sleep(nanoseconds: 50_000_000)
+            owner.letGo()
+        }
         try scratch.store.remove(record)
-        holder.waitUntilExit()
         // Its name may be another's by the time somebody removes it once more.
         let second = try scratch.store.create(scratch.specification, name: "web")
         try scratch.store.remove(record)
@@ -161,11 +182,40 @@ private final class Scratch {
         try good.check()
     }
 
+    @Test func `a machine that does not run keeps its own networks from others, as long as there are some`() throws {
+        let scratch = try Scratch()
+        var specification = scratch.specification
+        specification.interfaces = [.init(.bareTap), .init(.ownTap)]
+        let kept: [Int]
+        do {
+            let machine = try scratch.store.create(specification, name: "web")
+            try machine.update { $0.networkNumbers = [3, 4] }
+            kept = machine.record.networkNumbers
+            machine.finish(exitStatus: 0, failure: nil)
+        }
+        var generator = SystemRandomNumberGenerator()
+        let others = try scratch.store.freeNetworkNumbers(OwnNetwork.numbers.count - 2, using: &generator)
+        #expect(others.count == OwnNetwork.numbers.count - 2 && others.allSatisfy { !kept.contains($0) })
+        #expect(try scratch.store.freeNetworkNumbers(OwnNetwork.numbers.count, using: &generator).contains(3))
+        let record = try scratch.store.find("web")
+        var reopened: OwnedMachine?
+        #expect(
+            try comesTrue {
+                reopened = try scratch.store.reopen(record)
+                return reopened != nil
+            })
+        try reopened?.begin()
+        #expect(reopened?.record.networkNumbers == kept)
+    }
+
     @Test func `a machine whose owner is gone has failed`() throws {
         let scratch = try Scratch()
         do { _ = try scratch.store.create(scratch.specification, name: "lost") }
-        let record = try scratch.store.find("lost")
-        #expect(record.state == .failed && record.failure != nil)
+        #expect(
+            try comesTrue {
+                let record = try scratch.store.find("lost")
+                return record.state == .failed && record.failure != nil
+            })
     }
 
     @Test func `a leftover that was to remove itself is gone`() throws {
@@ -173,8 +223,11 @@ private final class Scratch {
         var specification = scratch.specification
         specification.removesItself = true
         do { _ = try scratch.store.create(specification, name: "lost") }
-        scratch.store.cleanLeftovers()
-        #expect(scratch.store.list().isEmpty)
+        #expect(
+            comesTrue {
+                scratch.store.cleanLeftovers()
+                return scratch.store.list().isEmpty
+            })
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder + "/data/machines") == [".names"])
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.folder + "/data/machines/.names") == [])
     }
@@ -189,8 +242,11 @@ private final class Scratch {
         }
         try FileManager.default.removeItem(atPath: machines + "/half/record.json")
         try Data("{".utf8).write(to: URL(fileURLWithPath: machines + "/odd/record.json"))
-        scratch.store.cleanLeftovers()
-        #expect(try FileManager.default.contentsOfDirectory(atPath: machines).sorted() == [".names", "odd"])
+        #expect(
+            try comesTrue {
+                scratch.store.cleanLeftovers()
+                return try FileManager.default.contentsOfDirectory(atPath: machines).sorted() == [".names", "odd"]
+            })
     }
 
     @Test(arguments: ["{", ""]) func `a machine whose record is damaged can be removed, and its name is free`(
@@ -210,12 +266,12 @@ private final class Scratch {
         #expect(try !scratch.store.removeDamaged("even"))
         #expect(try !scratch.store.removeDamaged("nobody"))
         do {
-            guard let owner = try MachineLock.take(in: scratch.store.folder(id)) else { throw LinuxError.busy }
+            let owner = try scratch.own(id)
             let error = #expect(throws: FleetError.self) { try scratch.store.removeDamaged("odd") }
             #expect(error?.code == .stillRunning)
             extendLifetime(owner)
         }
-        #expect(try scratch.store.removeDamaged("odd"))
+        #expect(comesTrue { (try? scratch.store.removeDamaged("odd")) == true })
         #expect(!FileManager.default.fileExists(atPath: folder))
         #expect(throws: FleetError.self) { try scratch.store.find("odd") }
         _ = try scratch.store.create(scratch.specification, name: "odd")

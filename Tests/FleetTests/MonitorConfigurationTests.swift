@@ -13,9 +13,11 @@ import Testing
         specification.processors = 4
         specification.memoryMebibytes = 512
         specification.disks = [.init(path: "/data.img", isReadOnly: false)]
-        specification.network = .tap(name: "tap0", address: nil, gateway: nil)
+        let tap = MachineInterface(.tap(name: "tap0", address: nil, gateway: nil))
         let text = MonitorConfiguration(
-            specification: specification, initrdPaths: ["/a.cpio", "/b.cpio"], socketPath: "/run/swiftlet/0123"
+            specification: specification,
+            interfaces: [.init(interface: tap, place: "eth0", ownNetwork: nil, hardwareAddress: "02:00:00:00:00:07")],
+            initrdPaths: ["/a.cpio", "/b.cpio"], socketPath: "/run/swiftlet/0123"
         ).json
         let machine = try VirtualMachineConfiguration.parse(Array(text.utf8))
         #expect(machine.virtualCPUCount == 4 && machine.memoryMebibytes == 512)
@@ -26,6 +28,19 @@ import Testing
         #expect(machine.networkInterfaces.map(\.hostDeviceName) == ["tap0"])
         #expect(machine.vsock?.udsPath == "/run/swiftlet/0123")
         #expect(machine.lifelineDescriptor == 0 && machine.console.inputDescriptor == nil && machine.hasEntropyDevice)
+    }
+
+    @Test func `without a console there is none to speak to, and the kernel looks for no port`() throws {
+        var specification = MachineSpecification()
+        specification.kernelPath = "/kernels/vmlinux"
+        specification.imageDiskPaths = ["/disk"]
+        specification.isWithoutConsole = true
+        let text = MonitorConfiguration(specification: specification, initrdPaths: [], socketPath: "/run/s").json
+        let machine = try VirtualMachineConfiguration.parse(Array(text.utf8))
+        #expect(!machine.console.isEnabled)
+        #expect(
+            !machine.bootSource.bootArguments.contains("ttyS0")
+                && machine.bootSource.bootArguments.contains("nr_uarts=0"))
     }
 
     @Test func `an image of several files is a drive of segments, and its check goes to the agent`() throws {

@@ -5,6 +5,8 @@ public let exampleDescription = """
     {
       "name": "firewall", "version": "1.4.2", "type": "container", "architecture": "amd64", "least-memory-mib": 64,
       "description": "Routes, translates and filters",
+      "command": ["/usr/sbin/route", "--all"], "environment": ["A=b"], "user": "0:0", "working-directory": "/srv",
+      "apply": ["/usr/sbin/apply"], "kernel-arguments": "quiet",
       "interfaces": [
         {"name": "wan", "role": "outside", "required": true, "description": "To the provider"},
         {"name": "lan", "role": "inside", "required": true}, {"name": "dmz", "role": "dmz"}

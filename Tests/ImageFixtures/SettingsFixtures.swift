@@ -48,6 +48,13 @@ public func fuzzSettings(_ bytes: [UInt8]) {
         preconditionFailure("the example is refused")
     }
     _ = try? example.settings(inLines: bytes)
+    if let changes = try? SettingsProposal.changes(bytes) {
+        let fields = changes.compactMap { change in change.text.map { (path: "\(change.path)", value: $0) } }
+        precondition(changes.count <= SettingsProposal.maximumChanges, "too many changes are accepted")
+        if let settings = try? example.settings(setting: fields) {
+            precondition((try? example.checked(settings)) == settings, "proposed settings are refused")
+        }
+    }
     for schema in [try? SettingsSchema(parsing: bytes), example].compactMap({ $0 }) {
         guard let document = try? SettingsDocument.parse(bytes) else { continue }
         _ = try? schema.migrated(document, from: schema)

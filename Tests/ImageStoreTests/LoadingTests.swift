@@ -147,12 +147,46 @@ import Testing
         #expect(top.document.part.digest == image.manifest && top.missingManifests == 1 && top.blobs.count == 2)
     }
 
-    @Test("an image made of files has nothing to hand on")
-    func withoutLayers() throws {
+    @Test("an image made of files has one layer, which is handed on and is the same each time")
+    func layerOfFiles() throws {
         try scratch.write("root/file", [1])
-        let image = try store.importImage(from: scratch.appending("root"), as: "files")
-        let error = #expect(throws: ImageError.self) { try store.top(of: image) }
-        #expect(error?.code == .withoutLayers)
+        var settings = ImportSettings()
+        settings.overrides.command = ["/file"]
+        settings.overrides.environment = ["A=b"]
+        let image = try store.importImage(from: scratch.appending("root"), as: "files", settings: settings)
+        let top = try store.top(of: image)
+        let parts = try store.parts(of: image)
+        #expect(top.document.part.digest == image.manifest && top.blobs.count == 2)
+        #expect(parts.layers.map(\.part.mediaType) == ["application/vnd.oci.image.layer.v1.tar+gzip"])
+        #expect(image.configuration.command == ["/file"] && image.configuration.environment == ["A=b"])
+        _ = try store.remove("files")
+        #expect(
+            try store.importImage(from: scratch.appending("root"), as: "again", settings: settings).digest
+                == image.digest)
+    }
+
+    @Test("a docker archive's plain layers are compressed, for nobody has said how they are stored")
+    func compressedLayers() throws {
+        let plain = layer(String(repeating: "7", count: 100_000))
+        let tarDigest = SHA256.digest(of: plain)
+        try scratch.write("archive/layer.tar", plain)
+        try scratch.write(
+            "archive/config.json",
+            Array(
+                #"{"architecture":"\#(ImportSettings.hostArchitecture)","os":"linux","rootfs":{"type":"layers","diff_ids":["\#(tarDigest)"]}}"#
+                    .utf8))
+        try scratch.write(
+            "archive/manifest.json",
+            Array(#"[{"Config":"config.json","RepoTags":["box:1"],"Layers":["layer.tar"]}]"#.utf8))
+        let image = try store.load(try store.archivedImages(in: scratch.appending("archive"))[0], as: ["box"])
+        let parts = try store.parts(of: image)
+        #expect(parts.layers.map(\.tarDigest) == [tarDigest])
+        #expect(parts.layers[0].part.mediaType.hasSuffix("+gzip") && parts.layers[0].part.sizeBytes < 5000)
+        // A layer that is not the one that its configuration names.
+        try scratch.write("archive/layer.tar", layer("other"))
+        let wrong = try store.archivedImages(in: scratch.appending("archive"))[0]
+        let error = #expect(throws: ImageError.self) { try store.load(wrong, as: ["wrong"]) }
+        #expect(error?.code == .wrongBlob)
     }
 
     // MARK: - Names
@@ -215,6 +249,52 @@ import Testing
         _ = try store.prune(isDryRun: false) { _ in true }
         let error = #expect(throws: ImageError.self) { try store.checkStillThere(image.digest) }
         #expect(error?.code == .unknownImage)
+    }
+
+    @Test("what somebody holds stays without a name, as long as the holder is there")
+    func holds() throws {
+        let image = try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["one"])
+        let holder = scratch.appending("machine")
+        try FileManager.default.createDirectory(atPath: holder, withIntermediateDirectories: false)
+        let unknown = #expect(throws: ImageError.self) {
+            try store.hold([image.digest, "sha256:" + String(repeating: "0", count: 64)], for: "m", in: holder)
+        }
+        #expect(unknown?.code == .unknownImage)
+        try store.hold([image.digest], for: "m", in: holder)
+        #expect(try store.prune(isDryRun: false) { _ in true }.images.isEmpty)
+        try store.remove("one")
+        #expect(try store.prune(isDryRun: false) { _ in true }.files.isEmpty)
+        #expect(try store.list().map(\.names) == [[]])
+        #expect(try store.resolve(image.shortDigest).diskPaths == image.diskPaths)
+        try store.checkStillThere(image.digest)
+        // Who holds it already may go on doing so.
+        try store.hold([image.digest], for: "m", in: holder)
+        let error = #expect(throws: ImageError.self) { try store.remove(image.digest) }
+        #expect(error?.code == .imageInUse)
+        try FileManager.default.removeItem(atPath: holder)
+        #expect(try store.prune(isDryRun: false).files.contains { $0.kind == "record" })
+        #expect(try store.list().isEmpty && blobs() == 0)
+    }
+
+    @Test("a hold that cannot be read holds what there is, until it is gone")
+    func unreadableHolds() throws {
+        let image = try store.load(try store.archivedImages(in: try layout("one"))[0], as: ["one"])
+        let holder = scratch.appending("machine")
+        try FileManager.default.createDirectory(atPath: holder, withIntermediateDirectories: false)
+        try store.hold([image.digest], for: "m", in: holder)
+        let hold = store.root + "/holds/m"
+        let whole = try Data(contentsOf: URL(fileURLWithPath: hold))
+        for damage in [Data(), Data("sha256:noise".utf8), Data(repeating: 0x41, count: 80 << 10)] {
+            try damage.write(to: URL(fileURLWithPath: hold))
+            if damage.isEmpty { try store.remove("one") }
+            #expect(try store.prune(isDryRun: false) { _ in true }.files.isEmpty)
+            try store.checkStillThere(image.digest)
+        }
+        try whole.write(to: URL(fileURLWithPath: hold))
+        #expect(try store.prune(isDryRun: false).files.isEmpty)
+        try FileManager.default.removeItem(atPath: holder)
+        #expect(try store.prune(isDryRun: false).files.contains { $0.kind == "hold" })
+        #expect(try store.list().isEmpty)
     }
 
     @Test("a store that is not there is not made, and one with a damaged record is left alone")

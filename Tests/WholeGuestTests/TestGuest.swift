@@ -64,6 +64,8 @@ final class TestGuest {
     let control: AgentConnection
     private let endpoint: VsockEndpoint
     private let console: CollectedOutput
+    private let watch: DiskFailureWatch
+    private var failures: [DiskFailure] = []
     private let scratch: ScratchFiles
     private let configurationPath: String
     private var lastProcess: UInt32 = 1
@@ -93,7 +95,8 @@ final class TestGuest {
         let listener = try launcher.sockets.listen("\(socketPath)_\(VsockEndpoint.agentPort)", expecting: 1)
         defer { listener.close() }
         endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
-        monitor = try launcher.start(Lab.paths.monitor, configurationPath: configurationPath, console: console)
+        watch = try DiskFailureWatch(console)
+        monitor = try launcher.start(Lab.paths.monitor, configurationPath: configurationPath, console: watch)
         do {
             control = try Self.awaitAgent(listener, monitor)
             control.whenDamaged = { [damages] damage in damages.list.withLock { $0.append(damage) } }
@@ -137,6 +140,12 @@ final class TestGuest {
     }
 
     var damage: [DiskDamage] { damages.list.withLock { $0 } }
+
+    /// What the monitor has said of its disks.
+    var diskFailures: [DiskFailure] {
+        failures += watch.take()
+        return failures
+    }
 
     /// What the kernel, the agent and the monitor have said.
     var consoleText: String { console.text(of: .standardOutput) + console.text(of: .standardError) }

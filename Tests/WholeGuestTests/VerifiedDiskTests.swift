@@ -3,6 +3,7 @@ import AgentProtocol
 import Archives
 import GuestKernels
 import HostFiles
+import LinuxCalls
 import Testing
 
 @testable import Fleet
@@ -124,13 +125,18 @@ extension WholeGuestTests {
             try guest.shell("echo 3 > /proc/sys/vm/drop_caches")
             #expect(try readsPayload(guest, blocks: 350..<390) == "error")
             #expect(try readsPayload(guest, blocks: 0..<3) == "right")
-            for _ in 0..<50 where !guest.consoleText.contains("segment 1") { try guest.shell("sleep 0.1") }
-            #expect(guest.consoleText.contains("swiftlet-vmm: drive \"root\", segment 1 \"\(disk.segments[1])\""))
+            for _ in 0..<50 where guest.diskFailures.isEmpty { try guest.shell("sleep 0.1") }
+            let failure = try #require(guest.diskFailures.first)
+            #expect(failure.isOfImage && failure.reason.hasPrefix("segment 1 \"\(disk.segments[1])\": "))
+            #expect(failure.byte >= UInt64(disk.payload.lowerBound) * 4096 && guest.diskFailures.count == 1)
             #expect(guest.damage == [])
         }
 
-        @Test func `whoever runs a machine is told of damage, and it is on record`() throws {
-            try disk.flip(block: disk.payload.lowerBound + 200)
+        @Test func `whoever runs a machine is told of damage and of what is gone, and it is on record`() throws {
+            let block = disk.payload.lowerBound + 2
+            try disk.flip(block: block)
+            let cut = try HostFile(HostPath(disk.segments[1]), .readWrite)
+            let input = try PipePair()
             let kernel = try Lab.kernels.resolve("swiftlet")
             var specification = MachineSpecification()
             specification.image = "damaged"
@@ -139,18 +145,30 @@ extension WholeGuestTests {
             specification.imageDiskPaths = disk.segments
             specification.imageVerity = ImageVerity(
                 dataBlocks: UInt64(disk.dataBlocks), rootHash: try #require(SHA256Digest(bytes: disk.rootHash)))
-            specification.command = ["/bin/sh", "-c", "cat /payload > /dev/null"]
+            specification.isInteractive = true
+            specification.command = [
+                "/bin/sh", "-c",
+                "read line; head -c 16384 /payload > /dev/null; dd bs=4096 skip=350 < /payload > /dev/null",
+            ]
             let fleet = MachineFleet(Lab.paths)
             let machine = try fleet.create(specification, name: nil)
             defer { machine.store.removeFolder(machine.record) }
             let owner = try fleet.owner(of: machine, signals: nil, output: CollectedOutput()) { print($0) }
             var told: [String] = []
             owner.whenDamaged = { told.append($0) }
+            owner.input = input.reading.number
+            owner.whenStarted = {
+                #expect(throws: Never.self) { try cut.truncate(to: 100 * 4096) }
+                #expect(throws: Never.self) { try writeWhole([0x0a].span, to: input.writing.number) }
+            }
             #expect(try owner.run().exitStatus == 1)
-            let block = disk.payload.lowerBound + 200
-            #expect(told.count == 1)
-            #expect(told.first?.hasPrefix("the disk of the image \"damaged\" is damaged at block \(block); ") == true)
+            #expect(told.count == 2)
+            #expect(told.contains { $0.hasPrefix("the disk of the image \"damaged\" is damaged at block \(block); ") })
+            #expect(told.contains { $0.hasPrefix("the disk of the image \"damaged\" cannot be read at byte ") })
             let record = try #require(MachineRecord.read(from: machine.folder))
+            let failure = try #require(record.diskFailures?.first)
+            #expect(failure.drive == "root" && failure.reason.contains(disk.segments[1]))
+            #expect(record.diskFailures?.count == 1)
             #expect(record.imageDamage?.block == UInt64(block) && record.imageDamage?.isInHashTree == false)
         }
     }

@@ -5,9 +5,10 @@ import Registry
 
 struct ApplianceInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Tell what an appliance in a registry says about itself.",
+        commandName: "inspect", abstract: "Tell what an appliance says about itself, here or in a registry.",
         discussion: "Example:\n  swiftlet appliance inspect ghcr.io/acme/firewall:1.4")
-    @Argument(help: "A name, as registries know it.") var image: String
+    @Argument(help: "A name or digest here, or a name as registries know it.", completion: Completions.images)
+    var image: String
     @OptionGroup var registry: RegistryOptions
     @OptionGroup var format: FormatOptions
 
@@ -40,9 +41,19 @@ struct ApplianceInspectCommand: ParsableCommand {
         var architecture: String
         var leastMemoryMebibytes: Int
         var description: String
+        /// Of the manifest, which is what is signed.
         var digest: String
+        /// By which `images` and machines know one that is here.
+        var imageDigest: String?
         var disk: Part
+        var rootHash: String
         var kernel: Part?
+        var command: [String]
+        var environment: [String]
+        var user: String
+        var workingDirectory: String
+        var apply: [String]
+        var commitsSettings: Bool
         var interfaces: [Interface]
         var health: Health?
         var settingsVersion: UInt32?
@@ -53,10 +64,17 @@ struct ApplianceInspectCommand: ParsableCommand {
             version = "\(about.version)"
             type = about.kind.rawValue
             architecture = about.architecture
+            command = about.command
+            environment = about.environment
+            user = about.user
+            workingDirectory = about.workingDirectory
+            apply = about.apply
+            commitsSettings = about.commitsSettings
             leastMemoryMebibytes = about.leastMemoryMebibytes
             description = about.explanation
             self.digest = digest
-            disk = Part(manifest.disk)
+            disk = Part(manifest.disk.part)
+            rootHash = "\(manifest.disk.rootHash)"
             kernel = manifest.kernel.map(Part.init)
             interfaces = about.interfaces.map {
                 Interface(name: $0.name, role: $0.role, isRequired: $0.isRequired, description: $0.explanation)
@@ -73,6 +91,14 @@ struct ApplianceInspectCommand: ParsableCommand {
     }
 
     func run() throws {
+        // What is here, by any of its names; a registry is asked for what is not.
+        if let image = try? ImageCommand.resolve(image) {
+            let appliance = try ImageCommand.store.appliance(image)
+            var document = Document(
+                appliance.description, appliance.manifest, digest: image.manifest.map { "\($0)" } ?? "")
+            document.imageDigest = image.digest
+            return Output.json(document)
+        }
         let reference = try ImageReference(image)
         let client = try registry.client()
         let (digest, manifest, description) = try waitFor {

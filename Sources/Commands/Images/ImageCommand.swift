@@ -57,6 +57,7 @@ struct ImageImportCommand: ParsableCommand {
         settings.overrides.workingDirectory = workdir
         if let architecture { settings.architecture = architecture }
         settings.layoutReference = layoutReference
+        try Policies.admit(fromFileAs: name)
         let bar = ProgressBar()
         let image = try ImageCommand.store.importImage(from: source, as: name, settings: settings) { progress in
             bar.show(

@@ -49,9 +49,15 @@ struct LoadCommand: ParsableCommand {
         }
         // Before any is brought in.
         let named = try images.map { image in (image, try names(image, source)) }
+        for (image, names) in named {
+            for name in names { try Policies.admit(image, fromFileAs: name) }
+        }
         var documents: [ImageDocument] = []
         for (image, names) in named {
-            let stored = try store.load(image, as: names, settings: settings, progress: show)
+            var stored = try store.load(image, as: names, settings: settings, progress: show)
+            for (subject, signatures) in image.signatures {
+                stored = try store.keep(signatures, of: subject, with: stored)
+            }
             bar.finish()
             documents.append(ImageDocument(stored))
             if format.isJSON { continue }

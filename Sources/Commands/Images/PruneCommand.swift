@@ -35,6 +35,7 @@ struct PruneCommand: ParsableCommand {
         guard try dryRun || force || format.isJSON || isConfirmed() else {
             throw CommandFailure("prune.declined", "nothing was removed")
         }
+        if !dryRun { ApplianceBuildCommand.removeDeadDrafts() }
         let report = try ImageCommand.store.prune(isDryRun: dryRun) { image in
             all && !machines.list().contains { $0.specification.imageDigest == image.digest }
         }

@@ -96,6 +96,13 @@ extension ImageCommand {
     /// `docker.io/library/busybox:latest` too, where nothing here is called just so.
     static func resolve(_ name: String) throws -> StoredImage { try store.resolve(storedName(name)) }
 
+    /// An image that is to be run, or made into something that is: one that the policy lets.
+    static func resolveForUse(_ name: String) throws -> StoredImage {
+        let image = try resolve(name)
+        try Policies.admit(image, called: name)
+        return image
+    }
+
     /// The name, digest or beginning of one by which the store knows what somebody means.
     static func storedName(_ name: String) -> String {
         do throws(ImageError) { _ = try store.resolve(name) } catch {
@@ -110,7 +117,7 @@ extension ImageCommand {
     /// An image for a run: fetched, if `policy` says so, before.
     static func resolve(_ name: String, pulling policy: PullPolicy, _ registry: RegistryOptions) throws -> StoredImage {
         do {
-            if policy != .always { return try resolve(name) }
+            if policy != .always { return try resolveForUse(name) }
         } catch let error as ImageError where error.code == .unknownImage {
             guard policy == .missing, ImageReference.namesRegistry(name) else { throw error }
         }

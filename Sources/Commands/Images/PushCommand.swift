@@ -2,6 +2,7 @@ import ArgumentParser
 import ImageStore
 import ImageTransfer
 import Registry
+import Signatures
 
 struct PushCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,6 +18,10 @@ struct PushCommand: ParsableCommand {
     @Argument(help: "Its name or digest.", completion: Completions.images) var image: String
     @Argument(help: "Where to, as registries name images; where it is left out, the image's name says it.")
     var destination: String?
+    @Option(
+        help: ArgumentHelp("Sign it, too, with this private key, as `appliance sign` does.", valueName: "file"),
+        completion: .file())
+    var sign: String?
     @OptionGroup var registry: RegistryOptions
     @OptionGroup var format: FormatOptions
 
@@ -24,7 +29,10 @@ struct PushCommand: ParsableCommand {
         let name = ImageCommand.storedName(image)
         let stored = try ImageCommand.store.resolve(name)
         let reference = try reference(name)
-        let push = ImagePush(stored, to: reference, by: try registry.client(), from: ImageCommand.store)
+        let client = try registry.client()
+        // Before anything is sent.
+        let key = try sign.map { try SigningKey(pem: try Policies.text($0)) }
+        let push = ImagePush(stored, to: reference, by: client, from: ImageCommand.store)
         let bar = SharedProgressBar()
         defer { bar.finish() }
         let result = try waitFor {
@@ -37,6 +45,13 @@ struct PushCommand: ParsableCommand {
             }
         }
         bar.finish()
+        if let key {
+            let digest = result.top.digest
+            let signature = try ImageSignature(of: digest, in: reference.name, by: key)
+            try waitFor {
+                try await RemoteSignatures(of: reference, at: client).add(signature, by: key.verifyingKey, to: digest)
+            }
+        }
         if format.isJSON { return Output.json(PushDocument(reference, result)) }
         let sent = result.blobs.filter { $0.how == .uploaded }
         let mounted = result.blobs.count { $0.how == .mounted }

@@ -22,6 +22,8 @@ struct SaveCommand: ParsableCommand {
         help: ArgumentHelp("Where it goes; a file gets its place when it is whole.", valueName: "path"),
         completion: .file())
     var output: String?
+    @Flag(help: "Put the signatures beside the images that came with them; not into a docker archive.")
+    var signatures = false
     @Argument(help: "Names or digests.", completion: Completions.images) var images: [String]
     @OptionGroup var errorFormat: ErrorFormatOptions
 
@@ -36,13 +38,19 @@ struct SaveCommand: ParsableCommand {
             target = .standardOutput
         case .some(let path): target = .path(HostPath(try FilePaths.absolute(path)))
         }
+        guard !signatures || format != .dockerArchive else {
+            throw CommandFailure(
+                "usage.save", "a docker archive holds no signatures; leave out --signatures, or --format")
+        }
         let store = ImageCommand.store
         var save = try ImageSave(from: store)
         for name in images {
             let stored = ImageCommand.storedName(name)
             let image = try store.resolve(stored)
             // By its digest it is nobody's name.
-            try save.add(image, as: image.names.contains(stored) ? stored : nil)
+            try save.add(
+                image, as: image.names.contains(stored) ? stored : nil,
+                signatures: signatures ? try store.signatures(of: image) : [])
         }
         let bar = ProgressBar()
         defer { bar.finish() }

@@ -7,8 +7,8 @@ struct ContainerOptions: ParsableArguments {
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
-            "A volume and its place; it is made if there is none of that name. May be repeated.",
-            valueName: "name:/path[:ro]"), completion: Completions.volumes)
+            "A volume, made if there is none of that name, or a folder here (its path has a slash), and its place. May be repeated.",
+            valueName: "name-or-folder:/path[:ro]"), completion: Completions.volumes)
     var volume: [String] = []
     @Option(
         help: ArgumentHelp(
@@ -18,16 +18,7 @@ struct ContainerOptions: ParsableArguments {
     @Flag(help: "Let nobody write to the root; volumes and tmpfs stay writable.") var readOnly = false
     @Option(help: ArgumentHelp("Size of /dev/shm; half of the memory if not given.", valueName: "size"))
     var shmSize: String?
-    @Option(
-        help: ArgumentHelp(
-            "A file's content, or without =PATH a variable's, as /run/secrets/NAME in memory. May be repeated.",
-            valueName: "name[=path]"))
-    var secret: [String] = []
-    @Option(
-        help: ArgumentHelp(
-            "Make a file in the guest's memory of one here; mode in octal digits, owner as numbers USER[:GROUP]. May be repeated.",
-            valueName: "path:guest-path[:mode[,owner]]"), completion: .file())
-    var file: [String] = []
+    @OptionGroup var handedIn: HandedInOptions
     @Option(
         help: ArgumentHelp(
             "Run the program again: no, on-failure[:TIMES], always, unless-stopped.", valueName: "policy"),
@@ -55,15 +46,11 @@ struct ContainerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A domain in which names are looked up. May be repeated.", valueName: "domain"))
     var dnsSearch: [String] = []
 
-    /// What these options and the image say, volumes looked up.
-    func settings(_ image: ImageConfiguration) throws -> ContainerSettings {
+    /// What is said whatever the image is.
+    func settings() throws -> ContainerSettings {
         var settings = ContainerSettings()
-        settings.stopSignal = try signal(image)
         if let stopTimeout { settings.stopTimeoutSeconds = try Units.time(stopTimeout, "--stop-timeout") }
         settings.restart = try RestartPolicy(parsing: restart)
-        settings.exposedPorts = try Set(image.exposedPorts + expose.map(Self.port)).sorted(by: Self.isLower)
-        settings.imageVolumes = image.volumes
-        settings.labels = image.labels.merging(try Self.labels(label)) { $1 }
         settings.groups = groupAdd
         settings.hostEntries = try addHost.map { try ContainerSettings.HostAddress(parsing: $0) }
         settings.nameServers = dns
@@ -71,25 +58,23 @@ struct ContainerOptions: ParsableArguments {
         settings.temporaryFolders = try tmpfs.map { try TemporaryFolder(parsing: $0) }
         settings.isReadOnly = readOnly
         if let shmSize { settings.sharedMemoryBytes = try Units.bytes(shmSize, "--shm-size") }
-        settings.volumes = try volume.map { try VolumeAttachment(parsing: $0) }
+        settings.folders = try volume.filter(SharedFolder.isOne).map {
+            try SharedFolder(parsing: $0, absolute: FilePaths.absolute)
+        }
+        settings.volumes = try volume.filter { !SharedFolder.isOne($0) }.map { try VolumeAttachment(parsing: $0) }
         return settings
     }
 
-    private func signal(_ image: ImageConfiguration) throws(CommandFailure) -> UInt8 {
-        if let stopSignal {
-            guard let number = StopSignal.number(of: stopSignal) else {
-                throw CommandFailure(
-                    "usage.signal", "\"\(stopSignal)\" is no signal; write it as TERM, SIGQUIT or 15 (--stop-signal)")
-            }
-            return number
-        }
-        if image.stopSignal.isEmpty { return 15 }
-        guard let number = StopSignal.number(of: image.stopSignal) else {
+    /// What stands above, or beside, what the image says.
+    func override(_ overrides: inout ImageOverrides) throws(CommandFailure) {
+        overrides.labels = try Self.labels(label)
+        for text in expose { overrides.exposedPorts.append(try Self.port(text)) }
+        guard let stopSignal else { return }
+        guard let number = StopSignal.number(of: stopSignal) else {
             throw CommandFailure(
-                "usage.signal",
-                "the image's stop signal is \"\(image.stopSignal)\", which is none; give another with --stop-signal")
+                "usage.signal", "\"\(stopSignal)\" is no signal; write it as TERM, SIGQUIT or 15 (--stop-signal)")
         }
-        return number
+        overrides.stopSignal = number
     }
 
     /// `NAME=VALUE` or `NAME`, as labels are written.
@@ -114,10 +99,5 @@ struct ContainerOptions: ParsableArguments {
             throw CommandFailure("usage.expose", "\"\(text)\" is no port; write 80, 80/tcp or 53/udp (--expose)")
         }
         return "\(port)/\(halves.count == 2 ? halves[1] : "tcp")"
-    }
-
-    private static func isLower(_ one: String, _ other: String) -> Bool {
-        let numbers = [one, other].map { Int($0.prefix { $0.isNumber }) ?? 0 }
-        return numbers[0] == numbers[1] ? one < other : numbers[0] < numbers[1]
     }
 }

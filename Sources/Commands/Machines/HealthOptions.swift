@@ -1,7 +1,6 @@
 import ArgumentParser
 import Fleet
 import FoundationEssentials
-import ImageStore
 
 /// How a machine is asked after its health: by the image's check, unless something else is said.
 struct HealthOptions: ParsableArguments {
@@ -16,7 +15,7 @@ struct HealthOptions: ParsableArguments {
     var healthRetries: Int?
     @Option(help: ArgumentHelp("For so long failures do not count: 0s.", valueName: "time"))
     var healthStartPeriod: String?
-    @Option(help: ArgumentHelp("The interval within that time: 5s.", valueName: "time"))
+    @Option(help: ArgumentHelp("The longest interval within that time: 5s.", valueName: "time"))
     var healthStartInterval: String?
     @Flag(name: .customLong("no-healthcheck"), help: "Do without the image's check.") var isLeftOut = false
     @Option(
@@ -24,47 +23,25 @@ struct HealthOptions: ParsableArguments {
         completion: .list(UnhealthyAction.allCases.map(\.rawValue)))
     var healthOnFailure = UnhealthyAction.nothing.rawValue
 
-    func apply(_ image: ImageConfiguration, to settings: inout ContainerSettings) throws {
+    func overrides() throws -> HealthOverrides {
+        var overrides = HealthOverrides()
         guard let action = UnhealthyAction(rawValue: healthOnFailure) else {
             throw CommandFailure(
                 "usage.health",
                 "\"\(healthOnFailure)\" is nothing to do; use none, restart or stop (--health-on-failure)")
         }
-        settings.whenUnhealthy = action
-        var check: HealthCheck?
-        if let healthCmd {
-            guard !isLeftOut else {
-                throw CommandFailure("usage.health", "--health-cmd and --no-healthcheck say different things")
-            }
-            check = HealthCheck(command: try Self.words(healthCmd))
-            if let image = try? image.healthCheck.flatMap({ try HealthCheck($0) }) {
-                // Another command, at the image's times.
-                let words = check?.command ?? []
-                check = image
-                check?.command = words
-            }
-        } else if !isLeftOut, let image = image.healthCheck {
-            check = try HealthCheck(image)
+        guard healthCmd == nil || !isLeftOut else {
+            throw CommandFailure("usage.health", "--health-cmd and --no-healthcheck say different things")
         }
-        guard check != nil else {
-            let others = [healthInterval, healthTimeout, healthStartPeriod, healthStartInterval].contains { $0 != nil }
-            guard !others, healthRetries == nil, action == .nothing else {
-                throw CommandFailure(
-                    "usage.health",
-                    "there is no health check to speak of; the image has none, so give one with --health-cmd")
-            }
-            return
-        }
-        if let healthInterval { check?.intervalSeconds = try Units.time(healthInterval, "--health-interval") }
-        if let healthTimeout { check?.timeoutSeconds = try Units.time(healthTimeout, "--health-timeout") }
-        if let healthStartPeriod {
-            check?.startPeriodSeconds = try Units.time(healthStartPeriod, "--health-start-period")
-        }
-        if let healthStartInterval {
-            check?.startIntervalSeconds = try Units.time(healthStartInterval, "--health-start-interval")
-        }
-        if let healthRetries { check?.retries = healthRetries }
-        settings.healthCheck = check
+        overrides.whenUnhealthy = action
+        overrides.isLeftOut = isLeftOut
+        overrides.command = try healthCmd.map { try Self.words($0) }
+        overrides.intervalSeconds = try healthInterval.map { try Units.time($0, "--health-interval") }
+        overrides.timeoutSeconds = try healthTimeout.map { try Units.time($0, "--health-timeout") }
+        overrides.startPeriodSeconds = try healthStartPeriod.map { try Units.time($0, "--health-start-period") }
+        overrides.startIntervalSeconds = try healthStartInterval.map { try Units.time($0, "--health-start-interval") }
+        overrides.retries = healthRetries
+        return overrides
     }
 
     /// A list of words in brackets is run as it is, anything else by the shell.

@@ -42,10 +42,16 @@ struct PsCommand: ParsableCommand {
                 [
                     machine.id, machine.name, machine.specification.image,
                     command.count > 30 ? command.prefix(29) + "…" : command, Units.since(machine.createdSeconds),
-                    MachineDocument.state(machine, store.health(machine)),
+                    MachineDocument.state(machine, store.health(machine)) + Self.change(machine, store),
                 ] + (hasPorts ? [ports] : []))
         }
         Output.line(table.text)
+    }
+
+    /// What is under way with its image, or was interrupted.
+    private static func change(_ machine: MachineRecord, _ store: MachineStore) -> String {
+        guard let attempt = (try? store.versions(machine))?.attempt else { return "" }
+        return ", \(attempt.kind.rawValue) to \(attempt.to.image) not done"
     }
 }
 
@@ -64,11 +70,7 @@ struct MachineDocument: Encodable {
     var processors: Int
     var memoryMebibytes: Int
     var disks: [MachineSpecification.Disk]
-    var network: String
-    /// The guest's, with its prefix, where this side gave it one.
-    var address: String?
-    /// The host's on the same network, where it was made for the machine.
-    var hostAddress: String?
+    var interfaces: [InterfaceDocument]
     var created: String
     var started: String?
     var ended: String?
@@ -76,6 +78,8 @@ struct MachineDocument: Encodable {
     var failure: String?
     /// Of the image's disk, as far as the guest has met it.
     var imageDamage: ImageDamage?
+    /// Of its disks that this computer could not read or write.
+    var diskFailures: [DiskFailure]?
     var ownerProcess: Int32
     var monitorProcess: Int32?
     var isEmulated: Bool
@@ -95,6 +99,7 @@ struct MachineDocument: Encodable {
     var exposedPorts: [String]
     var imageVolumes: [String]
     var volumes: [VolumeAttachment]
+    var folders: [SharedFolder]
     var labels: [String: String]
     /// Where the files lie that were handed in; what is in them is written nowhere.
     var handedIn: [String]
@@ -104,6 +109,16 @@ struct MachineDocument: Encodable {
     var hostEntries: [ContainerSettings.HostAddress]
     var nameServers: [String]
     var searchDomains: [String]
+    /// What `rollback` goes back to.
+    var previous: VersionDocument?
+    /// How far a change has come that is not done, and may have been interrupted.
+    var update: AttemptDocument?
+    var lastUpdate: UpdateNoteDocument?
+    var settings: String?
+    var appliance: MachineAppliance?
+    var hasConsole: Bool
+    /// Of a machine that runs.
+    var memory: MachineMemory?
 
     init(_ record: MachineRecord) {
         let specification = record.specification
@@ -121,20 +136,14 @@ struct MachineDocument: Encodable {
         processors = specification.processors
         memoryMebibytes = specification.memoryMebibytes
         disks = specification.disks
-        network =
-            switch specification.network {
-            case .none: "none"
-            case .tap(let name, _, _): "tap:\(name)"
-            case .ownTap: "tap"
-            }
-        address = record.guestAddress?.description
-        hostAddress = record.ownNetwork?.host.description
+        interfaces = record.interfaces.map(InterfaceDocument.init)
         created = Timestamp.text(seconds: record.createdSeconds)
         started = record.startedSeconds.map(Timestamp.text(seconds:))
         ended = record.endedSeconds.map(Timestamp.text(seconds:))
         exitStatus = record.exitStatus
         failure = record.failure
         imageDamage = record.imageDamage
+        diskFailures = record.diskFailures
         ownerProcess = record.ownerProcess
         monitorProcess = record.monitorProcess
         isEmulated = record.isEmulated
@@ -154,6 +163,7 @@ struct MachineDocument: Encodable {
         exposedPorts = container.exposedPorts
         imageVolumes = container.imageVolumes
         volumes = container.volumes
+        folders = container.folders
         labels = container.labels
         handedIn = container.handedIn
         groups = container.groups
@@ -162,6 +172,13 @@ struct MachineDocument: Encodable {
         hostEntries = container.hostEntries
         nameServers = container.nameServers
         searchDomains = container.searchDomains
+        let versions = try? store.versions(record)
+        previous = versions?.previous.map(VersionDocument.init)
+        update = versions?.attempt.map(AttemptDocument.init)
+        lastUpdate = versions?.last.map(UpdateNoteDocument.init)
+        settings = specification.settingsName
+        appliance = specification.appliance
+        hasConsole = !specification.isWithoutConsole
     }
 
     static func state(_ record: MachineRecord, _ health: HealthReport? = nil) -> String {

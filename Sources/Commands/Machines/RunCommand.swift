@@ -69,9 +69,19 @@ struct RunCommand: ParsableCommand {
     var disk: [String] = []
     @Option(
         help: ArgumentHelp(
-            "none (the default); tap makes a TAP device and gives both sides an address; tap:NAME[,address=A/N[,gateway=A]] takes one that exists.",
+            "Settings, by their name in `settings list`; the guest's /run/settings, one file for each field.",
+            valueName: "settings"), completion: Completions.settings)
+    var settings: String?
+    @Option(
+        help: ArgumentHelp(
+            "Whether the program may have settings kept by itself, through /run/settings.commit: allow or refuse. No, if nothing is said.",
+            valueName: "rule"))
+    var settingsCommit: SettingsCommitRule?
+    @Option(
+        help: ArgumentHelp(
+            "none (the default); tap makes a TAP device and gives both sides an address, or tap,address=none neither; tap:NAME[,address=A/N[,gateway=A]] takes one that exists. name=N is what the guest calls it, mac=M its address. May be repeated.",
             valueName: "network"), completion: Completions.networks)
-    var network = "none"
+    var network: [String] = []
     @Option(
         help: ArgumentHelp(
             "What stands before the program instead of the image's own entry point; --entrypoint= for nothing.",
@@ -104,63 +114,26 @@ struct RunCommand: ParsableCommand {
                 "usage.no-terminal", "standard input is no terminal; leave --tty out, or --interactive")
         }
         var specification = try specification()
-        let files = try HandedIn.read(secrets: container.secret, files: container.file)
+        let files = try container.handedIn.files()
         specification.container.handedIn = files.map(\.path)
-        // Volumes are made only for what is otherwise right.
-        try specification.check()
-        specification.container.volumes = try specification.container.volumes.map {
-            try VolumeCommand.store.prepare($0)
-        }
-        let fleet = Product.fleet
-        let machine = try fleet.create(specification, name: name)
-        do throws(ImageError) {
-            try ImageCommand.store.checkStillThere(specification.imageDigest)
-        } catch {
-            machine.abandon(error.message)
-            throw error
-        }
-        if let cidfile { try write(machine.record.id, to: cidfile, of: machine) }
-        if detach {
-            try fleet.runInBackground(
-                machine, executable: Product.executable, signals: signals, handingIn: files)
-            let started = StartedDocument(id: machine.record.id, name: machine.record.name)
-            return isJSON ? Output.json(started) : Output.line(started.id)
-        }
-        let standard = StandardOutputs()
-        let streams: any OutputSink =
-            removesItself
-            ? standard
-            : ForkedOutput(standard, OutputLog(path: fleet.store.outputLog(machine.record)))
-        let owner = try fleet.owner(of: machine, signals: signals, output: streams) {
-            if !isJSON { Output.error("swiftlet: \($0)") }
-        }
-        owner.input = interactive ? 0 : nil
-        owner.handedIn = files
-        owner.whenDamaged = { if !isJSON { Output.error("swiftlet: \($0)") } }
-        owner.terminalSize = Terminal.size
-        var raw: TerminalMode?
-        if tty, interactive { owner.whenStarted = { raw = TerminalMode.raw(0) } }
-        defer { raw?.restore() }
-        let outcome = try owner.run()
-        raw?.restore()
-        if let loss = standard.loss { throw loss }
-        if let note = outcome.note {
-            var failure = CommandFailure("machine.ended-early", note)
-            failure.status = outcome.exitStatus
-            throw failure
-        }
-        throw ExitStatusError(status: outcome.exitStatus)
+        var start = MachineStart(specification)
+        start.name = name
+        start.files = files
+        start.cidfile = cidfile
+        start.isJSON = isJSON
+        try start.run(signals)
     }
 
-    /// A file that is there is somebody else's.
-    private func write(_ id: String, to path: String, of machine: OwnedMachine) throws {
-        do throws(HostFileError) {
-            try HostFile(HostPath(path), [.writeOnly, .create, .exclusive]).write(Array(id.utf8))
-        } catch {
-            let failure = CommandFailure("usage.cidfile", "\(error) (--cidfile)")
-            machine.abandon(failure.message)
-            throw failure
-        }
+    private func overrides() throws -> ImageOverrides {
+        var overrides = ImageOverrides()
+        overrides.command = command
+        overrides.entrypoint = entrypoint
+        overrides.environment = try EnvironmentList.merged([], files: envFile, settings: env, hasTerminal: tty)
+        overrides.user = user
+        overrides.workingDirectory = workdir
+        try container.override(&overrides)
+        overrides.health = try health.overrides()
+        return overrides
     }
 
     /// What is asked for, with everything looked up, but for volumes, which are made if they are missing.
@@ -182,26 +155,26 @@ struct RunCommand: ParsableCommand {
             let path = isReadOnly ? String(text.dropLast(3)) : text
             return .init(path: try FilePaths.absolute(path), isReadOnly: isReadOnly)
         }
-        specification.network = try MachineNetwork(parsing: network)
+        if let settings {
+            let named = try SettingsCommand.store.settings(settings)
+            // A guest without them would not start, and could say less of why.
+            _ = try named.current()
+            specification.settingsFloppyPath = "\(named.floppy)"
+            specification.settingsName = settings
+        }
+        specification.settingsCommit = settingsCommit
+        specification.interfaces = try MachineInterface.list(parsing: network)
         let image = try ImageCommand.resolve(image, pulling: pull, registry)
-        specification.image = self.image
-        specification.imageDigest = image.digest
-        specification.imageDiskPaths = image.diskPaths
-        specification.imageVerity = image.rootHash.map { ImageVerity(dataBlocks: image.dataBlockCount, rootHash: $0) }
-        specification.command = image.configuration.arguments(
-            overridingCommand: command, entrypoint: entrypoint)
-        specification.environment = try EnvironmentList.merged(
-            image.configuration.environment, files: envFile, settings: env, hasTerminal: tty)
-        specification.user = user ?? image.configuration.user
-        specification.workingDirectory = workdir ?? image.configuration.workingDirectory
-        let kernel = try KernelStore(root: Product.paths.kernels).resolve(kernel)
-        specification.kernel = "\(kernel.name) \(kernel.version)"
-        specification.kernelPath = kernel.path
-        specification.kernelArguments = kernel.arguments
-        specification.modulesPath = kernel.modulesPath
+        if !isJSON, let appliance = try? ImageCommand.store.appliance(image) {
+            Output.error(
+                "swiftlet: \(self.image) is the appliance \(appliance.description.name), run here as any image, without the kernel, "
+                    + "memory, interfaces and settings that it asks for; with them: swiftlet appliance run \(self.image)"
+            )
+        }
+        specification.container = try container.settings()
+        try specification.take(image, called: self.image, with: try overrides())
+        specification.take(try KernelStore(root: Product.paths.kernels).resolve(kernel))
         specification.hostName = hostname
-        specification.container = try container.settings(image.configuration)
-        try health.apply(image.configuration, to: &specification.container)
         specification.hasTerminal = tty
         specification.isInteractive = interactive && !detach
         specification.isDetached = detach

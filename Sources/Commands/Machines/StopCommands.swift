@@ -13,22 +13,33 @@ struct StopCommand: ParsableCommand {
             Examples:
               swiftlet stop web
               swiftlet stop --time 30s web database
+              swiftlet stop --all --until-restore       before this computer is switched off
             """)
 
     @Option(
         name: [.short, .long],
         help: ArgumentHelp("How long programs have; what their machines say if not given.", valueName: "time"))
     var time: String?
-    @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String]
+    @Flag(name: [.short, .long], help: "Every machine that runs.") var all = false
+    @Flag(help: "For `restore` this is not the machines' end: what their restart policies say still holds.")
+    var untilRestore = false
+    @Argument(help: "Names or ids of machines.", completion: Completions.runningMachines) var machines: [String] = []
     @OptionGroup var format: FormatOptions
+
+    func validate() throws {
+        guard all != !machines.isEmpty else {
+            throw ValidationError(all ? "give either --all or machines" : "give the names of machines, or --all")
+        }
+    }
 
     func run() throws {
         let seconds = try time.map { try Units.time($0, "--time") }
         let store = Product.fleet.store
+        let machines = all ? store.list().filter { !$0.state.isOver }.map(\.name) : machines
         try forEach(machines, asJSON: format.isJSON) { reference in
             let record = try store.find(reference)
             guard !record.state.isOver else { return }
-            try MachineRemote(record, store: store).stop(graceSeconds: seconds)
+            try MachineRemote(record, store: store).stop(graceSeconds: seconds, comesBack: untilRestore)
         }
     }
 }
@@ -124,7 +135,12 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         try collect(machines, asJSON: format.isJSON) { name -> Inspected in
-            do throws(FleetError) { return .machine(MachineDocument(try store.find(name))) } catch {
+            do throws(FleetError) {
+                let record = try store.find(name)
+                var document = MachineDocument(record)
+                if record.state == .running { document.memory = MachineRemote(record, store: store).memory() }
+                return .machine(document)
+            } catch {
                 guard error.code == .unknownMachine, let image = try? ImageCommand.resolve(name) else { throw error }
                 return .image(try ImageDocument(inspecting: image))
             }

@@ -11,7 +11,7 @@ enum SuperviseCommand {
             Output.error("swiftlet: supervise is for swiftlet itself; use `swiftlet run --detach`")
             exitProcess(CommandFailure.exitStatus)
         }
-        Product.fleet.supervise(id, signals: signals)
+        Product.fleet.supervise(id, signals: signals) { SettingsCommit.answer($0) }
         exitProcess(0)
     }
 }

@@ -80,6 +80,8 @@ enum Units {
 
     static func since(_ seconds: Int64?) -> String {
         guard let seconds else { return "-" }
-        return age(seconds: Now.seconds - seconds) + " ago"
+        // A damaged record may hold any number.
+        let (age, isBeyond) = Now.seconds.subtractingReportingOverflow(seconds)
+        return Self.age(seconds: isBeyond ? .max : age) + " ago"
     }
 }

@@ -8,15 +8,31 @@ struct SettingsCommand: ParsableCommand {
         commandName: "settings", abstract: "The settings of appliances: checked by a schema, kept on a floppy.",
         subcommands: [
             SettingsCreateCommand.self, SettingsListCommand.self, SettingsGetCommand.self, SettingsSetCommand.self,
-            SettingsEditCommand.self, SettingsDiffCommand.self, SettingsExportCommand.self, SettingsImportCommand.self,
+            SettingsEditCommand.self, SettingsCommitCommand.self, SettingsConfirmCommand.self, SettingsDiffCommand.self,
+            SettingsExportCommand.self,
+            SettingsImportCommand.self,
             SettingsHistoryCommand.self, SettingsRollbackCommand.self, SettingsMigrateCommand.self,
             SettingsFieldsCommand.self, SettingsRemoveCommand.self,
         ])
 
     static var store: SettingsStore { SettingsStore(root: Product.paths.settings) }
 
-    static func schema(_ file: String) throws -> SettingsSchema {
-        try SettingsSchema(parsing: try read(file, limit: SettingsSchema.maximumBytes))
+    /// Of a file, or of an appliance that is here; a file comes first.
+    static func schema(_ source: String) throws -> SettingsSchema {
+        if source != "-", !HostPath(source).exists, let image = try? ImageCommand.resolve(source) {
+            guard let schema = try ImageCommand.store.appliance(image).description.settings else {
+                throw CommandFailure("appliance.without-settings", "the appliance \(source) takes no settings")
+            }
+            return schema
+        }
+        do { return try SettingsSchema(parsing: try read(source, limit: SettingsSchema.maximumBytes)) } catch let error
+            as CommandFailure
+        {
+            throw CommandFailure(
+                error.code,
+                "\(error.message), and no image is called so either; the appliance's own schema comes with "
+                    + "it: --schema IMAGE, once it is pulled")
+        }
     }
 
     /// A file's bytes; `-` is standard input.
@@ -45,7 +61,10 @@ struct SettingsCommand: ParsableCommand {
         Output.line(
             generation.number == before
                 ? "\(name): nothing changed, generation \(generation.number)"
-                : "\(name): generation \(generation.number)")
+                : "\(name): generation \(generation.number)"
+                    + (generation.deadlineSeconds.map {
+                        ", until \(Timestamp.text(seconds: Int64(clamping: $0))) unless it is confirmed"
+                    } ?? ""))
     }
 }
 
@@ -56,6 +75,8 @@ struct GenerationDocument: Encodable {
     var schema: String
     var schemaVersion: UInt32
     var hasChanged: Bool
+    /// Until when it must be confirmed.
+    var confirmUntil: String?
 
     init(_ name: String, _ generation: SettingsGeneration, hasChanged: Bool) {
         self.name = name
@@ -63,6 +84,7 @@ struct GenerationDocument: Encodable {
         schema = generation.schema.name
         schemaVersion = generation.schema.version
         self.hasChanged = hasChanged
+        confirmUntil = generation.deadlineSeconds.map { Timestamp.text(seconds: Int64(clamping: $0)) }
     }
 }
 
@@ -72,10 +94,14 @@ struct SettingsCreateCommand: ParsableCommand {
         discussion: """
             The schema says which fields there are. Fields that it requires must be in the document.
 
-            Example:
+            Examples:
               swiftlet settings create fw --schema firewall.json --from fw.json
+              swiftlet settings create fw --schema ghcr.io/acme/firewall:1.4 --from fw.json
             """)
-    @Option(help: ArgumentHelp("The schema.", valueName: "file"), completion: .file()) var schema: String
+    @Option(
+        help: ArgumentHelp("The schema: a file, or an appliance that has it.", valueName: "file-or-image"),
+        completion: .file())
+    var schema: String
     @Option(help: ArgumentHelp("The first settings; - is standard input.", valueName: "file"), completion: .file())
     var from: String?
     @Argument(help: "What they are to be called.") var name: String
@@ -138,7 +164,15 @@ struct SettingsRemoveCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        try forEach(names, asJSON: format.isJSON) { try SettingsCommand.store.remove($0) }
+        try forEach(names, asJSON: format.isJSON) { name in
+            if let machine = Product.fleet.store.machines(withSettings: name).first {
+                throw CommandFailure(
+                    "settings.in-use",
+                    "the machine \"\(machine.name)\" runs with the settings \(name); end it first: swiftlet stop \(machine.name)"
+                )
+            }
+            try SettingsCommand.store.remove(name)
+        }
     }
 }
 

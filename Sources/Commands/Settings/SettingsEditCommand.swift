@@ -14,6 +14,7 @@ struct SettingsEditCommand: ParsableCommand {
             Example:
               EDITOR=nano swiftlet settings edit fw
             """)
+    @OptionGroup var confirmation: ConfirmationOptions
     @Argument(help: "The settings.", completion: Completions.settings) var name: String
     @OptionGroup var format: FormatOptions
 
@@ -34,8 +35,12 @@ struct SettingsEditCommand: ParsableCommand {
                     throw CommandFailure("settings.refused", "given up; nothing changed")
                 }
                 let document = try SettingsDocument.parse(bytes)
-                let after = try named.change(expecting: current.number) { current throws(SettingsError) in
-                    try current.schema.restoringSecrets(document, from: current.settings)
+                let application = try SettingsApplication(named, confirmWithin: confirmation.confirmWithin)
+                let (_, after) = try application.run { _, trial in
+                    try named.change(expecting: current.number, confirmWithinSeconds: trial) {
+                        now throws(SettingsError) in
+                        try now.schema.restoringSecrets(document, from: now.settings)
+                    }
                 }
                 return SettingsCommand.report(name, after, after: current.number, asJSON: format.isJSON)
             } catch let error as SettingsError

@@ -14,6 +14,7 @@ struct SettingsHistoryCommand: ParsableCommand {
         var schemaVersion: UInt32
         var written: String
         var state: String
+        var isGuests: Bool
     }
 
     func run() throws {
@@ -23,14 +24,15 @@ struct SettingsHistoryCommand: ParsableCommand {
                 history.map {
                     Document(
                         generation: $0.number, schemaVersion: $0.schemaVersion,
-                        written: Timestamp.text(seconds: Int64(clamping: $0.writtenSeconds)), state: $0.state.rawValue)
+                        written: Timestamp.text(seconds: Int64(clamping: $0.writtenSeconds)), state: $0.state.rawValue,
+                        isGuests: $0.isGuests)
                 })
         }
         var table = Table("GENERATION", "SCHEMA", "WRITTEN", "STATE")
         for each in history {
             table.add(
                 "\(each.number)", "\(each.schemaVersion)", Units.since(Int64(clamping: each.writtenSeconds)),
-                each.state.rawValue)
+                each.state.rawValue + (each.isGuests ? ", asked for by a guest" : ""))
         }
         Output.line(table.text)
     }
@@ -40,7 +42,8 @@ struct SettingsRollbackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Make an older generation count again.",
         discussion: """
-            It becomes a new generation, so that this can be undone too. A floppy that is damaged is made anew.
+            It becomes a new generation, so that this can be undone too. A floppy that is damaged is made anew. A change that is
+            still to be confirmed is taken back, at once, and what was there before counts again.
 
             Examples:
               swiftlet settings rollback fw          the one before
@@ -52,7 +55,14 @@ struct SettingsRollbackCommand: ParsableCommand {
 
     func run() throws {
         let named = try SettingsCommand.store.settings(name)
-        SettingsCommand.report(name, try named.rollback(to: generation), after: nil, asJSON: format.isJSON)
+        if generation == nil, (try? named.current())?.deadlineSeconds != nil {
+            let after = try SettingsApplication(named).takeBack()
+            return SettingsCommand.report(name, after, after: nil, asJSON: format.isJSON)
+        }
+        let (_, after) = try SettingsApplication(named).run { _, trial in
+            try named.rollback(to: generation, confirmWithinSeconds: trial)
+        }
+        SettingsCommand.report(name, after, after: nil, asJSON: format.isJSON)
     }
 }
 

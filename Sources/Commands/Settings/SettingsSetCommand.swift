@@ -22,6 +22,7 @@ struct SettingsSetCommand: ParsableCommand {
             "Set a field to what a file holds, without its last line's end; - is standard input. May be repeated.",
             valueName: "field=file"))
     var valueFrom: [String] = []
+    @OptionGroup var confirmation: ConfirmationOptions
     @Argument(help: "The settings.", completion: Completions.settings) var name: String
     @Argument(help: "Changes, field=value each.") var changes: [String] = []
     @OptionGroup var format: FormatOptions
@@ -47,10 +48,11 @@ struct SettingsSetCommand: ParsableCommand {
                 "usage.nothing-to-set", "name fields and values, as in mtu=1400, or --unset, or --value-from")
         }
         let named = try SettingsCommand.store.settings(name)
-        var before: UInt64?
-        let after = try named.change { current throws(SettingsError) in
-            before = current.number
-            return try current.applying(list)
+        let (before, after) = try SettingsApplication(named, confirmWithin: confirmation.confirmWithin).run {
+            _, trial in
+            try named.change(confirmWithinSeconds: trial) { current throws(SettingsError) in
+                try current.applying(list)
+            }
         }
         SettingsCommand.report(name, after, after: before, asJSON: format.isJSON)
     }
@@ -63,6 +65,32 @@ struct SettingsSetCommand: ParsableCommand {
     }
 }
 
+struct ConfirmationOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Go back by itself after that long, unless `settings confirm` comes before: 60s, 5m.", valueName: "time"))
+    var confirmWithin: String?
+}
+
+struct SettingsConfirmCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "confirm", abstract: "Keep a change that would go back by itself.",
+        discussion: "Example:\n  swiftlet settings set --confirm-within 60s fw mtu=9000 && swiftlet settings confirm fw"
+    )
+    @Argument(help: "The settings.", completion: Completions.settings) var name: String
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let named = try SettingsCommand.store.settings(name)
+        guard try named.current().deadlineSeconds != nil else {
+            throw CommandFailure(
+                "settings.nothing-to-confirm",
+                "nothing of \(name) is to be confirmed: it has been, or its time was over and it has gone back")
+        }
+        SettingsCommand.report(name, try named.confirm(), after: nil, asJSON: format.isJSON)
+    }
+}
+
 struct SettingsImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Put a document in the place of all that was set.",
@@ -72,6 +100,7 @@ struct SettingsImportCommand: ParsableCommand {
             Example:
               swiftlet settings import fw fw.json
             """)
+    @OptionGroup var confirmation: ConfirmationOptions
     @Argument(help: "The settings.", completion: Completions.settings) var name: String
     @Argument(help: "The document; - is standard input.", completion: .file()) var file: String
     @OptionGroup var format: FormatOptions
@@ -79,10 +108,11 @@ struct SettingsImportCommand: ParsableCommand {
     func run() throws {
         let named = try SettingsCommand.store.settings(name)
         let document = try SettingsDocument.parse(try SettingsCommand.read(file))
-        var before: UInt64?
-        let after = try named.change { current throws(SettingsError) in
-            before = current.number
-            return try current.schema.restoringSecrets(document, from: current.settings)
+        let (before, after) = try SettingsApplication(named, confirmWithin: confirmation.confirmWithin).run {
+            _, trial in
+            try named.change(confirmWithinSeconds: trial) { current throws(SettingsError) in
+                try current.schema.restoringSecrets(document, from: current.settings)
+            }
         }
         SettingsCommand.report(name, after, after: before, asJSON: format.isJSON)
     }
@@ -97,14 +127,20 @@ struct SettingsMigrateCommand: ParsableCommand {
             Example:
               swiftlet settings migrate fw --schema firewall-4.json
             """)
-    @Option(help: ArgumentHelp("The other version.", valueName: "file"), completion: .file()) var schema: String
+    @Option(
+        help: ArgumentHelp(
+            "The other version: a file, or an appliance that has it.", valueName: "file-or-image"),
+        completion: .file())
+    var schema: String
     @Argument(help: "The settings.", completion: Completions.settings) var name: String
     @OptionGroup var format: FormatOptions
 
     func run() throws {
         let named = try SettingsCommand.store.settings(name)
         let before = try named.current().number
-        let after = try named.migrate(to: try SettingsCommand.schema(schema))
+        let schema = try SettingsCommand.schema(schema)
+        try Product.fleet.checkMayMigrate(name, to: schema)
+        let after = try named.migrate(to: schema)
         SettingsCommand.report(name, after, after: before, asJSON: format.isJSON)
     }
 }

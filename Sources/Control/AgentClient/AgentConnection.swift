@@ -12,6 +12,8 @@ public final class AgentConnection: @unchecked Sendable {
     /// Called on the thread that receives, before anything that follows from it is received. At most a few hundred times
     /// for one disk, but a guest may say anything.
     public var whenDamaged: (DiskDamage) -> Void = { _ in }
+    /// Called on the thread that receives. A guest may say it as often as it likes: do no more than to note it.
+    public var whenSettingsProposed: () -> Void = {}
     private let sending = Mutex<Void>(())
     private var assembler = FrameAssembler<AgentMessage>()
 
@@ -66,8 +68,11 @@ public final class AgentConnection: @unchecked Sendable {
 
     /// What nobody has asked for is no answer to anybody.
     private func isTaken(_ frame: Frame<AgentMessage>) -> Bool {
-        guard case .diskDamaged(let damage) = frame.message else { return false }
-        whenDamaged(damage)
+        switch frame.message {
+        case .diskDamaged(let damage): whenDamaged(damage)
+        case .settingsProposed: whenSettingsProposed()
+        default: return false
+        }
         return true
     }
 

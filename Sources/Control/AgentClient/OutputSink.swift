@@ -64,20 +64,33 @@ public final class ForkedOutput: OutputSink {
 public final class CollectedOutput: OutputSink {
     private let lock = FutexLock()
     private nonisolated(unsafe) var streams: [ProcessStream: [UInt8]] = [:]
+    private let mostBytes: Int
 
-    public init() {}
+    /// - Parameter mostBytes: of each stream; what was written last stays. To be given for programs that are not ours, which may
+    ///   write without an end.
+    public init(mostBytes: Int = .max) { self.mostBytes = mostBytes }
 
     public func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
         lock.withLock {
             // SAFETY: the lock is held.
             unsafe streams[stream, default: []].append(contentsOf: bytes.withUnsafeBufferPointer { unsafe Array($0) })
+            // SAFETY: the lock is held. Not with each byte more, which would move all of them each time.
+            let count = unsafe streams[stream]?.count ?? 0
+            // SAFETY: the lock is held.
+            if count / 2 >= mostBytes { unsafe streams[stream]?.removeFirst(count - mostBytes) }
         }
         return true
     }
 
     public func bytes(of stream: ProcessStream) -> [UInt8] {
         // SAFETY: the lock is held.
-        lock.withLock { unsafe streams[stream] ?? [] }
+        lock.withLock { unsafe (streams[stream] ?? []).suffix(mostBytes) }
+    }
+
+    /// What is in memory.
+    var keptBytes: Int {
+        // SAFETY: the lock is held.
+        lock.withLock { unsafe streams.values.reduce(0) { $0 + $1.count } }
     }
 
     public func text(of stream: ProcessStream) -> String { String(decoding: bytes(of: stream), as: UTF8.self) }

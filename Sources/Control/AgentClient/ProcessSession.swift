@@ -31,11 +31,15 @@ public final class ProcessSession {
 
     /// Its bytes become the command's standard input, or the terminal's.
     public var input: Int32?
+    /// The same in the place of `input`, closed by whoever reads from it last.
+    public var ownedInput: FileDescriptor?
     public var signals: SignalWatcher?
     /// Asked at SIGWINCH.
     public var terminalSize: () -> TerminalSize? = { nil }
     /// Becomes readable when the machine is gone.
     public var machineExit: Int32 = -1
+    /// What becomes readable when there is news of the machine, and what is done then, by the thread that calls `run`.
+    public var news: (descriptor: Int32, take: () -> Void)?
     /// Where the agent dials, with `start.streamOrigin == .agent`.
     public var listener: (any SocketListener)?
     /// Where this side dials, with `start.streamOrigin == .host`.
@@ -92,7 +96,7 @@ public final class ProcessSession {
             let listening = attached.count < start.attachedStreams.count ? listener?.descriptors ?? [] : []
             var entries = [
                 PollEntry(reading: control.socket.number), PollEntry(reading: signals?.descriptor ?? -1),
-                PollEntry(reading: machineExit),
+                PollEntry(reading: machineExit), PollEntry(reading: news?.descriptor ?? -1),
             ]
             entries += listening.map { PollEntry(reading: $0) }
             guard wait(for: &entries, until: hasStarted ? limit : startDeadline) > 0 else {
@@ -103,7 +107,8 @@ public final class ProcessSession {
                 continue
             }
             if entries[1].isReady, let end = handleSignals() { return end }
-            if entries[3...].contains(where: \.isReady) { try acceptStreams() }
+            if entries[3].isReady { news?.take() }
+            if entries[4...].contains(where: \.isReady) { try acceptStreams() }
             if entries[0].isReady {
                 guard try control.fill() else { return isTimedOut ? .timedOut : .machineEnded }
             } else if entries[2].isReady {
@@ -176,13 +181,17 @@ public final class ProcessSession {
     private func attach(_ stream: ProcessStream, _ socket: AgentSocket) throws(AgentClientError) {
         attached.append(stream)
         do throws(LinuxError) {
-            if stream == .standardInput || stream == .terminal, let input {
-                try startInputPump(from: input, to: socket)
+            if stream == .standardInput || stream == .terminal {
+                if let owned = ownedInput.take() {
+                    try startInputPump(from: owned.release(), isOwned: true, to: socket)
+                } else if let input {
+                    try startInputPump(from: input, to: socket)
+                } else if stream == .standardInput {
+                    socket.finishSending()
+                }
             }
             if stream != .standardInput {
                 pumps.append(try OutputPump(socket, stream, to: output, finished: finished))
-            } else if input == nil {
-                socket.finishSending()
             }
         } catch {
             throw AgentClientError(.gone, "cannot start a thread for a stream: \(error)")

@@ -57,15 +57,25 @@ final class OutputPump: Sendable {
 }
 
 /// Starts a thread that carries a descriptor's bytes to the command. It ends with its source, or with the process.
-func startInputPump(from source: Int32, to socket: AgentSocket) throws(LinuxError) {
-    try startThread {
-        var buffer = [UInt8](repeating: 0, count: bufferBytes)
-        while true {
-            guard let count = readSome(source, into: &buffer), count > 0,
-                (try? socket.write(buffer.span.extracting(0..<count))) != nil
-            else { break }
+/// - Parameter isOwned: whether the source is closed at the thread's end, and when there is none.
+func startInputPump(from source: Int32, isOwned: Bool = false, to socket: AgentSocket) throws(LinuxError) {
+    @Sendable func close() {
+        if isOwned { _ = FileDescriptor(owning: source) }
+    }
+    do throws(LinuxError) {
+        try startThread {
+            var buffer = [UInt8](repeating: 0, count: bufferBytes)
+            while true {
+                guard let count = readSome(source, into: &buffer), count > 0,
+                    (try? socket.write(buffer.span.extracting(0..<count))) != nil
+                else { break }
+            }
+            close()
+            socket.finishSending()
         }
-        socket.finishSending()
+    } catch {
+        close()
+        throw error
     }
 }
 

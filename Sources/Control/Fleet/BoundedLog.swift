@@ -130,9 +130,13 @@ public enum Timestamp {
         return text + "Z"
     }
 
+    /// Trust: none; a record or a floppy may hold any number. What lies beyond the year 2500 is shown as that.
     public static func text(seconds: Int64) -> String {
-        text(nanoseconds: UInt64(max(0, seconds)) * 1_000_000_000, digits: 0)
+        text(nanoseconds: UInt64(min(max(0, seconds), lastSecond)) * 1_000_000_000, digits: 0)
     }
+
+    /// 2500-01-01. Nanoseconds as 64 bits end in 2554.
+    private static let lastSecond: Int64 = 16_725_225_600
 
     private static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)

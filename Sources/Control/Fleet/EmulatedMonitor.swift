@@ -59,8 +59,8 @@ private final class EmulatedMonitor: RunningMonitor {
         do throws(LinuxError) {
             let pipe = try PipePair()
             lifeline = try pipe.writing.duplicate()
-            input = try pipe.reading.duplicate().release()
             ended = try EventFile()
+            input = try pipe.reading.duplicate().release()
         } catch {
             throw AgentClientError(.gone, "cannot make a pipe: \(error)")
         }
@@ -69,9 +69,10 @@ private final class EmulatedMonitor: RunningMonitor {
             streams: .pipes(input: true, output: true, error: true))
         do throws(LinuxError) {
             try startThread(stackBytes: 512 << 10) { [self] in
+                let input = FileDescriptor(owning: input)
                 let session = try? ProcessSession(start, id: Self.processID, over: control, output: console)
                 session?.endpoint = host
-                session?.input = input
+                session?.ownedInput = consume input
                 let end: SessionEnd
                 do { end = try session?.run() ?? .machineEnded } catch {
                     _ = console.write(Array("\(error)\n".utf8).span, from: .standardError)
@@ -82,6 +83,7 @@ private final class EmulatedMonitor: RunningMonitor {
                 ended.signal()
             }
         } catch {
+            _ = FileDescriptor(owning: input)
             throw AgentClientError(.gone, "cannot start a thread: \(error)")
         }
     }

@@ -14,12 +14,7 @@ public struct MachineFleet: Sendable {
     public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         try specification.check()
         store.cleanLeftovers()
-        let locks = try hold(specification.allDisks)
-        do throws(VolumeError) {
-            for volume in specification.container.volumes { try VolumeStore(store.paths).checkUsable(volume) }
-        } catch {
-            throw FleetError(.unusableDisk, error.message)
-        }
+        let locks = try holdDisks(of: specification)
         let machine = try store.create(specification, name: name)
         machine.diskLocks = locks
         return machine
@@ -32,7 +27,12 @@ public struct MachineFleet: Sendable {
         do {
             let launcher = try Launchers.choose(store.paths, report: report)
             let specification = machine.record.specification
-            try Self.check(specification.network, isEmulated: launcher.isEmulated)
+            for interface in specification.interfaces {
+                try Self.check(interface.network, isEmulated: launcher.isEmulated)
+            }
+            for folder in specification.container.folders {
+                try folder.checkReachable(isEmulated: launcher.isEmulated)
+            }
             if let most = launcher.memoryMebibytes, specification.memoryMebibytes > most {
                 report(
                     "the machine has \(specification.memoryMebibytes) MiB of memory, but the emulated host \(most) MiB; it ends when it uses more than that"
@@ -89,7 +89,10 @@ public struct MachineFleet: Sendable {
 
     /// The background side of `runInBackground`: descriptor 3 is the machine's lock, 4 takes the news, 5 has the files that
     /// are handed in, 6 and on are the disks' locks.
-    public func supervise(_ id: String, signals: SignalWatcher) {
+    /// - Parameter whenSettingsProposed: see `MachineOwner`.
+    public func supervise(
+        _ id: String, signals: SignalWatcher, whenSettingsProposed: @escaping @Sendable (MachineRemote) -> Void
+    ) {
         let ready = FileDescriptor(owning: 4)
         let number = ready.number
         do {
@@ -105,6 +108,7 @@ public struct MachineFleet: Sendable {
                 of: machine, signals: signals, output: OutputLog(path: store.outputLog(machine.record)),
                 report: { _ in })
             owner.handedIn = files
+            owner.whenSettingsProposed = whenSettingsProposed
             var isTold = false
             owner.whenStarted = {
                 guard !isTold else { return }

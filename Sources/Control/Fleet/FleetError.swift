@@ -18,6 +18,8 @@ public struct FleetError: CodedError {
         /// A disk that is not there or may not be opened.
         case unusableDisk = "machine.unusable-disk"
         case unusableNetwork = "machine.unusable-network"
+        /// An appliance needs a network interface that the machine does not have.
+        case missingInterface = "appliance.missing-interface"
         /// The image has no program and none was given.
         case noCommand = "machine.no-command"
         /// A part of the product is not where it should be.
@@ -33,6 +35,20 @@ public struct FleetError: CodedError {
         /// A folder of the product's own cannot be used.
         case unusableFolder = "machine.unusable-folder"
         case diskFull = "machine.disk-full"
+        /// Files that were handed in must be again.
+        case missingFiles = "machine.missing-files"
+        /// The guest could not read its settings, or its command refused them.
+        case settingsNotApplied = "machine.settings-not-applied"
+        /// The machine's program may not have settings kept by itself.
+        case commitRefused = "settings.commit-refused"
+        /// Somebody else changes the machine.
+        case busy = "machine.busy"
+        /// There is nothing to go back to.
+        case noPrevious = "machine.no-previous"
+        /// It is what it was, but does not run.
+        case notBegunAgain = "machine.not-begun-again"
+        /// What was said beside its image is not on record.
+        case unknownOverrides = "machine.unknown-overrides"
     }
 
     public let code: Code

@@ -44,21 +44,17 @@ private final class LocalMonitor: RunningMonitor {
         do throws(LinuxError) {
             let input = try PipePair()
             let output = try PipePair()
+            let messages = try PipePair()
             process = try ChildSpawning.start(
                 [executable, "--config-file", configurationPath, "--no-api"],
-                descriptors: [input.reading.number, output.writing.number, output.writing.number], isSession: false)
+                descriptors: [input.reading.number, output.writing.number, messages.writing.number], isSession: false)
             // SAFETY: no address is passed.
             exit = FileDescriptor(
                 owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_pidfd_open, Int(process), 0)))
             lifeline = try input.writing.duplicate()
-            let reading = try output.reading.duplicate().release()
+            let reading = (try output.reading.duplicate().release(), try messages.reading.duplicate().release())
             try startThread { [self] in
-                let descriptor = FileDescriptor(owning: reading)
-                var bytes: [UInt8] = []
-                while let count = try? read(descriptor.number, appendingTo: &bytes, maximumBytes: 16 << 10), count > 0 {
-                    _ = console.write(bytes.span, from: .standardOutput)
-                    bytes.removeAll(keepingCapacity: true)
-                }
+                Self.carry(FileDescriptor(owning: reading.0), FileDescriptor(owning: reading.1), to: console)
                 isConsoleDone.store(true, ordering: .releasing)
             }
         } catch {
@@ -67,6 +63,26 @@ private final class LocalMonitor: RunningMonitor {
                 "the monitor \(executable) cannot be started: \(error)"
                     + (error.number == ENOENT
                         ? "; build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC" : ""))
+        }
+    }
+
+    /// Hands on what comes on both until both have ended.
+    private static func carry(
+        _ output: borrowing FileDescriptor, _ messages: borrowing FileDescriptor, to console: any OutputSink
+    ) {
+        var open: [(number: Int32, stream: ProcessStream)] = [
+            (output.number, .standardOutput), (messages.number, .standardError),
+        ]
+        var bytes: [UInt8] = []
+        while !open.isEmpty {
+            var entries = open.map { PollEntry(reading: $0.number) }
+            guard wait(for: &entries, until: .never) > 0 else { continue }
+            for (entry, each) in zip(entries, open) where entry.isReady {
+                let count = (try? read(each.number, appendingTo: &bytes, maximumBytes: 16 << 10)) ?? 0
+                if count == 0 { open.removeAll { $0.number == each.number } }
+                _ = console.write(bytes.span, from: each.stream)
+                bytes.removeAll(keepingCapacity: true)
+            }
         }
     }
 

@@ -41,13 +41,18 @@ public final class MachineOwner {
     public var terminalSize: () -> TerminalSize? = { nil }
     /// Called when the program runs.
     public var whenStarted: () -> Void = {}
-    /// Called when the guest first tells of damage to its image's disk, with a text for people.
+    /// Called when the guest first tells of damage to its image's disk, and when one of its disks first cannot be read or
+    /// written, with a text for people.
     public var whenDamaged: (String) -> Void = { _ in }
+    /// Called when the guest asks that its settings be kept, on a thread of its own, and not too often.
+    public var whenSettingsProposed: (@Sendable (MachineRemote) -> Void)?
     /// Made in the guest before its program runs.
     public var handedIn: [HandedInFile] = []
 
     /// Whether the program is not to be run again, whatever the policy says: `stop`, `kill` or this process's end.
     private var isEndedForGood = false
+    /// Whether somebody wants the machine's end: not this process's, and not this computer's.
+    private var isStopped = false
     /// Whether the program of the present run has been started.
     private var hasStarted = false
     private var startedNanoseconds: UInt64 = 0
@@ -75,6 +80,8 @@ public final class MachineOwner {
     /// - Throws: when the program did not run, or its exit status never came; nothing is left running then.
     public func run() throws -> RunOutcome {
         if !handedIn.isEmpty { HandedInFiles.forbidCoreDumps() }
+        // One that nobody waits for any more.
+        _ = machine.takeRestartRequest()
         var backOff = RestartBackOff()
         var previous: Result<RunOutcome, any Error>?
         while true {
@@ -88,6 +95,13 @@ public final class MachineOwner {
                 }
             // The emulated host is not begun again for a program: somebody has ended it with all that ran in it.
             let hasPlace = (try? Launchers.sockets(of: machine.record, paths: machine.store.paths)) != nil
+            if hasPlace, machine.takeRestartRequest() {
+                (isEndedForGood, isStopped) = (false, false)
+                begin(exitStatus, "somebody wanted it to boot anew", isReset: true)
+                machine.turnConsoleOver()
+                previous = end
+                continue
+            }
             if !isEndedForGood, hasStarted || previous != nil, hasPlace {
                 let ran = hasStarted ? Double(Clock.monotonic.nanoseconds() &- startedNanoseconds) / 1e9 : 0
                 if prepareRestart(exitStatus, reason, pause: backOff.next(afterRunningSeconds: ran)) {
@@ -95,7 +109,7 @@ public final class MachineOwner {
                     continue
                 }
             }
-            machine.finish(exitStatus: exitStatus, failure: reason)
+            machine.finish(exitStatus: exitStatus, failure: reason, isStopped: isStopped)
             return try end.get()
         }
     }
@@ -107,31 +121,43 @@ public final class MachineOwner {
         let restarts = machine.record.restartCount ?? 0
         // A health check that has the program stopped says that it failed, whatever it ends with.
         let isUnhealthy = unhealthy.value != nil
-        guard
-            container.restart.wantsAnother(exitStatus: isUnhealthy ? nil : exitStatus, restarts: restarts),
-            !(isUnhealthy && container.whenUnhealthy == .stop)
+        if isUnhealthy, container.whenUnhealthy == .stop { isStopped = true }
+        guard !isStopped, container.restart.wantsAnother(exitStatus: isUnhealthy ? nil : exitStatus, restarts: restarts)
         else { return false }
-        let note = RestartNote(
-            seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), exitStatus: exitStatus, reason: reason)
-        // A disk that is full loses the news, not the program.
-        try? machine.update { record in
-            record.state = .restarting
-            record.restartCount = restarts + 1
-            record.restarts = (record.restarts ?? []).suffix(RestartNote.most - 1) + [note]
-        }
+        begin(exitStatus, reason)
         let deadline = Deadline(after: .milliseconds(Int64(pause * 1000)))
         while !deadline.isOver {
             var entries = [PollEntry(reading: signals?.descriptor ?? -1)]
             AgentClient.wait(for: &entries, until: deadline)
             while let signal = signals?.next() {
-                if SignalWatcher.asksForTheEnd(signal) { return false }
+                if endsMachine(signal) { return false }
             }
         }
         machine.turnConsoleOver()
         return true
     }
 
+    /// Whether a signal is the machine's end, which then is for good.
+    private func endsMachine(_ signal: Int32) -> Bool {
+        guard SignalWatcher.asksForTheEnd(signal) else { return false }
+        isEndedForGood = true
+        if signal == SignalWatcher.stop || signal == SignalWatcher.endNow { isStopped = true }
+        return true
+    }
+
+    private func begin(_ exitStatus: Int32?, _ reason: String?, isReset: Bool = false) {
+        let note = RestartNote(
+            seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), exitStatus: exitStatus, reason: reason)
+        // A disk that is full loses the news, not the program.
+        try? machine.update { record in
+            record.state = .restarting
+            record.note(note, isReset: isReset)
+        }
+    }
+
     private func runProgram() throws -> RunOutcome {
+        // What was known of the health of the run before is not known of this one.
+        try? machine.folder.appending(HealthReport.fileName).removeFile()
         hasStarted = false
         unhealthy.value = nil
         let paths = machine.store.paths
@@ -144,7 +170,7 @@ public final class MachineOwner {
         var initrds = [try AgentArchive.prepare(paths)]
         if let modules = specification.modulesPath { initrds.append(modules) }
         let configuration = MonitorConfiguration(
-            specification: specification, ownNetwork: machine.record.ownNetwork, initrdPaths: initrds,
+            specification: specification, interfaces: machine.record.interfaces, initrdPaths: initrds,
             socketPath: socketPath)
         let configurationPath = machine.folder.appending("monitor.json")
         try files { () throws(HostFileError) in
@@ -155,9 +181,15 @@ public final class MachineOwner {
         defer { listener.close() }
         let consolePath = machine.folder.appending("console.log")
         let console = ConsoleSink(consolePath, isShown: specification.showsConsole)
+        let watch: DiskFailureWatch
+        do throws(LinuxError) { watch = try DiskFailureWatch(console) } catch {
+            throw FleetError(.monitorEnded, "cannot watch over the machine's disks: \(error)")
+        }
+        // With the monitor's end all is known that it had to say.
+        defer { note(watch.take()) }
         let monitor = try launcher.start(
             paths.monitor, configurationPath: configurationPath.description,
-            console: console)
+            console: watch)
         defer {
             console.hide()
             monitor.end()
@@ -172,6 +204,8 @@ public final class MachineOwner {
         }
         let control = try awaitAgent(listener, monitor, consolePath)
         control.whenDamaged = { [self] in note($0) }
+        var proposals: ProposalWatch?
+        control.whenSettingsProposed = { proposals?.ask() }
         let endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
         let volumes = VolumeStore(paths)
         let unfilled = try specification.container.volumes.filter {
@@ -184,10 +218,12 @@ public final class MachineOwner {
         session.signals = signals
         session.terminalSize = terminalSize
         session.machineExit = monitor.exitDescriptor
+        session.news = (watch.descriptor, { [self] in note(watch.take()) })
         session.listener = listener
         session.timeLimit = specification.timeLimitSeconds.map { .milliseconds(Int64(min($0, 1e9) * 1000)) }
         session.stopSignal = specification.container.stopSignal
         var health: HealthWatch?
+        var settings: SettingsWatch?
         session.whenStarted = { [self] in
             hasStarted = true
             startedNanoseconds = Clock.monotonic.nanoseconds()
@@ -196,9 +232,15 @@ public final class MachineOwner {
                 record.startedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
             }
             health = watchHealth(at: endpoint)
+            settings = watchSettings()
+            proposals = watchProposals()
             whenStarted()
         }
-        defer { health?.end() }
+        defer {
+            proposals?.end()
+            health?.end()
+            settings?.end()
+        }
         let end: SessionEnd
         do {
             if !unfilled.isEmpty || !handedIn.isEmpty {
@@ -212,7 +254,7 @@ public final class MachineOwner {
             end = .machineEnded
         }
         let unhealthyReason = unhealthy.value
-        if session.wasStopped, unhealthyReason == nil { isEndedForGood = true }
+        if session.wasStopped, unhealthyReason == nil { (isEndedForGood, isStopped) = (true, true) }
         switch end {
         case .exited(let status):
             endGuest(control, monitor)
@@ -222,6 +264,7 @@ public final class MachineOwner {
                 exitStatus: 124, note: "the program was ended after \(specification.timeLimitSeconds ?? 0) seconds")
         case .ended(let signal):
             isEndedForGood = unhealthyReason == nil
+            if isEndedForGood, signal == SignalNumber.kill { isStopped = true }
             if let unhealthyReason { return RunOutcome(exitStatus: 128 + signal, note: unhealthyReason) }
             return RunOutcome(exitStatus: 128 + signal, note: "the machine was ended by signal \(signal)")
         case .machineEnded:
@@ -254,6 +297,15 @@ public final class MachineOwner {
         }
     }
 
+    /// Writes down what this computer could not read or write of the machine's disks, the first time for each.
+    private func note(_ failures: [DiskFailure]) {
+        for failure in failures {
+            guard machine.record.diskFailures?.contains(where: { $0.drive == failure.drive }) != true else { continue }
+            try? machine.update { $0.diskFailures = ($0.diskFailures ?? []) + [failure] }
+            whenDamaged(failure.message(image: specification.image))
+        }
+    }
+
     /// Waits until the guest is what its configuration says: what comes next needs that.
     private func awaitConfigured(
         _ control: AgentConnection, _ monitor: any RunningMonitor
@@ -274,8 +326,7 @@ public final class MachineOwner {
             ]
             wait(for: &entries, until: deadline)
             while let signal = signals?.next() {
-                guard SignalWatcher.asksForTheEnd(signal) else { continue }
-                isEndedForGood = true
+                guard endsMachine(signal) else { continue }
                 throw AgentClientError(.interrupted, "ended before the program started", signal: SignalNumber.terminate)
             }
             if entries[0].isReady {
@@ -298,6 +349,21 @@ public final class MachineOwner {
             unhealthy.value = reason
             SignalWatcher.tellOwnProcess(SignalWatcher.stop)
         }
+    }
+
+    /// Has the guest go back from settings that nobody confirmed.
+    private func watchSettings() -> SettingsWatch? {
+        guard let floppy = specification.settingsFloppyPath else { return nil }
+        let remote = MachineRemote(machine.record, store: machine.store)
+        // What the guest says to it changes nothing: those settings have counted before.
+        return try? SettingsWatch(floppy) { try? remote.applySettings() }
+    }
+
+    /// Does what the guest asks for about its settings.
+    private func watchProposals() -> ProposalWatch? {
+        guard specification.settingsName != nil, let whenSettingsProposed else { return nil }
+        let remote = MachineRemote(machine.record, store: machine.store)
+        return try? ProposalWatch { whenSettingsProposed(remote) }
     }
 
     /// Lets the guest write to its disks what it has not, where there are any.
@@ -323,8 +389,7 @@ public final class MachineOwner {
                 )
             }
             while let next = signals?.next() {
-                guard SignalWatcher.asksForTheEnd(next) else { continue }
-                isEndedForGood = true
+                guard endsMachine(next) else { continue }
                 let signal =
                     switch next {
                     case SignalWatcher.endNow: SignalNumber.kill
@@ -392,8 +457,8 @@ public final class MachineOwner {
         configuration.searchDomains = container.searchDomains.map { ByteString($0) }
         configuration.hostEntries = container.hostEntries.compactMap { entry in
             let isGateway = entry.address == ContainerSettings.HostAddress.gateway
-            let text = isGateway ? machine.record.ownNetwork?.host.address : entry.address
-            return text.flatMap { IPAddress($0) }.map { HostEntry($0, ByteString(entry.name)) }
+            let address = isGateway ? machine.record.hostGateway : IPAddress(entry.address)
+            return address.map { HostEntry($0, ByteString(entry.name)) }
         }
         configuration.realTimeNanoseconds = Clock.realTime.nanoseconds()
         var generator = SystemRandomNumberGenerator()

@@ -38,15 +38,35 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     /// The monitor's `uds_path`; inside the emulated host where `isEmulated`.
     public var socketPath: String
     /// Which of the networks of two is this machine's, if it has one.
-    public var networkNumber: Int?
+    private var networkNumber: Int?
+    /// Where it has several, those behind the first.
+    private var furtherNetworkNumbers: [Int]?
+    /// Of the interfaces for which a device is made, in their order.
+    var networkNumbers: [Int] {
+        get { (networkNumber.map { [$0] } ?? []) + (furtherNetworkNumbers ?? []) }
+        set {
+            networkNumber = newValue.first
+            furtherNetworkNumbers = newValue.count > 1 ? Array(newValue.dropFirst()) : nil
+        }
+    }
     public var exitStatus: Int32?
     public var failure: String?
     /// Nil as long as the guest has found nothing wrong.
     public var imageDamage: ImageDamage?
+    /// The first of each disk; nil as long as there is none.
+    public var diskFailures: [DiskFailure]?
     /// How often the program was run again.
     public var restartCount: Int?
+    /// How often somebody had it boot anew.
+    var resetCount: Int?
     /// The last of these, the newest last.
     public var restarts: [RestartNote]?
+    /// Whether somebody has ended it: `stop` or `kill`, or its health for good.
+    public var isStopped: Bool?
+    /// Whether its owner ended without a word, so that a monitor may be left.
+    var isOrphaned: Bool?
+    /// Of this computer, when the machine had its last owner.
+    var bootIdentifier: String?
 
     init(
         id: String, name: String, specification: MachineSpecification, createdSeconds: Int64, socketPath: String
@@ -64,7 +84,18 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     mutating func takeOver() {
         ownerProcess = getpid()
         ownerStartTicks = ProcessIdentity(running: ownerProcess)?.startTicks
+        bootIdentifier = Self.presentBoot
     }
+
+    /// What this computer calls the time since it was started. Source: proc(5), sys/kernel/random/boot_id.
+    static var presentBoot: String? {
+        (try? HostPath("/proc/sys/kernel/random/boot_id").readWhole(limit: 100)).map {
+            String(decoding: $0, as: UTF8.self).filter { !$0.isWhitespace }
+        }
+    }
+
+    /// Whether it is to be found whole after a power loss: it runs by itself, and stays on record.
+    var outlivesPowerLoss: Bool { specification.isDetached && !specification.removesItself }
 
     /// The owner, if it still runs. One that wrote no time, of an earlier version, is believed to.
     var owner: ProcessIdentity? {
@@ -81,8 +112,13 @@ public struct MachineRecord: Codable, Equatable, Sendable {
         guard let data = try? encoder.encode(self) else {
             throw FleetError(.unusableFolder, "the record of \(name) cannot be written as JSON")
         }
+        let path = folder.appending(Self.fileName)
         try files { () throws(HostFileError) in
-            try folder.appending(Self.fileName).replaceQuickly([UInt8](data))
+            if outlivesPowerLoss {
+                try path.replaceWhole([UInt8](data), mode: 0o600)
+            } else {
+                try path.replaceQuickly([UInt8](data))
+            }
         }
     }
 
@@ -105,7 +141,7 @@ public struct MachineRecord: Codable, Equatable, Sendable {
 }
 
 extension HostPath {
-    /// As `replaceWhole`, without waiting for the disk: a record need not survive a power loss, its machine does not.
+    /// As `replaceWhole`, without waiting for the disk: for what need not survive a power loss.
     func replaceQuickly(_ content: [UInt8], mode: UInt32 = 0o600) throws(HostFileError) {
         let temporary = HostPath("\(self).new-\(processID())")
         do throws(HostFileError) {

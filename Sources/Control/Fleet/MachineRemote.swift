@@ -2,6 +2,7 @@ public import AgentClient
 import AgentProtocol
 import EmulatedHost
 import Glibc
+import HostFiles
 import LinuxCalls
 
 /// A running machine, as command lines that do not own it reach it.
@@ -32,7 +33,9 @@ public struct MachineRemote: Sendable {
     /// Has the owner give the program its stop signal, and never run it again. A program that has not ended in time ends
     /// with its guest, which is powered off; a guest that does not do that is ended.
     /// - Parameter graceSeconds: how long the program has; nil for as long as its machine says.
-    public func stop(graceSeconds: Double?) throws {
+    /// - Parameter comesBack: this is not the machine's end in the eyes of its restart policy: `restore` begins it again.
+    public func stop(graceSeconds: Double?, comesBack: Bool = false) throws {
+        if comesBack { try store.markComingBack(record) }
         let grace = min(graceSeconds ?? record.specification.container.stopTimeoutSeconds, 86_400)
         signalOwner(SignalWatcher.stop)
         if store.waitUntilOver(record, milliseconds: UInt64(grace * 1000)) { return }
@@ -48,6 +51,43 @@ public struct MachineRemote: Sendable {
         try kill()
     }
 
+    /// Has the owner stop the program and boot the machine anew, whatever its restart policy: its memory is gone by that.
+    /// - Throws: `.stillRunning` when it has not begun again in time.
+    public func restart() throws {
+        let before = MachineRecord.read(from: store.folder(record.id))?.resetCount ?? 0
+        try files { () throws(HostFileError) in
+            try store.folder(record.id).appending(OwnedMachine.restartRequest).replaceQuickly([])
+        }
+        signalOwner(SignalWatcher.stop)
+        let grace = min(record.specification.container.stopTimeoutSeconds, 86_400)
+        if wait(seconds: grace, until: { ($0.resetCount ?? 0) > before }) == nil {
+            if let control = try? connect() {
+                try? control.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: 0)))
+            }
+        }
+        let patience = record.isEmulated ? 300.0 : 60
+        guard
+            let now = wait(
+                seconds: patience,
+                until: {
+                    $0.state.isOver || (($0.resetCount ?? 0) > before && $0.state == .running)
+                }), now.state == .running
+        else {
+            throw FleetError(
+                .stillRunning, "the machine \"\(record.name)\" has not begun again within \(Int(patience)) s")
+        }
+    }
+
+    /// The record once it is as wanted; nil when that takes too long.
+    private func wait(seconds: Double, until isWanted: (MachineRecord) -> Bool) -> MachineRecord? {
+        let deadline = Deadline(after: .milliseconds(Int64(seconds * 1000)))
+        while !deadline.isOver {
+            if let record = MachineRecord.read(from: store.folder(record.id)), isWanted(record) { return record }
+            LinuxCalls.sleep(nanoseconds: 50_000_000)
+        }
+        return nil
+    }
+
     /// Ends the machine at once: its owner kills the monitor. An owner that does not even do that is killed itself, and
     /// the monitor ends with it.
     public func kill() throws(FleetError) {
@@ -60,6 +100,7 @@ public struct MachineRemote: Sendable {
                 .stillRunning,
                 "the machine \"\(record.name)\" does not end; its owner is process \(record.ownerProcess)")
         }
+        store.noteStop(of: record)
     }
 
     /// Has the owner pass a signal on to the machine's program, as it does with those that come to `run`.

@@ -28,7 +28,29 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var processors = 1
     public var memoryMebibytes = 256
     public var disks: [Disk] = []
-    public var network = MachineNetwork.none
+    /// The floppy whose settings the guest finds in `settingsFolder`.
+    public var settingsFloppyPath: String?
+    /// What they are called; nil where there are none.
+    public var settingsName: String?
+    /// Whether the program may have them kept by itself; nil where nobody has said.
+    public var settingsCommit: SettingsCommitRule?
+    /// Nil for other images.
+    public var appliance: MachineAppliance?
+    /// Whether the machine has neither console nor serial port. Nil is no.
+    private var consoleIsAbsent: Bool?
+    public var isWithoutConsole: Bool {
+        get { consoleIsAbsent ?? false }
+        set { consoleIsAbsent = newValue ? true : nil }
+    }
+    static let settingsFolder = "/run/settings"
+    /// In what an earlier version has written down, the only interface.
+    private var network: MachineNetwork?
+    private var interfaceList: [MachineInterface]?
+    /// The guest's `eth0` and on, unless they have names.
+    public var interfaces: [MachineInterface] {
+        get { interfaceList ?? network.map { [MachineInterface($0)] } ?? [] }
+        set { interfaceList = newValue }
+    }
     public var hostName: String?
     public var command: [String] = []
     public var environment: [String] = []
@@ -40,6 +62,8 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var removesItself = false
     public var showsConsole = false
     public var timeLimitSeconds: Double?
+    /// What was said beside the image. Nil in what an earlier version has written down.
+    public var overrides: ImageOverrides?
     /// Nil in what an earlier version has written down.
     private var containerSettings: ContainerSettings?
     public var container: ContainerSettings {
@@ -49,10 +73,15 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
 
     /// The guest's first disk is its root's, `/dev/vda`; these are `/dev/vdb` and on, to `/dev/vdz`.
     static let mostDisks = 25
+    static let mostInterfaces = 8
 
-    /// Those that were given, then the volumes'.
+    /// What is left of a monitor's devices besides the root, vsock, entropy and balloon.
+    static let mostDevices = 15
+
+    /// Those that were given, then the volumes', then the settings', which the guest only reads.
     var allDisks: [Disk] {
         disks + container.volumes.map { Disk(path: $0.diskPath, isReadOnly: $0.isReadOnly) }
+            + (settingsFloppyPath.map { [Disk(path: $0, isReadOnly: true)] } ?? [])
     }
 
     public init() {}
@@ -74,6 +103,15 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         guard allDisks.count <= Self.mostDisks else {
             throw FleetError(
                 .invalidSetting, "a machine has at most \(Self.mostDisks) disks and volumes, not \(allDisks.count)")
+        }
+        try checkInterfaces()
+        let folders = container.folders.count
+        let devices = allDisks.count + folders + interfaces.count
+        guard folders == 0 || devices <= Self.mostDevices else {
+            throw FleetError(
+                .invalidSetting,
+                "a machine has at most \(Self.mostDevices) disks, volumes, shared folders and network interfaces together, not \(devices)"
+            )
         }
         try container.check()
         try container.healthCheck?.check()

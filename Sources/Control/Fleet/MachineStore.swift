@@ -42,10 +42,17 @@ public struct MachineStore: Sendable {
                 id: id, name: chosen, specification: specification,
                 createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000),
                 socketPath: "\(paths.runtime)/\(id)")
-            if specification.network == .ownTap { record.networkNumber = try freeNetworkNumber(using: &generator) }
+            record.networkNumbers = try freeNetworkNumbers(
+                specification.interfaces.count { $0.network.isOwn }, using: &generator)
             do throws(FleetError) {
                 try record.write(to: draft)
-                try files { () throws(HostFileError) in try draft.rename(to: folder(id)) }
+                let isLasting = record.outlivesPowerLoss
+                try files { () throws(HostFileError) in
+                    // In this order: a name that leads nowhere is free again, a machine without one could not be called.
+                    if isLasting { try names.synchronizeFolder() }
+                    try draft.rename(to: folder(id))
+                    if isLasting { try root.synchronizeFolder() }
+                }
             } catch {
                 try? names.appending(chosen).removeFile()
                 throw error
@@ -84,15 +91,27 @@ public struct MachineStore: Sendable {
         throw FleetError(.duplicateName, "no free name was found; give one with --name")
     }
 
+    /// Those that a machine has which does not run are its own as long as there are others: it is to have the same devices
+    /// when it begins again.
+    ///
     /// At random, so that two commands at once, or two users, hardly ever take the same; where they do, the second one
     /// cannot make its device and says so.
-    private func freeNetworkNumber(using generator: inout SystemRandomNumberGenerator) throws(FleetError) -> Int {
-        let taken = Set(list().filter { !$0.state.isOver }.compactMap(\.networkNumber))
-        let free = OwnNetwork.numbers.filter { !taken.contains($0) }
-        guard let number = free.randomElement(using: &generator) else {
-            throw FleetError(.unusableNetwork, "all \(taken.count) networks are taken; end a machine that has one")
+    func freeNetworkNumbers(
+        _ count: Int, using generator: inout SystemRandomNumberGenerator
+    ) throws(FleetError) -> [Int] {
+        guard count > 0 else { return [] }
+        let machines = list()
+        let taken = Set(machines.filter { !$0.state.isOver }.flatMap(\.networkNumbers))
+        let kept = Set(machines.filter(\.state.isOver).flatMap(\.networkNumbers))
+        var free = OwnNetwork.numbers.filter { !taken.contains($0) && !kept.contains($0) }
+        if free.count < count { free = OwnNetwork.numbers.filter { !taken.contains($0) } }
+        guard free.count >= count else {
+            throw FleetError(
+                .unusableNetwork,
+                "\(taken.count) networks are taken, and not \(count) are left; end a machine that has one")
         }
-        return number
+        for place in 0..<count { free.swapAt(place, Int.random(in: place..<free.count, using: &generator)) }
+        return Array(free.prefix(count))
     }
 
     /// Every machine, the newest first.
@@ -128,6 +147,7 @@ public struct MachineStore: Sendable {
         if record.state.isOver { return record }
         record.state = .failed
         record.failure = "its owner ended without a word (was it killed?)"
+        record.isOrphaned = true
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         removeRuntimeFiles(record)
         if record.specification.removesItself {
@@ -241,22 +261,26 @@ public struct MachineStore: Sendable {
 
     /// Nil where there is no file to hold.
     private func lockForRemoval(_ record: MachineRecord) throws(FleetError) -> MachineLock? {
+        do throws(LinuxError) {
+            if let lock = try lockOnceOver(record.id) { return lock }
+        } catch {
+            if error.number == ENOENT { return nil }
+            throw FleetError(.unusableFolder, "cannot remove \(folder(record.id)): \(error)")
+        }
+        throw FleetError(
+            .stillRunning,
+            "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
+        )
+    }
+
+    /// The lock of a machine that has ended; nil for one that runs. Who has ended it, or is removing it, holds it for a moment
+    /// longer.
+    func lockOnceOver(_ id: String) throws(LinuxError) -> MachineLock? {
         let end = Clock.monotonic.nanoseconds() + Self.lettingGoNanoseconds
         while true {
-            do throws(LinuxError) {
-                if let lock = try MachineLock.take(in: folder(record.id)) { return lock }
-            } catch {
-                if error.number == ENOENT { return nil }
-                throw FleetError(.unusableFolder, "cannot remove \(folder(record.id)): \(error)")
-            }
-            // Who has ended it, or is removing it, holds it for a moment longer.
-            let isOver = MachineRecord.read(from: folder(record.id))?.state.isOver ?? true
-            guard isOver, Clock.monotonic.nanoseconds() < end else {
-                throw FleetError(
-                    .stillRunning,
-                    "the machine \"\(record.name)\" runs; stop it first, or remove it with `swiftlet rm --force \(record.name)`"
-                )
-            }
+            if let lock = try MachineLock.take(in: folder(id)) { return lock }
+            let isOver = MachineRecord.read(from: folder(id))?.state.isOver ?? true
+            guard isOver, Clock.monotonic.nanoseconds() < end else { return nil }
             LinuxCalls.sleep(nanoseconds: 5_000_000)
         }
     }
@@ -347,6 +371,16 @@ public final class OwnedMachine: @unchecked Sendable {
     /// Nobody will run it.
     public func abandon(_ reason: String) { finish(exitStatus: nil, failure: reason) }
 
+    /// A file in the machine's folder: whoever made it wants the machine to boot anew when its program ends.
+    static let restartRequest = "restart-request"
+
+    /// Whether somebody wants that; asked once.
+    func takeRestartRequest() -> Bool {
+        let request = folder.appending(Self.restartRequest)
+        guard request.exists else { return false }
+        return (try? request.removeFile()) != nil
+    }
+
     /// For one who begins again: what has gone wrong in the run before is not what goes wrong in this one.
     func turnConsoleOver() {
         let console = HostPath(store.consoleLog(record))
@@ -361,8 +395,10 @@ public final class OwnedMachine: @unchecked Sendable {
     func save() throws(FleetError) { try record.write(to: folder) }
 
     /// Records the end. A machine that removes itself is gone afterwards.
-    func finish(exitStatus: Int32?, failure: String?) {
+    /// - Parameter isStopped: somebody has ended it.
+    func finish(exitStatus: Int32?, failure: String?, isStopped: Bool = false) {
         record.state = exitStatus == nil ? .failed : .exited
+        record.isStopped = isStopped && !store.comesBack(record) ? true : nil
         record.exitStatus = exitStatus
         record.failure = failure
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)

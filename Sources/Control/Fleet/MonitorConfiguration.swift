@@ -7,15 +7,23 @@ struct MonitorConfiguration {
     /// Where a further disk is in the guest.
     static func device(_ index: Int) -> String { "/dev/vd" + String(UnicodeScalar(UInt8(ascii: "b") + UInt8(index))) }
 
+    /// The name by which the guest mounts a shared folder.
+    static func folderTag(_ index: Int) -> String { "folder\(index)" }
+
     let specification: MachineSpecification
-    var ownNetwork: OwnNetwork?
+    var interfaces: [AssignedInterface] = []
     let initrdPaths: [String]
     let socketPath: String
 
     /// Words for the kernel's command line. Few lines on the console, for each byte of it is an exit of the machine.
     var bootArguments: String {
-        var words = ["console=ttyS0", "reboot=k", "panic=-1"]
-        words.append(specification.showsConsole ? "loglevel=7" : "quiet")
+        var words = ["reboot=k", "panic=-1"]
+        if specification.isWithoutConsole {
+            // Nor does the kernel look for a port.
+            words += ["8250.nr_uarts=0", "quiet"]
+        } else {
+            words += ["console=ttyS0", specification.showsConsole ? "loglevel=7" : "quiet"]
+        }
         if !specification.kernelArguments.isEmpty { words.append(specification.kernelArguments) }
         return words.joined(separator: " ")
     }
@@ -33,22 +41,37 @@ struct MonitorConfiguration {
             "\"vsock\":{\"guest_cid\":\(Self.guestCID),\"uds_path\":\(quoted(socketPath))}",
             "\"entropy\":{}",
             "\"balloon\":{\"amount_mib\":0,\"deflate_on_oom\":true,\"free_page_reporting\":true}",
-            "\"console\":{\"input_descriptor\":-1}",
+            specification.isWithoutConsole
+                ? "\"console\":{\"enabled\":false}" : "\"console\":{\"input_descriptor\":-1}",
             "\"lifeline\":{\"descriptor\":0}",
         ]
-        if case .tap(let name, _, _) = specification.network {
-            sections.append("\"network-interfaces\":[{\"iface_id\":\"eth0\",\"host_dev_name\":\(quoted(name))}]")
-        } else if let ownNetwork {
-            sections.append(
-                "\"network-interfaces\":[{\"iface_id\":\"eth0\",\"host_dev_name\":\"\(ownNetwork.deviceName)\","
-                    + "\"host_address\":\"\(ownNetwork.host)\"}]")
+        let folders = specification.container.folders
+        if !folders.isEmpty {
+            let list = folders.enumerated().map { folder($0, $1) }.joined(separator: ",")
+            sections.append("\"shared-folders\":[\(list)]")
         }
+        let networks = interfaces.compactMap(network)
+        if !networks.isEmpty { sections.append("\"network-interfaces\":[\(networks.joined(separator: ","))]") }
         return "{\(sections.joined(separator: ","))}\n"
+    }
+
+    private func network(_ interface: AssignedInterface) -> String? {
+        guard let device = interface.hostDevice else { return nil }
+        var fields = ["\"iface_id\":\"\(interface.place)\"", "\"host_dev_name\":\(quoted(device))"]
+        if let address = interface.hostAddress { fields.append("\"host_address\":\"\(address)\"") }
+        fields.append("\"guest_mac\":\"\(interface.hardwareAddress)\"")
+        return "{\(fields.joined(separator: ","))}"
     }
 
     private var rootDrive: String {
         let list = specification.imageDiskPaths.map(quoted).joined(separator: ",")
         return "{\"drive_id\":\"root\",\"segments\":[\(list)],\"is_read_only\":true}"
+    }
+
+    private func folder(_ index: Int, _ folder: SharedFolder) -> String {
+        let owner = SharedFolder.owner.map { ",\"owner_uid\":\($0.user),\"owner_gid\":\($0.group)" } ?? ""
+        return "{\"tag\":\"\(Self.folderTag(index))\",\"path_on_host\":\(quoted(folder.path)),"
+            + "\"is_read_only\":\(folder.isReadOnly)\(owner)}"
     }
 
     private func drive(_ id: String, _ path: String, isReadOnly: Bool) -> String {

@@ -7,7 +7,7 @@ extension AppContents {
 
     /// Writes the files as a tar, the same for the same files.
     public func write(to file: consuming HostFile) throws {
-        var writer = TarWriter(file)
+        var writer = TarWriter(FileByteSink(file))
         var made: Set<String> = []
         for folder in Self.folders {
             try writer.addFolder(folder)
@@ -22,23 +22,14 @@ extension AppContents {
             }
             let place = parts.joined(separator: "/")
             switch file.content {
-            case .bytes(let bytes): try writer.add(place, bytes, mode: Int(file.mode))
+            case .bytes(let bytes): try writer.add(place, bytes, mode: file.mode)
             case .file(let path):
                 let content = try HostFile(HostPath(path))
                 let size = try content.status().sizeBytes
                 try writer.add(
-                    place, sizeBytes: size, FileByteSource(content, range: 0..<size), mode: Int(file.mode))
+                    place, sizeBytes: size, FileByteSource(content, range: 0..<size), mode: file.mode)
             }
         }
-        _ = try writer.finish()
-    }
-}
-
-/// What fits into a tar's header.
-enum TarPlace {
-    static func check(_ place: String) throws(AppError) {
-        guard place.utf8.count <= 99 || TarWriter.split(String(place.dropFirst())) != nil else {
-            throw AppError(.unusableFile, "the path \(place) is too long for an image's archive")
-        }
+        try writer.finish()
     }
 }

@@ -62,7 +62,6 @@ public struct AppContents: Sendable {
         addData(for: objects, search, to: &files)
         for (path, place) in additions { try Self.add(path, at: place, to: &files) }
         self.files = files.values.sorted { $0.place < $1.place }
-        for file in self.files { try TarPlace.check(file.place) }
     }
 
     private static func program(_ path: String, at place: String) throws -> AppObject {

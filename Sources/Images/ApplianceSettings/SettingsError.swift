@@ -19,6 +19,8 @@ public struct SettingsError: CodedError {
         case cannotMigrate = "settings.cannot-migrate"
         /// Somebody else changed them meanwhile.
         case conflict = "settings.conflict"
+        /// The last change counts only until its time is over, and nothing can be built on it.
+        case unconfirmed = "settings.unconfirmed"
         /// No generation has that number, or none is left to go back to.
         case unknownGeneration = "settings.unknown-generation"
         /// The floppy is damaged, or is none.

@@ -37,6 +37,17 @@ public struct ApplianceDescription: Equatable, Sendable {
     /// As OCI names them: `amd64`.
     public let architecture: String
     public let leastMemoryMebibytes: Int
+    /// The program with its arguments, and what it starts with; no command in a description that an image's completes.
+    public let command: [String]
+    public let environment: [String]
+    public let user: String
+    public let workingDirectory: String
+    /// Run in the guest when settings have changed under it, with its arguments; empty where the program looks for itself.
+    public let apply: [String]
+    /// Whether its program has settings kept by itself.
+    public let commitsSettings: Bool
+    /// Words that the appliance's own kernel wants on its command line.
+    public let kernelArguments: String
     public let interfaces: [Interface]
     public let health: HealthCheck?
     /// Nil where it takes no settings.
@@ -73,10 +84,30 @@ public struct ApplianceDescription: Equatable, Sendable {
                 throw reader.fault("architecture", "must be amd64 or arm64")
             }
             leastMemoryMebibytes = Int(try reader.integer("least-memory-mib", in: 1...1_048_576))
+            command = try Self.command("command", &reader)
+            environment = try reader.texts("environment")
+            guard environment.count <= 256, environment.allSatisfy(Self.isAssignment) else {
+                throw reader.fault("environment", "must be at most 256 texts of the form NAME=value")
+            }
+            user = try Self.word("user", &reader)
+            workingDirectory = try Self.word("working-directory", &reader)
+            guard workingDirectory.isEmpty || workingDirectory.hasPrefix("/") else {
+                throw reader.fault("working-directory", "must begin with /")
+            }
+            apply = try Self.command("apply", &reader)
+            kernelArguments = try reader.optionalText("kernel-arguments") ?? ""
+            guard kernelArguments.utf8.count <= 1000, kernelArguments.utf8.allSatisfy({ (0x20...0x7e).contains($0) })
+            else {
+                throw reader.fault("kernel-arguments", "must be at most 1000 printable characters")
+            }
             explanation = try Self.explanation(&reader)
             interfaces = try Self.interfaces(&reader)
             health = try reader.value("health") == nil ? nil : Self.health(try reader.object("health"))
             settings = try Self.settings(&reader)
+            commitsSettings = try reader.boolean("commits-settings")
+            guard !commitsSettings || settings != nil else {
+                throw reader.fault("commits-settings", "needs settings")
+            }
             try reader.finish()
             if let settings, settings.name != name {
                 throw FieldFault(["settings", "name"], "must be the appliance's, \(name)")
@@ -121,10 +152,8 @@ public struct ApplianceDescription: Equatable, Sendable {
 
     private static func health(_ reader: FieldReader) throws(FieldFault) -> HealthCheck {
         var reader = reader
-        let command = try reader.texts("command")
-        guard (1...64).contains(command.count), command.allSatisfy({ $0.utf8.count <= 4096 && !$0.utf8.contains(0) }),
-            command.first?.isEmpty == false
-        else { throw reader.fault("command", "must be a program and its arguments") }
+        let command = try command("command", &reader)
+        guard !command.isEmpty else { throw reader.fault("command", "must be a program and its arguments") }
         let check = HealthCheck(
             command: command, intervalMilliseconds: try duration("interval", "30s", &reader),
             timeoutMilliseconds: try duration("timeout", "5s", &reader),
@@ -132,6 +161,28 @@ public struct ApplianceDescription: Equatable, Sendable {
             startMilliseconds: try duration("start", "60s", &reader))
         try reader.finish()
         return check
+    }
+
+    /// A program and its arguments, or nothing.
+    private static func command(_ name: String, _ reader: inout FieldReader) throws(FieldFault) -> [String] {
+        let command = try reader.texts(name)
+        guard command.count <= 64, command.allSatisfy({ $0.utf8.count <= 4096 && !$0.utf8.contains(0) }),
+            command.first?.isEmpty != true
+        else { throw reader.fault(name, "must be a program and its arguments") }
+        return command
+    }
+
+    private static func word(_ name: String, _ reader: inout FieldReader) throws(FieldFault) -> String {
+        let text = try reader.optionalText(name) ?? ""
+        guard text.utf8.count <= 256, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else {
+            throw reader.fault(name, "must be one word of at most 256 characters")
+        }
+        return text
+    }
+
+    private static func isAssignment(_ text: String) -> Bool {
+        guard let equals = text.utf8.firstIndex(of: 0x3d) else { return false }
+        return equals > text.startIndex && text.utf8.count <= 4096 && !text.utf8.contains(0)
     }
 
     private static func retries(_ reader: inout FieldReader) throws(FieldFault) -> Int {

@@ -17,8 +17,23 @@ public struct ApplianceManifest: Equatable, Sendable {
         }
     }
 
+    /// The disk: EROFS, and the hash tree behind it.
+    public struct Disk: Equatable, Sendable {
+        public let part: Part
+        /// Of the dm-verity tree; what is signed is the manifest, and with it this.
+        public let rootHash: SHA256Digest
+        /// Blocks of 4096 bytes before the tree.
+        public let dataBlocks: UInt64
+
+        public init(part: Part, rootHash: SHA256Digest, dataBlocks: UInt64) {
+            self.part = part
+            self.rootHash = rootHash
+            self.dataBlocks = dataBlocks
+        }
+    }
+
     public let description: Part
-    public let disk: Part
+    public let disk: Disk
     /// Nil where the host's own kernel is used.
     public let kernel: Part?
 
@@ -26,9 +41,12 @@ public struct ApplianceManifest: Equatable, Sendable {
     public static let descriptionType = "application/vnd.swiftlet.appliance.description.v1+json"
     public static let diskType = "application/vnd.swiftlet.appliance.disk.v1.erofs"
     public static let kernelType = "application/vnd.swiftlet.appliance.kernel.v1"
+    /// Annotations of the disk.
+    static let rootHashNote = "dev.swiftlet.verity.root-hash"
+    static let dataBlocksNote = "dev.swiftlet.verity.data-blocks"
     static let maximumBytes = 1 << 20
 
-    public init(description: Part, disk: Part, kernel: Part?) {
+    public init(description: Part, disk: Disk, kernel: Part?) {
         self.description = description
         self.disk = disk
         self.kernel = kernel
@@ -49,12 +67,12 @@ public struct ApplianceManifest: Equatable, Sendable {
         }
         do throws(FieldFault) {
             description = try Self.part(try reader.object("config"), Self.descriptionType)
-            var disk: Part?
+            var disk: Disk?
             var kernel: Part?
             for layer in try reader.objects("layers") {
                 var copy = layer
                 switch try copy.text("mediaType") {
-                case Self.diskType where disk == nil: disk = try Self.part(layer, Self.diskType)
+                case Self.diskType where disk == nil: disk = try Self.disk(layer)
                 case Self.kernelType where kernel == nil: kernel = try Self.part(layer, Self.kernelType)
                 default: throw layer.fault("mediaType", "must be that of one disk and, at most, one kernel")
                 }
@@ -65,6 +83,19 @@ public struct ApplianceManifest: Equatable, Sendable {
         } catch {
             throw ApplianceError(.invalid, "the appliance's manifest is wrong: \(error)")
         }
+    }
+
+    private static func disk(_ reader: FieldReader) throws(FieldFault) -> Disk {
+        let part = try part(reader, diskType)
+        var reader = reader
+        var notes = try reader.object("annotations")
+        guard let rootHash = SHA256Digest(description: try notes.text(rootHashNote)) else {
+            throw notes.fault(rootHashNote, "is no SHA-256 digest")
+        }
+        guard let dataBlocks = UInt64(try notes.text(dataBlocksNote)), dataBlocks > 0,
+            dataBlocks < part.sizeBytes / 4096, part.sizeBytes % 4096 == 0
+        else { throw notes.fault(dataBlocksNote, "is no number of blocks that the disk could have") }
+        return Disk(part: part, rootHash: rootHash, dataBlocks: dataBlocks)
     }
 
     private static func part(_ reader: FieldReader, _ mediaType: String) throws(FieldFault) -> Part {
@@ -81,8 +112,11 @@ public struct ApplianceManifest: Equatable, Sendable {
         func descriptor(_ type: String, _ part: Part) -> String {
             #"{"mediaType":"\#(type)","digest":"\#(part.digest)","size":\#(part.sizeBytes)}"#
         }
+        let diskDescriptor =
+            descriptor(Self.diskType, disk.part).dropLast()
+            + #","annotations":{"\#(Self.rootHashNote)":"\#(disk.rootHash)","\#(Self.dataBlocksNote)":"\#(disk.dataBlocks)"}}"#
         let layers =
-            [descriptor(Self.diskType, disk)] + (kernel.map { [descriptor(Self.kernelType, $0)] } ?? [])
+            [String(diskDescriptor)] + (kernel.map { [descriptor(Self.kernelType, $0)] } ?? [])
         return Array(
             (#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","#
                 + #""artifactType":"\#(Self.artifactType)","config":\#(descriptor(Self.descriptionType, description)),"#

@@ -25,12 +25,12 @@ public struct TarEntry: Equatable, Sendable {
     public var modifiedSeconds: Int64 = 0
     public var modifiedNanoseconds: UInt32 = 0
     /// Length of the file as a program sees it, holes included.
-    public internal(set) var sizeBytes: UInt64 = 0
+    public var sizeBytes: UInt64 = 0
     /// Names as the kernel has them (`security.capability`), in the archive's order.
     public var extendedAttributes: [ExtendedAttribute] = []
     /// Where the stored bytes belong in the file: ascending, without overlap, within `sizeBytes`. What is not covered is a
     /// hole. The archive holds these pieces one after the other.
-    public internal(set) var extents: [Extent] = []
+    public var extents: [Extent] = []
     /// Where the stored bytes begin in the (uncompressed) archive.
     public internal(set) var contentOffset: UInt64 = 0
     /// Where the entry's first header begins, for errors.

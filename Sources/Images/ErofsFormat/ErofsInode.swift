@@ -47,7 +47,6 @@ struct ErofsInode {
             fileType = .blockDevice
             dataField = Self.deviceNumber(major, minor)
         case .fifo: fileType = .fifo
-        case .socket: fileType = .socket
         }
     }
 
@@ -107,7 +106,6 @@ struct ErofsInode {
         case .characterDevice: 0o020000
         case .blockDevice: 0o060000
         case .fifo: 0o010000
-        case .socket: 0o140000
         case .symbolicLink: 0o120000
         }
     }

@@ -61,7 +61,6 @@ enum ErofsFileType: UInt8 {
     case characterDevice = 3
     case blockDevice = 4
     case fifo = 5
-    case socket = 6
     case symbolicLink = 7
 }
 

@@ -36,11 +36,10 @@ public struct FileNode: Sendable {
         case characterDevice(major: UInt32, minor: UInt32)
         case blockDevice(major: UInt32, minor: UInt32)
         case fifo
-        case socket
     }
 
     public var attributes: FileAttributes
-    public internal(set) var kind: Kind
+    public package(set) var kind: Kind
 
     /// A regular file's content, once it lies in a segment.
     public var packedContent: PackedContent? {

@@ -53,24 +53,25 @@ private struct FolderScan {
                 throw .overBound("there are more than \(limits.maximumEntries) files, folders and links")
             }
             let inside = path.appending(bytes)
-            let node: FileTree.NodeID
+            let node: FileTree.NodeID?
             do throws(HostFileError) {
                 node = try read(inside, depth, into: &tree)
             } catch {
                 throw .host(error)
             }
-            tree.setEntry(name, in: folder, to: FolderEntry(node: node, layer: 1))
+            if let node { tree.setEntry(name, in: folder, to: FolderEntry(node: node, layer: 1)) }
             progress(entryCount)
         }
     }
 
     private mutating func read(
         _ path: HostPath, _ depth: Int, into tree: inout FileTree
-    ) throws(HostFileError) -> FileTree.NodeID {
+    ) throws(HostFileError) -> FileTree.NodeID? {
         let status = try path.status(followsLinks: false)
         let identity = Identity(inodeNumber: status.inodeNumber, fileSystemID: status.fileSystemID)
         if !status.isFolder && status.linkCount > 1, let known = seen[identity] { return known }
-        let node = tree.add(FileNode(attributes: try attributes(of: path, status), kind: try kind(of: path, status)))
+        guard let kind = try kind(of: path, status) else { return nil }
+        let node = tree.add(FileNode(attributes: try attributes(of: path, status), kind: kind))
         if status.isFolder {
             if status.fileSystemID == fileSystemID { waiting.append((path, node, depth + 1)) }
         } else if status.linkCount > 1 {
@@ -88,14 +89,15 @@ private struct FolderScan {
             })
     }
 
-    private func kind(of path: HostPath, _ status: FileStatus) throws(HostFileError) -> FileNode.Kind {
+    /// Nil for a socket: a tar has none, and nobody will ever listen on a copy of it.
+    private func kind(of path: HostPath, _ status: FileStatus) throws(HostFileError) -> FileNode.Kind? {
         switch status.kind {
         case 0o040000: return .folder([:])
         case 0o120000: return .symbolicLink(try path.linkTarget())
         case 0o020000: return .characterDevice(major: status.deviceMajor, minor: status.deviceMinor)
         case 0o060000: return .blockDevice(major: status.deviceMajor, minor: status.deviceMinor)
         case 0o010000: return .fifo
-        case 0o140000: return .socket
+        case 0o140000: return nil
         default: return .file(try content(of: path, status))
         }
     }

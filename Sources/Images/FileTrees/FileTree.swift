@@ -6,7 +6,7 @@ public struct FileTree: Sendable {
     /// Index of a node; the root is 0. Nodes that lost their last name stay, unreachable.
     public typealias NodeID = Int
 
-    public internal(set) var nodes: [FileNode]
+    public package(set) var nodes: [FileNode]
     public let root: NodeID = 0
 
     /// The deepest that folders may lie in one another: what the longest path of the kernel can name.

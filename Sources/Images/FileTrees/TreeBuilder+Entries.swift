@@ -1,7 +1,7 @@
 import Archives
 
 extension TreeBuilder {
-    private static let whiteoutPrefix = Array(".wh.".utf8)
+    static let whiteoutPrefix = Array(".wh.".utf8)
     private static let opaqueName = Array(".wh..wh..opq".utf8)
     /// Bookkeeping of an old union file system, which some layers still carry.
     private static let bookkeepingPrefix = Array(".wh..wh.".utf8)

@@ -11,6 +11,8 @@ public struct DiskPart: Codable, Equatable, Sendable {
         case segment
         /// The dm-verity tree over all before.
         case hashes
+        /// All of it in one blob, the tree at its end: an appliance's.
+        case whole
     }
 
     static let blockBytes: UInt64 = 4096
@@ -23,6 +25,11 @@ public struct DiskPart: Codable, Equatable, Sendable {
     /// What the file is called: the root hash of the disk, or the segment's own digest.
     public let digits: String
     public let blockCount: UInt64
+
+    /// Those before the tree, of a whole disk; nil for what is one or the other.
+    public var wholeDataBlocks: UInt64?
+    /// Those that are not the tree's.
+    public var dataBlocks: UInt64 { kind == .hashes ? 0 : wholeDataBlocks ?? blockCount }
 
     public var sizeBytes: UInt64 { blockCount * Self.blockBytes }
 }

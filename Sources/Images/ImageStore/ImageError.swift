@@ -7,6 +7,8 @@ public struct ImageError: CodedError {
         case unknownImage = "image.unknown"
         /// More than one image's digest begins so.
         case ambiguousReference = "image.ambiguous"
+        /// It stays for as long as the machine that is made of it.
+        case imageInUse = "image.in-use"
         /// A name, or a setting, that cannot be used.
         case invalidName = "image.invalid-name"
         /// The source is missing, or cannot be read.
@@ -17,7 +19,7 @@ public struct ImageError: CodedError {
         case readerGone = "image.reader-gone"
         /// The source is neither a folder, a tar, an OCI layout nor a docker archive, or is damaged, or breaks a bound.
         case invalidSource = "image.invalid-source"
-        /// It was made of plain files, and has nothing that could be handed on.
+        /// An earlier version imported it from plain files, without what could be handed on.
         case withoutLayers = "image.without-layers"
         /// A blob is not what its digest says.
         case wrongBlob = "image.wrong-blob"

@@ -33,6 +33,13 @@ extension ImageStore {
     /// leftover. Called while locked.
     func commit(_ record: StoreDocuments.Record, as name: String) throws(ImageError) -> StoredImage {
         let digest = try record.identity.digest()
+        var record = record
+        // Who brings the same image without its signatures, in a file perhaps, does not take them from it.
+        if record.signatures == nil,
+            let former: StoreDocuments.Record = try? StoreDocuments.decode(folders.record(digest))
+        {
+            record.signatures = former.signatures
+        }
         let bytes = try StoreDocuments.encode(record)
         var index = try index()
         do { try folders.record(digest).replaceWhole(bytes) } catch { throw ImageError(error, in: .damagedStore) }
@@ -56,21 +63,27 @@ extension ImageStore {
         keeping index: StoreDocuments.Index, isThorough: Bool = false,
         by removal: Removal = { path, _ in try? path.removeFile() }
     ) {
-        let records = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
+        let named = Set(index.names.values.compactMap { SHA256Digest(description: $0)?.hex })
+        let records = named.union(held().compactMap { SHA256Digest(description: $0)?.hex })
         // What is a leftover is told by the first part of its name.
         var disks: Set<String> = []
         var segments: Set<String> = []
         let leased = Set(leased())
         var (layers, blobs) = (leased, leased)
-        for digest in records {
-            guard let digest = SHA256Digest(hex: digest),
+        for digits in records {
+            guard let digest = SHA256Digest(hex: digits),
                 let record: StoreDocuments.Record = try? StoreDocuments.decode(folders.record(digest)),
                 let disk = SHA256Digest(description: record.identity.disk)
-            else { return }  // with a damaged record, nobody knows what is used
+            else {
+                // With a damaged record nobody knows what is used; one without a name nobody can use any more.
+                if named.contains(digits) { return }
+                continue
+            }
             disks.insert(disk.hex)
             for part in record.parts where part.kind == .segment { segments.insert(part.digits) }
             for layer in record.layers ?? [] { layers.insert(String(layer.dropFirst(7))) }
             for blob in record.blobs ?? [] { blobs.insert(String(blob.dropFirst(7))) }
+            for blob in (record.signatures ?? []).flatMap(\.documents) { blobs.insert(String(blob.dropFirst(7))) }
         }
         remove("record", in: folders.records, by: removal) { !records.contains(Self.stem($0)) }
         remove("disk", in: folders.disks, by: removal) { !disks.contains(Self.stem($0)) }
@@ -82,6 +95,9 @@ extension ImageStore {
             segments.insert(summary.segment.hex)
         }
         remove("segment", in: folders.segments, by: removal) { !segments.contains(Self.stem($0)) }
+        remove("hold", in: folders.holds, by: removal) { name in
+            do throws(HostFileError) { return try hold(Array(name.utf8)) == nil } catch { return false }
+        }
         collectAbandoned(isThorough: isThorough, by: removal)
         remove("blob", in: folders.blobs, by: removal) { !blobs.contains($0) }
     }

@@ -5,22 +5,19 @@ import HostFiles
 import VerityTree
 
 extension ImageStore {
-    /// What an image is to be made of: files whose content lies in segments.
+    /// What an image's disk is to be made of: files whose content lies in segments.
     struct DiskContent {
         let tree: FileTree
         let segments: [DiskSegment]
         let configuration: ImageConfiguration
         /// Digests of the layers' tars.
-        var layers: [SHA256Digest]?
-        var origin: ImageOrigin?
+        let layers: [SHA256Digest]
+        let origin: ImageOrigin
     }
 
     /// Writes the metadata and the hash tree of an image's disk, and points a name at it.
-    ///
-    /// - Parameter place: puts the segments that are new into the store; called while locked.
     func writeImage(
-        _ content: DiskContent, as name: String, source: String, _ meter: ImportMeter,
-        place: () throws(HostFileError) -> Void = {}
+        _ content: DiskContent, as name: String, source: String, _ meter: ImportMeter
     ) throws(ImageError) -> StoredImage {
         let segments = content.segments.filter { $0.layout.blockCount > 0 }
             .map { DiskPart(kind: .segment, digits: $0.name.hex, blockCount: $0.layout.blockCount) }
@@ -54,14 +51,13 @@ extension ImageStore {
         let record = StoreDocuments.Record(
             identity: StoreDocuments.Identity(
                 disk: rootHash.description, configuration: content.configuration,
-                manifest: content.origin?.manifest.description),
+                manifest: content.origin.manifest.description),
             parts: [DiskPart(kind: .metadata, digits: rootHash.hex, blockCount: summary.metadataBlocks)] + segments
                 + [DiskPart(kind: .hashes, digits: rootHash.hex, blockCount: hashBlocks)],
-            layers: content.layers?.map(\.description), importedSeconds: Self.nowSeconds,
-            blobs: content.origin?.blobs.map(\.description))
+            layers: content.layers.map(\.description), importedSeconds: Self.nowSeconds,
+            blobs: content.origin.blobs.map(\.description))
         return try whileLocked { () throws(ImageError) in
             do throws(HostFileError) {
-                try place()
                 // Also where files of these names are: they may be damaged. A machine that has them open keeps what it has.
                 try scratch.path("metadata").rename(to: folders.metadata(rootHash))
                 try scratch.path("hashes").rename(to: folders.hashes(rootHash))
@@ -96,59 +92,5 @@ extension ImageStore {
             try writer.append(buffer.span.extracting(first: count), to: file)
             offset += UInt64(count)
         }
-    }
-
-    /// Packs plain files into a segment of their own and writes their image.
-    func writeImage(
-        of tree: consuming FileTree, _ configuration: ImageConfiguration, as name: String, source: String,
-        maximumBytes: UInt64, _ meter: ImportMeter
-    ) throws(ImageError) -> StoredImage {
-        let scratch = try StoreScratch(self)
-        let blocks = try scratch.make("blocks")
-        let leaves = try scratch.make("leaves")
-        let small = try scratch.make("small")
-        var packed = tree
-        let blockCount: UInt64
-        do throws(FileTreeError) {
-            blockCount = try Self.pack(&packed, blocks, leaves, small, maximumBytes: maximumBytes, meter)
-        } catch {
-            throw ImageError(error, source: source)
-        }
-        let segment: DiskSegment
-        do throws(HostFileError) {
-            try blocks.synchronize()
-            try leaves.synchronize()
-            segment = DiskSegment(
-                name: try SHA256Digest(ofFile: leaves),
-                layout: ErofsSegment(blockCount: blockCount, small: ContentSource(try small.duplicate())),
-                leaves: scratch.path("leaves"))
-        } catch {
-            throw ImageError(error, in: .damagedStore)
-        }
-        let content = DiskContent(tree: packed, segments: [segment], configuration: configuration)
-        return try writeImage(content, as: name, source: source, meter) { () throws(HostFileError) in
-            guard blockCount > 0 else { return }
-            try scratch.path("blocks").rename(to: folders.blocks(segment.name))
-            try scratch.path("leaves").rename(to: folders.leaves(segment.name))
-            try folders.segments.synchronizeFolder()
-        }
-    }
-
-    private static func pack(
-        _ tree: inout FileTree, _ blocks: borrowing HostFile, _ leaves: borrowing HostFile,
-        _ small: borrowing HostFile, maximumBytes: UInt64, _ meter: ImportMeter
-    ) throws(FileTreeError) -> UInt64 {
-        let packer: ErofsPacker
-        do throws(HostFileError) {
-            packer = ErofsPacker(
-                ErofsPacker.Files(
-                    blocks: try blocks.duplicate(), leaves: try leaves.duplicate(), small: try small.duplicate()),
-                maximumBytes: maximumBytes)
-        } catch {
-            throw .host(error)
-        }
-        meter.begin(.writing, bytesTotal: nil)
-        try tree.pack(with: packer) { meter.set($0) }
-        return try packer.finish()
     }
 }

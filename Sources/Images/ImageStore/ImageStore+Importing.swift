@@ -6,7 +6,7 @@ public import OCIImages
 
 extension ImageStore {
     /// Makes an image of a folder, a tar (plain, gzip or zstd; `-` is standard input), an OCI layout or a docker archive (a
-    /// folder or a tar of one), and points `name` at it. The last two are kept as they came, too.
+    /// folder or a tar of one), and points `name` at it. Plain files become one layer, as OCI describes it.
     ///
     /// An older image of that name loses it and is removed unless another name points to it. The image's digest depends on
     /// files and configuration alone: importing the same again gives the same image.
@@ -25,11 +25,7 @@ extension ImageStore {
             if let archive = try origin.archive(files) {
                 return try load(archive, source: source, as: name, settings, meter)
             }
-            var configuration = ImageConfiguration()
-            configuration.architecture = ImportSettings.hostArchitecture
-            try configuration.apply(settings.overrides)
-            return try writeImage(
-                of: files, configuration, as: name, source: source, maximumBytes: settings.maximumContentBytes, meter)
+            return try load(files, source: source, as: name, settings, meter)
         }
     }
 
@@ -52,6 +48,9 @@ extension ImageStore {
     func importImage(
         _ image: OCIImage, indexes: [SHA256Digest], as name: String, _ settings: ImportSettings, _ meter: ImportMeter
     ) throws(ImageError) -> StoredImage {
+        if let type = image.artifactType {
+            return try importArtifact(image, type, indexes: indexes, as: name, meter)
+        }
         var configuration = ImageConfiguration(image)
         try configuration.apply(settings.overrides)
         let lease = try BlobLease(self)

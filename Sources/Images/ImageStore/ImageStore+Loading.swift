@@ -48,7 +48,7 @@ extension ImageStore {
         return try load(archived, as: [name], settings, meter)
     }
 
-    private func load(
+    func load(
         _ archived: ArchivedImage, as names: [String], _ settings: ImportSettings, _ meter: ImportMeter
     ) throws(ImageError) -> StoredImage {
         for name in names { try ImageNames.check(name) }
@@ -56,9 +56,14 @@ extension ImageStore {
             throw ImageError(.invalidName, "the archive gives an image no name; give it one: --name NAME")
         }
         let lease = try BlobLease(self)
+        let scratch = try StoreScratch(self)
+        let archived = try compressingOwnLayers(of: archived, scratch, meter)
         try copy(archived, lease, meter)
         var (image, companions, settings) = (archived.image, archived.companions, settings)
         if !settings.overrides.isEmpty {
+            guard image.artifactType == nil else {
+                throw ImageError(.invalidName, "what an appliance runs is its description's, and stays as it is signed")
+            }
             image = try reconfigured(image, settings.overrides, lease)
             // It is in no index, as it is now.
             companions = []
@@ -102,12 +107,12 @@ extension ImageStore {
         }
     }
 
-    private func append(_ bytes: Span<UInt8>, to writer: BlobWriter) throws(ImageError) {
+    func append(_ bytes: Span<UInt8>, to writer: BlobWriter) throws(ImageError) {
         do { try writer.append(bytes) } catch { throw ImageError(error, in: .damagedStore) }
     }
 
     /// Nil when the blob is there; waits while somebody else is at it.
-    private func writer(_ digest: SHA256Digest, _ sizeBytes: UInt64) throws(ImageError) -> BlobWriter? {
+    func writer(_ digest: SHA256Digest, _ sizeBytes: UInt64) throws(ImageError) -> BlobWriter? {
         while true {
             switch try blobs.write(digest, sizeBytes: sizeBytes) {
             case .isThere: return nil
@@ -126,14 +131,7 @@ extension ImageStore {
         var wanted = ImageConfiguration(image)
         try wanted.apply(overrides)
         var configuration = try document(image.configurationDigest)
-        var program = configuration["config"] ?? .object([:])
-        program["Entrypoint"] = .texts(wanted.entrypoint)
-        program["Cmd"] = .texts(wanted.command)
-        program["Env"] = .texts(wanted.environment)
-        program["User"] = .text(wanted.user)
-        program["WorkingDir"] = .text(wanted.workingDirectory)
-        program["Labels"] = wanted.labels.isEmpty ? nil : .object(wanted.labels.mapValues { .text($0) })
-        configuration["config"] = program
+        configuration["config"] = wanted.program(over: configuration["config"] ?? .object([:]))
         if case .list(let steps) = configuration["history"] {
             let step = JSONValue.object(["created_by": .text("swiftlet image import"), "empty_layer": .flag(true)])
             configuration["history"] = .list(steps + [step])
@@ -165,7 +163,7 @@ extension ImageStore {
         throw ImageError(.invalidSource, "the document \(digest) of the image is no JSON")
     }
 
-    private func keep(_ bytes: [UInt8], _ lease: BlobLease) throws(ImageError) -> SHA256Digest {
+    func keep(_ bytes: [UInt8], _ lease: BlobLease) throws(ImageError) -> SHA256Digest {
         let digest = SHA256.digest(of: bytes)
         try lease.keep(digest)
         guard let writer = try writer(digest, UInt64(bytes.count)) else { return digest }
@@ -190,9 +188,4 @@ extension ImportSettings.Overrides {
         entrypoint == nil && command == nil && environment.isEmpty && user == nil && workingDirectory == nil
             && labels.isEmpty
     }
-}
-
-extension JSONValue {
-    /// A list of texts; an empty one is left out.
-    static func texts(_ texts: [String]) -> JSONValue? { texts.isEmpty ? nil : .list(texts.map { .text($0) }) }
 }

@@ -26,8 +26,8 @@ extension ImageStore {
         guard let manifest = image.manifest else {
             throw ImageError(
                 .withoutLayers,
-                "\(image.names.first ?? image.shortDigest) was made of plain files and has no layers to hand on; images "
-                    + "that were pulled, loaded, or imported from an OCI layout or a docker archive have")
+                "\(image.names.first ?? image.shortDigest) was imported by an earlier version and has no layers to hand on; "
+                    + "import it again")
         }
         do {
             return try OCIImageReader(blobs).parts(manifest, sizeBytes: try blobs.sizeBytes(manifest, of: image))

@@ -3,7 +3,7 @@ import HostFiles
 /// What a clean-up took away, or would.
 public struct PruneReport: Equatable, Sendable {
     public struct RemovedFile: Equatable, Sendable {
-        /// `disk`, `segment`, `layer`, `blob`, `record` or `temporary`.
+        /// `disk`, `segment`, `layer`, `blob`, `record`, `hold` or `temporary`.
         public let kind: String
         public let name: String
         /// What it takes on the disk.
@@ -24,7 +24,7 @@ extension ImageStore {
     /// image. What a living command holds by a lease stays.
     ///
     /// - Parameters:
-    ///   - isRemovable: which of the images are to go with all their names. It is asked while no other command can change the
+    ///   - isRemovable: which of the images that nobody holds are to go with all their names. It is asked while no other command can change the
     ///     store.
     ///   - isDryRun: nothing is changed.
     /// - Throws: `.damagedStore` where a record cannot be read, and nobody knows what is used.
@@ -36,7 +36,9 @@ extension ImageStore {
         return try whileLocked { () throws(ImageError) in
             var report = PruneReport()
             var index = try index()
-            for image in try list() where try isRemovable(image) {
+            let held = held()
+            for image in try list() where !held.contains(image.digest) {
+                guard try isRemovable(image) else { continue }
                 report.images.append(image)
                 index.names = index.names.filter { $0.value != image.digest }
             }
@@ -67,7 +69,7 @@ extension ImageStore {
     /// - Throws: `.unknownImage`.
     public func checkStillThere(_ digest: String) throws(ImageError) {
         try whileLocked { () throws(ImageError) in
-            if try index().names.values.contains(digest) { return }
+            if try kept(by: index()).contains(digest) { return }
             throw ImageError(
                 .unknownImage, "the image \(digest) was removed while it was about to be used; try again")
         }

@@ -25,7 +25,9 @@ extension ImageStore {
         var damage: [DiskDamage] = []
         do throws(HostFileError) {
             let tree = try HostFile(HostPath(treePath))
-            var check = HashTreeCheck(dataBlocks: image.dataBlockCount, rootHash: rootHash)
+            var check = HashTreeCheck(
+                dataBlocks: image.dataBlockCount, rootHash: rootHash,
+                treeOffset: image.parts.last?.kind == .whole ? image.dataBlockCount * DiskPart.blockBytes : 0)
             for (part, path) in zip(image.parts, image.diskPaths) where part.kind != .hashes {
                 let file = try HostFile(HostPath(path))
                 for found in try Self.check(file, part, &check, tree, progress) {
@@ -46,9 +48,10 @@ extension ImageStore {
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         var damage: [HashTreeDamage] = []
         var offset: UInt64 = 0
-        while offset < part.sizeBytes {
+        let sizeBytes = part.dataBlocks * DiskPart.blockBytes
+        while offset < sizeBytes {
             let count = try file.read(
-                Int(min(UInt64(buffer.count), part.sizeBytes - offset)), at: offset, into: &buffer)
+                Int(min(UInt64(buffer.count), sizeBytes - offset)), at: offset, into: &buffer)
             // It was longer when it was found.
             if count == 0 || count % Int(DiskPart.blockBytes) != 0 { break }
             damage += try check.check(buffer.span.extracting(first: count), tree: tree)

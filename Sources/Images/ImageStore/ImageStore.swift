@@ -27,7 +27,7 @@ public struct ImageStore: Sendable {
     public func list() throws(ImageError) -> [StoredImage] {
         let index = try index()
         var images: [StoredImage] = []
-        for text in Set(index.names.values) {
+        for text in kept(by: index) {
             guard let digest = SHA256Digest(description: text) else { throw damaged(text) }
             images.append(imageEvenIfDamaged(digest, index))
         }
@@ -35,7 +35,7 @@ public struct ImageStore: Sendable {
     }
 
     /// Takes a name away, and the image with it when no other name points there; a digest takes the image and all its
-    /// names away. Running machines keep the disk that they have open.
+    /// names away. What somebody holds stays without a name: see `hold`.
     /// - Returns: the image as it was.
     @discardableResult
     public func remove(_ reference: String) throws(ImageError) -> StoredImage {
@@ -45,6 +45,13 @@ public struct ImageStore: Sendable {
             var index = try index()
             let digest = try digest(of: reference, in: index)
             let removed = imageEvenIfDamaged(digest, index)
+            if removed.names.isEmpty {
+                throw ImageError(
+                    .imageInUse,
+                    "the image \(removed.shortDigest) has no name and is kept for a machine; `swiftlet ps --all` shows them, "
+                        + "and it goes with that"
+                )
+            }
             if index.names.removeValue(forKey: reference) == nil {
                 index.names = index.names.filter { $0.value != digest.description }
             }
@@ -75,7 +82,7 @@ public struct ImageStore: Sendable {
             return digest
         }
         guard let prefix = ImageNames.digestPrefix(reference) else { throw unknown(reference, index) }
-        let matches = Set(index.names.values).filter { $0.dropFirst(7).hasPrefix(prefix) }
+        let matches = kept(by: index).filter { $0.dropFirst(7).hasPrefix(prefix) }
         guard let first = matches.first else { throw unknown(reference, index) }
         guard matches.count == 1 else {
             throw ImageError(
@@ -92,7 +99,8 @@ public struct ImageStore: Sendable {
         else { throw damaged(digest.description) }
         var paths: [String] = []
         for part in record.parts {
-            guard part.blockCount <= DiskPart.maximumBlocks, let path = folders.part(part),
+            guard part.blockCount <= DiskPart.maximumBlocks, part.dataBlocks <= part.blockCount,
+                let path = folders.part(part),
                 (try? path.status())?.sizeBytes == part.sizeBytes
             else {
                 throw ImageError(
@@ -107,7 +115,8 @@ public struct ImageStore: Sendable {
             diskPaths: paths, parts: record.parts, diskDigest: disk.description,
             importedSeconds: record.importedSeconds, configuration: record.identity.configuration,
             manifest: record.identity.manifest.flatMap { SHA256Digest(description: $0) },
-            blobs: (record.blobs ?? []).compactMap { SHA256Digest(description: $0) })
+            blobs: (record.blobs ?? []).compactMap { SHA256Digest(description: $0) },
+            signatures: (record.signatures ?? []).compactMap(StoredSignatures.init))
     }
 
     private func imageEvenIfDamaged(_ digest: SHA256Digest, _ index: StoreDocuments.Index) -> StoredImage {

@@ -34,6 +34,14 @@ enum StoreDocuments {
         let importedSeconds: Int64
         /// Digests of the blobs that the image came as, from the index on; they stay as long as the image does.
         var blobs: [String]?
+        /// The signatures that came with it, by what they are of, the newest last; they stay as long as the image does.
+        var signatures: [Signed]?
+    }
+
+    /// What was signed, a manifest or an index that leads to it, and the digests of the documents that say so.
+    struct Signed: Codable {
+        let subject: String
+        let documents: [String]
     }
 
     static func encode(_ value: some Encodable) throws(ImageError) -> [UInt8] {

@@ -14,6 +14,7 @@ import HostFiles
 ///     layers/DIGITS.small     the layer's contents that are too small for blocks
 ///     blobs/sha256/DIGITS     one blob of an image that came from a registry: index, manifest, configuration or layer
 ///     temporary/              disks and blobs that are being written, each locked by its writer; leases on blobs
+///     holds/NAME              what somebody keeps, names or not: the path of its folder, then digests of images
 ///     lock                    held while index.json is changed
 struct StoreFolders: Sendable {
     let root: HostPath
@@ -22,6 +23,7 @@ struct StoreFolders: Sendable {
     var records: HostPath { root.appending("records") }
     var disks: HostPath { root.appending("disks") }
     var temporary: HostPath { root.appending("temporary") }
+    var holds: HostPath { root.appending("holds") }
     var lock: HostPath { root.appending("lock") }
 
     func record(_ image: SHA256Digest) -> HostPath { records.appending(image.hex + ".json") }
@@ -42,6 +44,7 @@ struct StoreFolders: Sendable {
         case .metadata: return metadata(digest)
         case .segment: return blocks(digest)
         case .hashes: return hashes(digest)
+        case .whole: return blob(digest)
         }
     }
 

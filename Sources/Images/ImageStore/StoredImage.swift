@@ -16,10 +16,16 @@ public struct StoredImage: Equatable, Sendable {
     /// When it was imported, in seconds since 1970.
     public let importedSeconds: Int64
     public let configuration: ImageConfiguration
-    /// The manifest that it came with; nil for one made of plain files.
+    /// The manifest that it came with, or got; nil for one that an earlier version made of plain files.
     public var manifest: SHA256Digest?
     /// What it came as: indexes, manifest, configuration and layers.
     public var blobs: [SHA256Digest] = []
+
+    /// What signatures came with it, the newest last.
+    public var signatures: [StoredSignatures] = []
+
+    /// What a signature of it is of: the index that it came by, else its manifest; nil for one that has neither.
+    public var subject: SHA256Digest? { blobs.first ?? manifest }
 
     /// Length of the disk.
     public var sizeBytes: UInt64 { parts.reduce(0) { $0 + $1.sizeBytes } }
@@ -28,7 +34,7 @@ public struct StoredImage: Equatable, Sendable {
     public var rootHash: SHA256Digest? { SHA256Digest(description: diskDigest) }
 
     /// How many of the disk's blocks hold data; the hash tree comes after them.
-    public var dataBlockCount: UInt64 { parts.reduce(0) { $0 + ($1.kind == .hashes ? 0 : $1.blockCount) } }
+    public var dataBlockCount: UInt64 { parts.reduce(0) { $0 + $1.dataBlocks } }
 
     /// The first twelve digits of the digest, enough for people.
     public var shortDigest: String { String(digest.dropFirst(7).prefix(12)) }

@@ -33,9 +33,8 @@ public struct ImagePull: Sendable {
     public func run(progress: @escaping @Sendable (PullProgress) -> Void = { _ in }) async throws -> StoredImage {
         let lease = try BlobLease(store)
         let top = try await client.manifest(reference)
-        if let policy {
-            _ = try await RemoteSignatures(of: reference, at: client).judge(top.descriptor.digest, by: policy)
-        }
+        let signatures = try await RemoteSignatures(of: reference, at: client)
+            .admitted(top.descriptor.digest, by: policy)
         let (image, manifests) = try await image(top, lease)
         let others = try await others(manifests, image, lease)
         let meter = PullMeter(image.layers, others: others.blobs, progress)
@@ -46,7 +45,8 @@ public struct ImagePull: Sendable {
                 group.addTask {
                     let blob = Descriptor(digest: layer.digest, sizeBytes: layer.sizeBytes)
                     try await fetch(blob, lease) { meter.set(layer.digest, $0) }
-                    // A layer becomes part of the disk while others still come.
+                    // A layer becomes part of the disk while others still come. An artifact has its disk.
+                    guard image.artifactType == nil else { return }
                     try await gate.run { try store.convert(layer, keptBy: lease, settings: settings) }
                 }
             }
@@ -59,9 +59,10 @@ public struct ImagePull: Sendable {
             try await group.waitForAll()
         }
         let kept = manifests + others.documents + others.blobs.map(\.digest)
-        return try store.importImage(image, indexes: kept, as: "\(reference)", settings: settings) {
+        let stored = try store.importImage(image, indexes: kept, as: "\(reference)", settings: settings) {
             meter.convert($0)
         }
+        return try store.keep(signatures, of: top.descriptor.digest, with: stored)
     }
 
     /// The image that a manifest or an index leads to, and the indexes on the way.

@@ -6,6 +6,7 @@ public import ImageStore
 import LinuxCalls
 import OCIImages
 import Registry
+public import Signatures
 
 /// Writes images out of the store into one file or folder that other tools read.
 public struct ImageSave {
@@ -29,6 +30,7 @@ public struct ImageSave {
         var names: [String]
         let parts: OCIImageParts
         let top: ImageTop
+        var signatures: [[ImageSignature]] = []
     }
 
     private let store: ImageStore
@@ -41,16 +43,22 @@ public struct ImageSave {
     }
 
     /// Adds an image.
-    /// - Parameter name: what it is called in the archive; nil for nothing.
+    /// - Parameters:
+    ///   - name: what it is called in the archive; nil for nothing.
+    ///   - signatures: those that are to lie beside it, in an OCI layout, as cosign keeps them there: one list for each thing signed.
     /// - Throws: `.withoutLayers`.
-    public mutating func add(_ image: StoredImage, as name: String?) throws(ImageError) {
+    public mutating func add(
+        _ image: StoredImage, as name: String?, signatures: [[ImageSignature]] = []
+    ) throws(ImageError) {
         for blob in image.blobs { try lease.keep(blob) }
         let parts = try store.parts(of: image)
         if let index = items.firstIndex(where: { $0.parts.manifest == parts.manifest }) {
             if let name, !items[index].names.contains(name) { items[index].names.append(name) }
             return
         }
-        items.append(Item(names: name.map { [$0] } ?? [], parts: parts, top: try store.top(of: image)))
+        items.append(
+            Item(
+                names: name.map { [$0] } ?? [], parts: parts, top: try store.top(of: image), signatures: signatures))
     }
 
     /// Writes them all.
@@ -67,7 +75,7 @@ public struct ImageSave {
                 throw ImageError(.unwritableTarget, "a folder cannot go to standard output; name one by --output")
             case (.ociFolder, .path(let path)): try writeFolder(path, meter)
             case (_, .standardOutput):
-                _ = try writeArchive(format, TarWriter(try HostFile.standardOutput()), meter).finish()
+                try writeArchive(format, to: FileByteSink(try HostFile.standardOutput()), meter)
             case (_, .path(let path)): try writeFile(path, format, meter)
             }
         } catch let error as ImageError {
@@ -90,13 +98,14 @@ public struct ImageSave {
                     .unwritableTarget,
                     "\(path) is a folder; name a file, or write a folder by --format \(Format.ociFolder.rawValue)")
             }
-            _ = try writeArchive(format, TarWriter(try HostFile(path, [.writeOnly])), meter).finish()
+            try writeArchive(format, to: FileByteSink(try HostFile(path, [.writeOnly])), meter)
             return
         }
         let temporary = HostPath("\(path).new-\(processID())")
         do {
-            let file = try HostFile(temporary, [.writeOnly, .create, .truncate], mode: 0o644)
-            try writeArchive(format, TarWriter(file), meter).finish().synchronize()
+            let sink = FileByteSink(try HostFile(temporary, [.writeOnly, .create, .truncate], mode: 0o644))
+            try writeArchive(format, to: sink, meter)
+            try sink.file.synchronize()
             try temporary.rename(to: path)
         } catch {
             try? temporary.removeFile()
@@ -104,11 +113,15 @@ public struct ImageSave {
         }
     }
 
-    private func writeArchive(
-        _ format: Format, _ writer: consuming TarWriter, _ meter: SaveMeter
-    ) throws -> TarWriter {
-        var writer = writer
+    private func writeArchive(_ format: Format, to sink: FileByteSink, _ meter: SaveMeter) throws {
+        var writer = TarWriter(sink)
         if format == .dockerArchive {
+            guard !items.contains(where: { $0.parts.artifactType != nil }) else {
+                throw ImageError(
+                    .withoutLayers,
+                    "a docker archive holds images of containers, and no appliances; save it as \(Format.ociArchive.rawValue)"
+                )
+            }
             try writeDocker(&writer, meter)
         } else {
             try writeLayout(meter) { part throws in
@@ -122,9 +135,12 @@ public struct ImageSave {
             // For those who know docker archives only.
             try writer.add(
                 "manifest.json",
-                try Self.json(items.map { try entry($0, blob: Self.path) { Self.path($0.part.digest) } }))
+                try Self.json(
+                    items.filter { $0.parts.artifactType == nil }.map {
+                        try entry($0, blob: Self.path) { Self.path($0.part.digest) }
+                    }))
         }
-        return writer
+        try writer.finish()
     }
 
     // MARK: - OCI layout
@@ -179,6 +195,23 @@ public struct ImageSave {
             for name in item.names.isEmpty ? [nil] : item.names.map(Optional.some) {
                 manifests.append(descriptor(item, name))
             }
+        }
+        var written = known
+        for signatures in items.flatMap(\.signatures) where !signatures.isEmpty {
+            let (manifest, configuration) = SignatureManifest.document(of: signatures)
+            let digest = SHA256.digest(of: manifest)
+            for bytes in [configuration, manifest] + signatures.map(\.payload) {
+                let digest = SHA256.digest(of: bytes)
+                guard written.insert(digest).inserted else { continue }
+                try write(.document(Self.path(digest), bytes))
+            }
+            var descriptor = Descriptor(
+                mediaType: OCIMediaType.manifest, digest: "\(digest)", size: UInt64(manifest.count))
+            descriptor.annotations = ["kind": "dev.cosignproject.cosign/sigs"]
+            if let payload = try? SimpleSigningPayload(parsing: signatures[0].payload) {
+                descriptor.annotations?["org.opencontainers.image.ref.name"] = SignatureManifest.tag(of: payload.digest)
+            }
+            manifests.append(descriptor)
         }
         // Last: a folder without it is no layout.
         try write(.document("index.json", try Self.json(Index(manifests: manifests))))

@@ -55,4 +55,17 @@ public struct RemoteSignatures: Sendable {
         let signatures = policy.wantsSignatures(of: reference.name) ? try await all(of: digest) : []
         return try policy.judge(digest, named: reference.name, signatures: signatures)
     }
+
+    /// The signatures of an image that a policy lets in, to be kept with it: a policy that comes later may want them.
+    ///
+    /// - Returns: none where nobody wants any now and the registry does not hand them out as it should.
+    func admitted(_ digest: SHA256Digest, by policy: SignaturePolicy?) async throws -> [ImageSignature] {
+        guard let policy, policy.wantsSignatures(of: reference.name) else {
+            _ = try policy?.judge(digest, named: reference.name, signatures: [])
+            return (try? await all(of: digest)) ?? []
+        }
+        let signatures = try await all(of: digest)
+        _ = try policy.judge(digest, named: reference.name, signatures: signatures)
+        return signatures
+    }
 }

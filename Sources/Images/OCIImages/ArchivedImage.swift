@@ -18,12 +18,30 @@ public struct ArchivedImage: Sendable {
         case file(FileContent)
     }
 
+    /// A layer of an image that came without a manifest.
+    public struct Layer: Sendable {
+        public let mediaType: String
+        /// Of the layer as it is stored.
+        public let digest: SHA256Digest
+        public let content: FileContent
+
+        public init(mediaType: String, digest: SHA256Digest, content: FileContent) {
+            self.mediaType = mediaType
+            self.digest = digest
+            self.content = content
+        }
+    }
+
     public let names: [Name]
     public let image: OCIImage
+    /// Nil for an image that came with a manifest, which decides how its layers are stored.
+    public let ownLayers: [Layer]?
     /// The indexes from the top to the manifest, then everything else that they lead to and that is in the archive.
     public let companions: [SHA256Digest]
     /// Those, and manifest, configuration and layers; each once.
     public let blobs: [(digest: SHA256Digest, content: Content)]
+    /// What the archive holds of signatures, of this image and of others: a manifest each, and what its layers hold.
+    public var signatureDocuments: [[[UInt8]]] = []
 }
 
 /// Images in one file or folder: an OCI layout, or what `docker save` writes.
@@ -86,11 +104,14 @@ extension OCILayout {
                 let names = merged[index].names + image.names
                 let fuller = merged[index].blobs.count < image.blobs.count ? image : merged[index]
                 merged[index] = ArchivedImage(
-                    names: names, image: fuller.image, companions: fuller.companions, blobs: fuller.blobs)
+                    names: names, image: fuller.image, ownLayers: nil, companions: fuller.companions,
+                    blobs: fuller.blobs)
             } else {
                 merged.append(image)
             }
         }
+        let signatures = try signatureDocuments()
+        for index in merged.indices { merged[index].signatureDocuments = signatures }
         return merged
     }
 
@@ -133,7 +154,8 @@ extension OCILayout {
         }
         let ownOnly = Set(own)
         return ArchivedImage(
-            names: names, image: image, companions: companions.filter { !ownOnly.contains($0) }, blobs: blobs)
+            names: names, image: image, ownLayers: nil, companions: companions.filter { !ownOnly.contains($0) },
+            blobs: blobs)
     }
 
     private func isThere(_ part: OCIImageParts.Part) -> Bool {

@@ -19,19 +19,6 @@ public struct DockerArchive: Sendable {
         }
     }
 
-    private struct Descriptor: Encodable {
-        let mediaType: String
-        let digest: String
-        let size: UInt64
-    }
-
-    private struct Manifest: Encodable {
-        let schemaVersion: Int
-        let mediaType: String
-        let config: Descriptor
-        let layers: [Descriptor]
-    }
-
     private let files: FileTree
     private let entries: [Entry]
 
@@ -85,34 +72,15 @@ public struct DockerArchive: Sendable {
         if let found = configuration.architecture, !found.isEmpty, found != architecture {
             throw .noSuchImage("there is no image for linux/\(architecture), but one for linux/\(found)")
         }
-        let configurationDigest = SHA256.digest(of: configurationBytes)
-        var blobs: [(SHA256Digest, ArchivedImage.Content)] = [(configurationDigest, .bytes(configurationBytes))]
-        var known: Set<SHA256Digest> = [configurationDigest]
-        var layers: [Descriptor] = []
+        var layers: [ArchivedImage.Layer] = []
         for (path, tarDigest) in zip(entry.layers, tarDigests) {
             let content = try Self.content(path, files)
             let (digest, mediaType) = try Self.layer(content, path, tarDigest: tarDigest)
-            layers.append(Descriptor(mediaType: mediaType, digest: "\(digest)", size: content.sizeBytes))
-            if known.insert(digest).inserted { blobs.append((digest, .file(content))) }
+            layers.append(ArchivedImage.Layer(mediaType: mediaType, digest: digest, content: content))
         }
-        let manifest = Manifest(
-            schemaVersion: 2, mediaType: OCIMediaType.manifest,
-            config: Descriptor(
-                mediaType: OCIMediaType.configuration, digest: "\(configurationDigest)",
-                size: UInt64(configurationBytes.count)), layers: layers)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let manifestBytes: [UInt8]
-        do { manifestBytes = Array(try encoder.encode(manifest)) } catch {
-            throw .invalid("no manifest can be made of what the archive says")
-        }
-        let manifestDigest = SHA256.digest(of: manifestBytes)
-        blobs.append((manifestDigest, .bytes(manifestBytes)))
-        return ArchivedImage(
+        return try ArchivedImage(
             names: (entry.names ?? []).map { ArchivedImage.Name(text: $0, isReference: true) },
-            image: try OCIImageReader.image(
-                manifestDigest, try OCIDocuments.decode(manifestBytes, "manifest"), configuration), companions: [],
-            blobs: blobs)
+            configuration: configurationBytes, layers: layers)
     }
 
     /// What a layer's file is, as stored: by convention a plain tar, whose digest the configuration has; some tools

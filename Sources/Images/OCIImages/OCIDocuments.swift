@@ -28,6 +28,14 @@ enum OCIDocuments {
         /// What Docker and containerd call it, whole.
         var containerdName: String? { annotations?["io.containerd.image.name"] }
 
+        /// Whether it leads to signatures of an image: as cosign marks them in a layout, or as it names them in a repository.
+        /// Source: sigstore/cosign pkg/oci/layout, specs/SIGNATURE_SPEC.md.
+        var isSignatures: Bool {
+            if annotations?["kind"] == "dev.cosignproject.cosign/sigs" { return true }
+            guard let name = referenceName, name.hasPrefix("sha256-"), name.hasSuffix(".sig") else { return false }
+            return SHA256Digest(hex: name.dropFirst(7).dropLast(4)) != nil
+        }
+
         var isIndex: Bool { mediaType.map(OCIMediaType.isIndex) ?? false }
     }
 
@@ -38,6 +46,8 @@ enum OCIDocuments {
 
     struct Manifest: Decodable {
         let mediaType: String?
+        /// Set in what is no image of a container.
+        let artifactType: String?
         let config: Descriptor
         let layers: [Descriptor]
     }
@@ -136,13 +146,13 @@ enum OCIDocuments {
             }
         }
 
-        let architecture: String?
-        let os: String?
-        let variant: String?
-        let created: String?
-        let author: String?
-        let history: [Step]?
-        let rootFileSystem: Configuration.RootFileSystem?
+        var architecture: String?
+        var os: String?
+        var variant: String?
+        var created: String?
+        var author: String?
+        var history: [Step]?
+        var rootFileSystem: Configuration.RootFileSystem?
 
         enum CodingKeys: String, CodingKey {
             case architecture, os, variant, created, author, history

@@ -6,9 +6,12 @@ public struct OCIImage: Equatable, Sendable {
         /// Of the blob as stored.
         public let digest: SHA256Digest
         public let sizeBytes: UInt64
-        /// Of the tar in it.
+        /// Of the tar in it; of the blob itself in an artifact.
         public let tarDigest: SHA256Digest
     }
+
+    /// What kind of artifact it is; nil for an image of a container. Nothing else is known of an artifact here but its blobs.
+    public let artifactType: String?
 
     /// Digest of the manifest.
     public let manifestDigest: SHA256Digest

@@ -35,6 +35,8 @@ public struct OCIImageParts: Equatable, Sendable {
         public let isEmpty: Bool
     }
 
+    /// Nil for an image of a container.
+    public let artifactType: String?
     public let manifest: Part
     public let manifestBytes: [UInt8]
     public let configuration: Part
@@ -72,8 +74,13 @@ extension OCIImageReader {
             digest: try manifest.config.checkedDigest(), sizeBytes: try manifest.config.checkedSize())
         let configurationBytes = try bytes(
             configuration.digest, sizeBytes: configuration.sizeBytes, .blob, "configuration")
-        let description: OCIDocuments.Description = try OCIDocuments.decode(configurationBytes, "configuration")
-        let tarDigests = description.rootFileSystem?.layerDigests ?? []
+        // What describes an artifact is its maker's.
+        let description: OCIDocuments.Description =
+            manifest.artifactType == nil
+            ? try OCIDocuments.decode(configurationBytes, "configuration") : OCIDocuments.Description()
+        let tarDigests =
+            manifest.artifactType == nil
+            ? description.rootFileSystem?.layerDigests ?? [] : manifest.layers.map(\.digest)
         guard tarDigests.count == manifest.layers.count else {
             throw .invalid(
                 "the image's manifest has \(manifest.layers.count) layers, its configuration \(tarDigests.count)")
@@ -87,6 +94,7 @@ extension OCIImageReader {
                         sizeBytes: try layer.checkedSize()), tarDigest: try OCIDocuments.digest(tarDigest)))
         }
         return OCIImageParts(
+            artifactType: manifest.artifactType,
             manifest: OCIImageParts.Part(
                 mediaType: manifest.mediaType ?? OCIMediaType.manifest, digest: digest, sizeBytes: sizeBytes),
             manifestBytes: manifestBytes, configuration: configuration, configurationBytes: configurationBytes,

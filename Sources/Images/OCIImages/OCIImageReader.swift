@@ -31,8 +31,28 @@ public struct OCIImageReader: Sendable {
 
     private func image(_ descriptor: OCIDocuments.Descriptor) throws(OCIError) -> OCIImage {
         let manifest: OCIDocuments.Manifest = try document(descriptor, .manifest, "manifest")
+        if let type = manifest.artifactType {
+            // Asked for, so that who fetches what is missing fetches this first.
+            _ = try bytes(
+                try manifest.config.checkedDigest(), sizeBytes: try manifest.config.checkedSize(), .blob, "description")
+            return try Self.artifact(try descriptor.checkedDigest(), type, manifest)
+        }
         let configuration: OCIDocuments.Configuration = try document(manifest.config, .blob, "configuration")
         return try Self.image(try descriptor.checkedDigest(), manifest, configuration)
+    }
+
+    private static func artifact(
+        _ digest: SHA256Digest, _ type: String, _ manifest: OCIDocuments.Manifest
+    ) throws(OCIError) -> OCIImage {
+        var layers: [OCIImage.Layer] = []
+        for layer in manifest.layers {
+            let digest = try layer.checkedDigest()
+            layers.append(OCIImage.Layer(digest: digest, sizeBytes: try layer.checkedSize(), tarDigest: digest))
+        }
+        return OCIImage(
+            artifactType: type, manifestDigest: digest, configurationDigest: try manifest.config.checkedDigest(),
+            layers: layers, architecture: "", user: "", environment: [], entrypoint: [], command: [],
+            workingDirectory: "", labels: [:], exposedPorts: [], volumes: [], stopSignal: "", healthCheck: nil)
     }
 
     /// An image out of its documents.
@@ -55,7 +75,8 @@ public struct OCIImageReader: Sendable {
         }
         let program = configuration.program
         return OCIImage(
-            manifestDigest: digest, configurationDigest: try manifest.config.checkedDigest(), layers: layers,
+            artifactType: nil, manifestDigest: digest, configurationDigest: try manifest.config.checkedDigest(),
+            layers: layers,
             architecture: configuration.architecture ?? "", user: program?.user ?? "",
             environment: program?.environment ?? [], entrypoint: program?.entrypoint ?? [],
             command: program?.command ?? [], workingDirectory: program?.workingDirectory ?? "",

@@ -31,13 +31,47 @@ public struct OCILayout: OCIBlobs {
     /// Everything that the layout lists, or what has that name.
     func candidates(_ reference: String?) throws(OCIError) -> [OCIDocuments.Descriptor] {
         let index: OCIDocuments.Index = try OCIDocuments.decode(try read("index.json"), "index.json")
-        guard let reference else { return index.manifests }
+        guard let reference else { return index.manifests.filter { !$0.isSignatures } }
         let found = index.manifests.filter { $0.referenceName == reference || $0.containerdName == reference }
         guard !found.isEmpty else {
             throw .noSuchImage(
                 "the layout has no image \"\(reference)\"; it has: \(OCIDocuments.names(index.manifests))")
         }
         return found
+    }
+
+    /// What signatures may take, of all images together, and how many documents.
+    private static let mostSignatures = 4096
+    private static let mostSignatureBytes: UInt64 = 16 << 20
+
+    /// What the layout holds of signatures, each a manifest and what its layers hold, which nobody has looked at. What is no such
+    /// thing, or is not there, is passed over: it signs nothing.
+    func signatureDocuments() throws(OCIError) -> [[[UInt8]]] {
+        let index: OCIDocuments.Index = try OCIDocuments.decode(try read("index.json"), "index.json")
+        var documents: [[[UInt8]]] = []
+        var (count, sizeBytes) = (0, 0 as UInt64)
+        /// Nil for what is not there.
+        func document(_ descriptor: OCIDocuments.Descriptor) throws(OCIError) -> [UInt8]? {
+            guard let digest = try? descriptor.checkedDigest() else { return nil }
+            let path = "blobs/sha256/" + digest.hex
+            guard let content = try? content(path) else { return nil }
+            (count, sizeBytes) = (count + 1, sizeBytes.addingReportingOverflow(content.sizeBytes).partialValue)
+            guard count <= Self.mostSignatures, content.sizeBytes <= Self.mostSignatureBytes,
+                sizeBytes <= Self.mostSignatureBytes
+            else { throw .invalid("the layout has more signatures than \(Self.mostSignatures), or too long ones") }
+            return try? OCIDocuments.read(content, path)
+        }
+        for descriptor in index.manifests where descriptor.isSignatures {
+            guard let bytes = try document(descriptor),
+                let manifest: OCIDocuments.Manifest = try? OCIDocuments.decode(bytes, "signatures")
+            else { continue }
+            var parts = [bytes]
+            for layer in manifest.layers {
+                if let bytes = try document(layer) { parts.append(bytes) }
+            }
+            documents.append(parts)
+        }
+        return documents
     }
 
     public func content(of blob: OCIBlob) throws(OCIError) -> FileContent {

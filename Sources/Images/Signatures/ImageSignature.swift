@@ -35,7 +35,7 @@ public struct SignatureManifest: Equatable, Sendable {
 
     public static let payloadType = "application/vnd.dev.cosign.simplesigning.v1+json"
     static let annotation = "dev.cosignproject.cosign/signature"
-    static let maximumEntries = 64
+    public static let maximumEntries = 64
 
     /// The tag under which a repository has the signatures of one of its images.
     public static func tag(of digest: SHA256Digest) -> String { "sha256-\(digest.hex).sig" }

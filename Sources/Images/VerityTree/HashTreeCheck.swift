@@ -16,11 +16,14 @@ public enum HashTreeDamage: Equatable, Sendable {
 public struct HashTreeCheck {
     public let layout: HashTreeLayout
     private let rootHash: SHA256Digest
+    private let treeOffset: UInt64
     /// Of each level: the number of the block that was read last, and its bytes if they are right.
     private var current: [(index: UInt64, bytes: [UInt8]?)?]
     private var checked: UInt64 = 0
 
-    public init(dataBlocks: UInt64, rootHash: SHA256Digest) {
+    /// - Parameter treeOffset: where the tree begins in its file, in bytes.
+    public init(dataBlocks: UInt64, rootHash: SHA256Digest, treeOffset: UInt64 = 0) {
+        self.treeOffset = treeOffset
         layout = HashTreeLayout(dataBlocks: dataBlocks)
         self.rootHash = rootHash
         current = layout.levels.map { _ in nil }
@@ -33,7 +36,7 @@ public struct HashTreeCheck {
     ///
     /// - Parameters:
     ///   - blocks: whole ones, those that follow the ones looked at before.
-    ///   - tree: the file that holds the tree, from its beginning.
+    ///   - tree: the file that holds the tree.
     /// - Returns: what is damaged, each block once.
     public mutating func check(
         _ blocks: Span<UInt8>, tree: borrowing HostFile
@@ -78,7 +81,7 @@ public struct HashTreeCheck {
         let place = layout.levels[level].start + block
         var bytes = [UInt8](repeating: 0, count: HashTreeLayout.blockBytes)
         let count = try tree.read(
-            bytes.count, at: place * UInt64(HashTreeLayout.blockBytes), into: &bytes)
+            bytes.count, at: treeOffset + place * UInt64(HashTreeLayout.blockBytes), into: &bytes)
         if count == bytes.count, SHA256.digest(of: bytes).bytes[...] == expected { return bytes }
         var span = HashTreeLayout.digestsPerBlock
         for _ in 0..<level { span *= HashTreeLayout.digestsPerBlock }

@@ -14,6 +14,12 @@ public struct ContainerSettings: Codable, Equatable, Sendable {
     /// Folders that the image declares volumes; those that no named volume takes lie in the root's layer in memory.
     public var imageVolumes: [String] = []
     public var volumes: [VolumeAttachment] = []
+    /// Nil in what an earlier version has written down.
+    private var sharedFolders: [SharedFolder]?
+    public var folders: [SharedFolder] {
+        get { sharedFolders ?? [] }
+        set { sharedFolders = newValue }
+    }
     public var labels: [String: String] = [:]
     /// Names or numbers besides those that the image's files give the user.
     public var groups: [String] = []
@@ -81,13 +87,27 @@ public struct ContainerSettings: Codable, Equatable, Sendable {
             throw FleetError(.invalidSetting, "at most \(Limits.hostEntries) hosts can be added (--add-host)")
         }
         // The secrets' folder, shared memory and the root's own mount are mounts too.
-        guard volumes.count + temporaryFolders.count + 3 <= Limits.mounts else {
+        guard volumes.count + folders.count + temporaryFolders.count + 3 <= Limits.mounts else {
             throw FleetError(
-                .invalidSetting, "a machine has at most \(Limits.mounts - 3) volumes and temporary folders")
+                .invalidSetting, "a machine has at most \(Limits.mounts - 3) volumes and folders")
         }
-        var places = volumes.map(\.target) + temporaryFolders.map(\.path)
+        guard folders.count <= SharedFolder.most else {
+            throw FleetError(
+                .invalidSetting,
+                "a machine has at most \(SharedFolder.most) folders of this computer; share one above them")
+        }
+        for folder in folders { try folder.check() }
+        var places = volumes.map(\.target) + folders.map(\.target) + temporaryFolders.map(\.path)
         if let again = Set(places).first(where: { place in places.count(where: { $0 == place }) > 1 }) {
             throw FleetError(.invalidSetting, "\(again) is to be two things at once; name each place once")
+        }
+        places = folders.map(\.target)
+        for path in handedIn {
+            guard let folder = places.first(where: { path.hasPrefix($0 + "/") || $0 == path }) else { continue }
+            throw FleetError(
+                .invalidSetting,
+                "\(path) lies in the shared folder at \(folder), which is on a disk; what is handed in goes to memory only. Choose another place for it"
+            )
         }
         places = volumes.map(\.target)
         for path in handedIn {

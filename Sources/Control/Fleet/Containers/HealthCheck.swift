@@ -7,12 +7,16 @@ public struct HealthCheck: Codable, Equatable, Sendable {
     public var timeoutSeconds: Double = 30
     /// For so long after the program's start a failure counts for nothing, until the first success.
     public var startPeriodSeconds: Double = 0
-    /// The interval within the start period.
+    /// The longest interval within the start period, which begins with short ones.
     public var startIntervalSeconds: Double = 5
     /// So many failures in a row make the machine unhealthy.
     public var retries = 3
 
     public init(command: [String]) { self.command = command }
+
+    /// How long to wait within the start period: a quarter of the time since the program's start, so that a machine which starts in
+    /// milliseconds is known as healthy soon after, and one that takes minutes is not asked all the time.
+    func earlyPauseSeconds(since begin: Double) -> Double { min(max(0.05, begin / 4), startIntervalSeconds) }
 
     /// What the image asks for; nil where it asks for none.
     public init?(_ image: ImageConfiguration.HealthCheck) throws(FleetError) {

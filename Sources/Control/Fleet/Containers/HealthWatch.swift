@@ -57,15 +57,17 @@ final class HealthWatch: Sendable {
         write(report)
         let begin = Clock.monotonic.nanoseconds()
         while true {
-            let isEarly = report.state == .starting && Self.seconds(since: begin) < check.startPeriodSeconds
-            if isOver(after: isEarly ? check.startIntervalSeconds : check.intervalSeconds) { return }
+            let elapsed = Self.seconds(since: begin)
+            let isEarly = report.state == .starting && elapsed < check.startPeriodSeconds
+            if isOver(after: isEarly ? check.earlyPauseSeconds(since: elapsed) : check.intervalSeconds) { return }
             let counts = Self.seconds(since: begin) >= check.startPeriodSeconds
             let answer = ask()
             if isStopped.load(ordering: .acquiring) { return }
             let isNews = report.add(answer, counts: counts, retries: check.retries)
             write(report)
             guard isNews else { continue }
-            whenUnhealthy("unhealthy: its health check failed \(report.failuresInARow) times in a row")
+            let said = answer.output.split(whereSeparator: \.isNewline).last.map { "; the last said: \($0)" } ?? ""
+            whenUnhealthy("unhealthy: its health check failed \(report.failuresInARow) times in a row\(said)")
             if specification.container.whenUnhealthy == .nothing { continue }
             // The program has been told to end.
             if isOver(after: specification.container.stopTimeoutSeconds) { return }

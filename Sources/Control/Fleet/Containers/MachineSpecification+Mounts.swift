@@ -14,6 +14,20 @@ extension MachineSpecification {
                     source: ByteString(MonitorConfiguration.device(disks.count + index)),
                     target: ByteString(volume.target), fileSystem: "ext4", flags: flags))
         }
+        if settingsFloppyPath != nil {
+            mounts.append(
+                Mount(
+                    source: ByteString(MonitorConfiguration.device(allDisks.count - 1)),
+                    target: ByteString(Self.settingsFolder), fileSystem: Mount.settingsFileSystem))
+        }
+        for (index, folder) in container.folders.enumerated() {
+            var flags: Mount.Flags = [.noSetUserID, .noDevices]
+            if folder.isReadOnly { flags.insert(.readOnly) }
+            mounts.append(
+                Mount(
+                    source: ByteString(MonitorConfiguration.folderTag(index)), target: ByteString(folder.target),
+                    fileSystem: "virtiofs", flags: flags))
+        }
         for folder in container.temporaryFolders {
             var flags: Mount.Flags = [.noSetUserID, .noDevices]
             if folder.isReadOnly { flags.insert(.readOnly) }

@@ -12,14 +12,10 @@ public struct VolumeAttachment: Codable, Equatable, Sendable {
     /// Reads `NAME:/path`, `NAME:/path:ro` and `NAME:/path:rw`.
     public init(parsing text: String) throws(VolumeError) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        if let first = parts.first, first.hasPrefix("/") || first.hasPrefix(".") || first.hasPrefix("~") {
+        guard (2...3).contains(parts.count), parts.count == 2 || parts[2] == "ro" || parts[2] == "rw" else {
             throw VolumeError(
                 .invalidSetting,
-                "\"\(first)\" is a folder of this computer; -v takes a volume's name. Copy files with `swiftlet cp`, hand single ones in with --file, or make a volume: swiftlet volume create NAME"
-            )
-        }
-        guard (2...3).contains(parts.count), parts.count == 2 || parts[2] == "ro" || parts[2] == "rw" else {
-            throw VolumeError(.invalidSetting, "\"\(text)\" is no volume; write NAME:/path, with :ro to read only (-v)")
+                "\"\(text)\" is no volume; write NAME:/path or FOLDER:/path, with :ro to read only (-v)")
         }
         name = parts[0]
         try VolumeStore.check(name: name)

@@ -11,8 +11,9 @@ public struct SettingsSchema: Equatable, Sendable {
 
     public static let maximumBytes = 256 << 10
 
+    /// Whether they mean the same, in whatever order their fields are written: an appliance's description has them sorted.
     public static func == (left: SettingsSchema, right: SettingsSchema) -> Bool {
-        left.name == right.name && left.version == right.version && left.fields == right.fields
+        left.name == right.name && left.version == right.version && left.fields.ordered == right.fields.ordered
             && left.migrations == right.migrations
     }
 }
@@ -25,6 +26,28 @@ public struct SchemaField: Equatable, Sendable {
     public let defaultValue: SettingsValue?
     /// For people.
     public let explanation: String
+}
+
+extension [SchemaField] {
+    /// By their names, groups within them as well.
+    fileprivate var ordered: [SchemaField] {
+        sorted { $0.name < $1.name }.map { field in
+            SchemaField(
+                name: field.name, kind: field.kind.ordered, isRequired: field.isRequired,
+                defaultValue: field.defaultValue, explanation: field.explanation)
+        }
+    }
+}
+
+extension FieldKind {
+    fileprivate var ordered: FieldKind {
+        switch self {
+        case .group(let fields): .group(fields.ordered)
+        case .list(let rule):
+            .list(ListRule(element: rule.element.ordered, count: rule.count, uniqueness: rule.uniqueness))
+        default: self
+        }
+    }
 }
 
 public enum AddressFamily: String, Sendable {

@@ -10,6 +10,8 @@ public struct NamedSettings: Sendable {
 
     /// How many generations before are kept.
     public static let keptGenerations = 100
+    /// How many of them may be what guests asked for: these never drive out what people have set.
+    public static let keptOfGuests = 10
 
     init(name: String, store: SettingsStore, folder: HostPath? = nil) {
         self.name = name
@@ -51,7 +53,7 @@ public struct NamedSettings: Sendable {
             if !header.isUsable(atSeconds: now) { state = .expired }
             return GenerationSummary(
                 number: header.number, schemaVersion: header.schemaVersion, writtenSeconds: header.writtenSeconds,
-                state: state)
+                state: state, isGuests: guestFile(header.number).exists)
         }
     }
 
@@ -60,10 +62,11 @@ public struct NamedSettings: Sendable {
     /// - Parameters:
     ///   - expected: the number that the caller has seen; nil takes whatever is there.
     ///   - confirmWithinSeconds: after that time it goes back by itself, unless `confirm` is called; nil never does.
+    ///   - forGuest: a guest asked for it, and nobody on this side.
     /// - Returns: the new generation, or the one that is when nothing changes.
     @discardableResult
     public func change(
-        expecting expected: UInt64? = nil, confirmWithinSeconds: UInt64? = nil,
+        expecting expected: UInt64? = nil, confirmWithinSeconds: UInt64? = nil, forGuest: Bool = false,
         _ body: (SettingsGeneration) throws(SettingsError) -> SettingsValue
     ) throws(SettingsError) -> SettingsGeneration {
         try store.whileLocked { () throws(SettingsError) in
@@ -74,16 +77,29 @@ public struct NamedSettings: Sendable {
                     "the settings \(name) were changed meanwhile: they are generation \(before.number), and were \(expected)"
                 )
             }
+            try Self.checkConfirmed(before, name)
             let after = try before.schema.checked(try body(before))
             guard after != before.settings else { return before }
-            return try commit(before.schema, after, confirmWithinSeconds: confirmWithinSeconds)
+            return try commit(
+                before.schema, after, confirmWithinSeconds: confirmWithinSeconds, forGuest: forGuest)
         }
+    }
+
+    /// A change of what is still to be confirmed would make it stay, and nobody has said that it shall.
+    private static func checkConfirmed(_ generation: SettingsGeneration, _ name: String) throws(SettingsError) {
+        guard generation.deadlineSeconds != nil else { return }
+        throw SettingsError(
+            .unconfirmed,
+            "the last change of the settings \(name) is still to be confirmed, or else goes back; confirm it first: swiftlet "
+                + "settings confirm \(name), or take it back: swiftlet settings rollback \(name)")
     }
 
     /// Makes the settings of an older generation count again, as a new one. A floppy that is damaged is made anew for it.
     ///
     /// - Parameter number: nil takes the one before that which counts, or the last one where none does.
-    public func rollback(to number: UInt64? = nil) throws(SettingsError) -> SettingsGeneration {
+    public func rollback(
+        to number: UInt64? = nil, confirmWithinSeconds: UInt64? = nil, forGuest: Bool = false
+    ) throws(SettingsError) -> SettingsGeneration {
         try store.whileLocked { () throws(SettingsError) in
             let before: SettingsGeneration?
             do throws(SettingsError) { before = try current() } catch {
@@ -100,26 +116,103 @@ public struct NamedSettings: Sendable {
             if before == nil {
                 return try replaceFloppy(schema, settings, leastNumber: (try kept().first?.header.number ?? 0) + 1)
             }
-            return try commit(schema, settings)
+            return try commit(schema, settings, confirmWithinSeconds: confirmWithinSeconds, forGuest: forGuest)
         }
+    }
+
+    /// Goes back to the settings that these were made with, for good: what was set since is gone from floppy and history.
+    ///
+    /// One step: until it is done everything is as it was, but for the history. Those of another version of the schema are
+    /// migrated.
+    public func reset() throws(SettingsError) -> SettingsGeneration {
+        try store.whileLocked { () throws(SettingsError) in
+            let before: SettingsGeneration?
+            do throws(SettingsError) { before = try current() } catch {
+                guard error.code == .damagedFloppy || error.code == .refused else { throw error }
+                before = nil
+            }
+            let factory = try factory()
+            let schema = before?.schema ?? factory.schema
+            let settings = try schema.migrated(factory.settings, from: factory.schema)
+            let after: SettingsGeneration
+            if before == nil {
+                let number = (try kept().first?.header.number ?? 0) + 1
+                after = try replaceFloppy(schema, settings, leastNumber: number)
+            } else {
+                // Twice, so that neither half of the floppy has anything older.
+                _ = try commit(schema, settings)
+                after = try commit(schema, settings)
+            }
+            for number in try historyNumbers() where number != after.number {
+                try files { () throws(HostFileError) in try historyFile(number).removeFile() }
+                try? guestFile(number).removeFile()
+            }
+            return after
+        }
+    }
+
+    private var factoryFile: HostPath { folder.appending("factory.set") }
+
+    /// Keeps what is there now as what `reset` goes back to.
+    func keepFactory() throws(SettingsError) {
+        guard let first = try kept().first else { return }
+        let bytes = first.header.encoded() + first.body
+        try files { () throws(HostFileError) in try factoryFile.replaceWhole(bytes, mode: 0o600) }
+    }
+
+    /// Of settings that an earlier version made: what the schema's defaults are.
+    private func factory() throws(SettingsError) -> (schema: SettingsSchema, settings: SettingsValue) {
+        guard factoryFile.exists else {
+            guard let (header, body) = try kept().last else { throw damaged("nothing is known of it") }
+            let schema = try generation(header, body).schema
+            return (schema, try schema.checked(.group([:])))
+        }
+        guard let (header, body) = Self.slot(factoryFile) else {
+            throw damaged("\(factoryFile) is damaged")
+        }
+        let generation = try generation(header, body)
+        return (generation.schema, generation.settings)
+    }
+
+    /// A generation in a file of its own; nil where it is not whole.
+    private static func slot(_ path: HostPath) -> (header: GenerationHeader, body: [UInt8])? {
+        let limit = SlotLayout.maximumBodyBytes + FAT12Volume.sectorBytes
+        guard let bytes = try? path.readWhole(limit: limit), bytes.count >= FAT12Volume.sectorBytes,
+            let header = GenerationHeader([UInt8](bytes[..<FAT12Volume.sectorBytes])),
+            header.bodyBytes == bytes.count - FAT12Volume.sectorBytes,
+            checksum(bytes[FAT12Volume.sectorBytes...]) == header.bodyChecksum
+        else { return nil }
+        return (header, [UInt8](bytes[FAT12Volume.sectorBytes...]))
     }
 
     /// Carries the settings over to another version of their schema, in one step.
     public func migrate(to schema: SettingsSchema) throws(SettingsError) -> SettingsGeneration {
         try store.whileLocked { () throws(SettingsError) in
             let before = try current()
-            let settings = try schema.migrated(before.settings, from: before.schema)
-            if schema.version == before.schema.version, schema != before.schema {
-                throw SettingsError(
-                    .cannotMigrate,
-                    "this schema differs from the one that the settings \(name) have, and calls itself version "
-                        + "\(schema.version) as well; give it a version of its own")
-            }
+            let settings = try migrated(before, to: schema)
             guard schema.version != before.schema.version else { return before }
+            try Self.checkConfirmed(before, name)
             // Nothing refers to it until the generation is written.
             try write(schema)
             return try commit(schema, settings)
         }
+    }
+
+    /// What they would be by another version of their schema; nothing is changed.
+    public func migrated(to schema: SettingsSchema) throws(SettingsError) -> SettingsValue {
+        try migrated(try current(), to: schema)
+    }
+
+    private func migrated(
+        _ before: SettingsGeneration, to schema: SettingsSchema
+    ) throws(SettingsError) -> SettingsValue {
+        if schema.version == before.schema.version, schema != before.schema {
+            throw SettingsError(
+                .cannotMigrate,
+                "this schema differs from the one that the settings \(name) have, and calls itself version "
+                    + "\(schema.version) as well; give it a version of its own")
+        }
+        return try schema.migrated(before.settings, from: before.schema)
     }
 
     /// Takes the condition away from the generation that counts.
@@ -135,10 +228,25 @@ public struct NamedSettings: Sendable {
         }
     }
 
+    /// Takes the generation back that is still to be confirmed: those from before count at once, and not only when its time is over.
+    public func takeBack() throws(SettingsError) -> SettingsGeneration {
+        try store.whileLocked { () throws(SettingsError) in
+            let before = try current()
+            guard before.deadlineSeconds != nil else {
+                throw SettingsError(.unknownGeneration, "no change of the settings \(name) waits to be confirmed")
+            }
+            try onFloppy(isWritable: true) { volume throws(FloppyError) in
+                try volume.takeBack(before.number, atSeconds: SettingsStore.nowSeconds())
+            }
+            try keep(try written(before.number))
+            return try current()
+        }
+    }
+
     // MARK: - Writing
 
     private func commit(
-        _ schema: SettingsSchema, _ settings: SettingsValue, confirmWithinSeconds: UInt64? = nil
+        _ schema: SettingsSchema, _ settings: SettingsValue, confirmWithinSeconds: UInt64? = nil, forGuest: Bool = false
     ) throws(SettingsError) -> SettingsGeneration {
         let body = try schema.lines(settings)
         let now = SettingsStore.nowSeconds()
@@ -152,6 +260,10 @@ public struct NamedSettings: Sendable {
                 leastNumber: (kept.first?.header.number ?? 0) + 1)
         }
         try keep((written.header, written.body))
+        if forGuest {
+            let mark = guestFile(written.header.number)
+            try files { () throws(HostFileError) in try mark.replaceWhole([], mode: 0o600) }
+        }
         try forgetOldest()
         return try generation(written.header, written.body)
     }
@@ -173,7 +285,14 @@ public struct NamedSettings: Sendable {
         } catch {
             throw failure(error)
         }
-        try files { () throws(HostFileError) in try floppy.replaceWhole(made.bytes, mode: 0o600) }
+        try files { () throws(HostFileError) in
+            // A machine may have it open.
+            guard floppy.exists else { return try floppy.replaceWhole(made.bytes, mode: 0o600) }
+            let file = try HostFile(floppy, .readWrite)
+            try file.truncate(to: UInt64(made.bytes.count))
+            try file.write(made.bytes, at: 0)
+            try file.synchronize()
+        }
         try keep((made.generation.header, made.generation.body))
         return try generation(made.generation.header, made.generation.body)
     }
@@ -205,14 +324,8 @@ public struct NamedSettings: Sendable {
     private func kept() throws(SettingsError) -> [(header: GenerationHeader, body: [UInt8])] {
         var kept: [UInt64: Kept] = [:]
         for number in try historyNumbers() {
-            let path = historyFile(number)
-            let limit = SlotLayout.maximumBodyBytes + FAT12Volume.sectorBytes
-            guard let bytes = try? path.readWhole(limit: limit), bytes.count >= FAT12Volume.sectorBytes,
-                let header = GenerationHeader([UInt8](bytes[..<FAT12Volume.sectorBytes])), header.number == number,
-                header.bodyBytes == bytes.count - FAT12Volume.sectorBytes,
-                checksum(bytes[FAT12Volume.sectorBytes...]) == header.bodyChecksum
-            else { continue }
-            kept[number] = (header, [UInt8](bytes[FAT12Volume.sectorBytes...]))
+            guard let found = Self.slot(historyFile(number)), found.header.number == number else { continue }
+            kept[number] = found
         }
         // The floppy stands above the history: it knows what was confirmed.
         for slot in 0..<2 {
@@ -249,7 +362,18 @@ public struct NamedSettings: Sendable {
     }
 
     private func forgetOldest() throws(SettingsError) {
-        for number in try historyNumbers().dropLast(Self.keptGenerations) { try? historyFile(number).removeFile() }
+        let numbers = try historyNumbers()
+        let guests = numbers.filter { guestFile($0).exists }
+        for number in guests.dropLast(Self.keptOfGuests) { forget(number) }
+        for number in try historyNumbers().dropLast(Self.keptGenerations) { forget(number) }
+    }
+
+    /// Says of a generation that a guest asked for it.
+    private func guestFile(_ number: UInt64) -> HostPath { folder.appending("generation-\(number).guest") }
+
+    private func forget(_ number: UInt64) {
+        try? historyFile(number).removeFile()
+        try? guestFile(number).removeFile()
     }
 
     private func onFloppy<R>(

@@ -30,4 +30,6 @@ public struct GenerationSummary: Equatable, Sendable {
     public let schemaVersion: UInt32
     public let writtenSeconds: UInt64
     public let state: State
+    /// A guest asked for it, and nobody on this side.
+    public let isGuests: Bool
 }

@@ -37,11 +37,7 @@ public struct SettingsStore: Sendable {
     public func create(
         _ name: String, schema: SettingsSchema, settings: SettingsValue = .group([:])
     ) throws(SettingsError) -> NamedSettings {
-        guard Self.isName(name) else {
-            throw SettingsError(
-                .invalidName,
-                "\(shown(name)) cannot be a name; letters, digits, - and . can, at most 63, not beginning with - or .")
-        }
+        try Self.check(name: name)
         let named = NamedSettings(name: name, store: self)
         let settings = try schema.checked(settings)
         try whileLocked { () throws(SettingsError) in
@@ -55,6 +51,7 @@ public struct SettingsStore: Sendable {
                 let writer = NamedSettings(name: name, store: self, folder: draft)
                 try writer.write(schema)
                 try writer.replaceFloppy(schema, settings, leastNumber: 1)
+                try writer.keepFactory()
                 try files { () throws(HostFileError) in
                     try draft.rename(to: named.folder)
                     try root.synchronizeFolder()
@@ -80,6 +77,15 @@ public struct SettingsStore: Sendable {
     private static func remove(_ folder: HostPath) {
         for name in (try? folder.folderNames()) ?? [] { try? folder.appending(name).removeFile() }
         try? folder.removeEmptyFolder()
+    }
+
+    /// - Throws: `invalidName` for what settings cannot be called.
+    public static func check(name: String) throws(SettingsError) {
+        guard isName(name) else {
+            throw SettingsError(
+                .invalidName,
+                "\(shown(name)) cannot be a name; letters, digits, - and . can, at most 63, not beginning with - or .")
+        }
     }
 
     static func isName(_ name: String) -> Bool { SettingsSchema.isName(name) }

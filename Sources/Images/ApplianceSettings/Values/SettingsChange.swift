@@ -50,3 +50,15 @@ extension SettingsGeneration {
         }
     }
 }
+
+extension SettingsSchema {
+    /// What becomes of nothing by setting fields as a person types them, one after the other.
+    /// - Throws: `refused` also when what is required was not set.
+    public func settings(setting fields: [(path: String, value: String)]) throws(SettingsError) -> SettingsValue {
+        let nothing = SettingsGeneration(
+            number: 1, schema: self, settings: .group([:]), writtenSeconds: 0, deadlineSeconds: nil)
+        var changes: [SettingsChange] = []
+        for field in fields { changes.append(try SettingsChange(field.path, field.value)) }
+        return try checked(try nothing.applying(changes))
+    }
+}

@@ -8,6 +8,7 @@ struct ModuleSelection {
     /// the one with the processor's instructions is the faster by far.
     static let usual = [
         "sha256_ssse3", "sha256_generic", "virtio_net", "virtio_rng", "virtio_balloon", "virtio_console", "fuse",
+        "virtiofs",
     ]
     static let standard = required + usual
 

@@ -1,14 +1,10 @@
 import Archives
+import FileTrees
 import HostFiles
 
 extension FileTree {
     /// Puts the content of every file into a segment, in the order of their paths.
-    ///
-    /// `progress` is called with the bytes of content packed so far.
-    public mutating func pack(
-        with packer: any ContentPacker, progress: (UInt64) -> Void = { _ in }
-    ) throws(FileTreeError) {
-        var packedBytes: UInt64 = 0
+    mutating func pack(with packer: any ContentPacker) throws(FileTreeError) {
         var waiting = [root]
         while let node = waiting.popLast() {
             for (_, inside) in sortedEntries(node).reversed() where nodes[inside].isFolder { waiting.append(inside) }
@@ -16,8 +12,6 @@ extension FileTree {
                 // By the time that a hard link's other name is met, the file is packed.
                 guard case .file(let content) = nodes[inside].kind else { continue }
                 nodes[inside].kind = .packedFile(try packer.pack(FileContentPieces(content)))
-                packedBytes &+= content.sizeBytes
-                progress(packedBytes)
             }
         }
     }
