@@ -14,7 +14,7 @@ help: ## Print this
 run: kernel image ## Set everything up and run a program in a microVM
 	@$(SWIFTLET) run --rm busybox echo "Hello from a microVM"
 
-test: kernel image ## Set everything up and run every test
+test: kernel image image-python ## Set everything up and run every test
 	@Scripts/setup-guest-tests > /dev/null
 	@Scripts/test
 
