@@ -13,6 +13,7 @@ let package = Package(
     name: "Fuzz",
     products: [
         .library(name: "FuzzBoot", type: .static, targets: ["FuzzBoot"]),
+        .library(name: "FuzzAPI", type: .static, targets: ["FuzzAPI"]),
         .library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"]),
         .library(name: "FuzzAgent", type: .static, targets: ["FuzzAgent"]),
         .library(name: "FuzzImages", type: .static, targets: ["FuzzImages"]),
@@ -23,6 +24,9 @@ let package = Package(
     targets: [
         .target(
             name: "FuzzBoot", dependencies: [.product(name: "BootTestSupport", package: "Monitor")],
+            swiftSettings: settings),
+        .target(
+            name: "FuzzAPI", dependencies: [.product(name: "APITestSupport", package: "Monitor")],
             swiftSettings: settings),
         .target(
             name: "FuzzVirtio", dependencies: [.product(name: "VirtioTestSupport", package: "Monitor")],

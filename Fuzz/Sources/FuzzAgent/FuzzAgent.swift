@@ -4,6 +4,7 @@ import Glibc
 private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("agent-host", AgentFuzzTargets.host), ("agent-guest", AgentFuzzTargets.guest),
     ("agent-files", AgentFuzzTargets.files), ("floppy", AgentFuzzTargets.floppy),
+    ("appliances", AgentFuzzTargets.appliances),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {

@@ -5,6 +5,8 @@ private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("queue", VirtioFuzzTargets.queue), ("transport", VirtioFuzzTargets.transport),
     ("entropy", VirtioFuzzTargets.entropy), ("block", VirtioFuzzTargets.block),
     ("vsock", VirtioFuzzTargets.vsock), ("net", VirtioFuzzTargets.net), ("balloon", VirtioFuzzTargets.balloon),
+    ("file-system", VirtioFuzzTargets.fileSystem), ("folder", VirtioFuzzTargets.folder),
+    ("snapshot", VirtioFuzzTargets.snapshot),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {
