@@ -65,6 +65,8 @@ extension AgentServer {
                 }
                 try settings.refresh()
                 connection.send(.configured, id: frame.id)
+            case .hold, .release, .identity, .adopt:
+                throw Failure(.unexpectedMessage, text: "this agent holds no programs")
             case .relay:
                 throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
             }

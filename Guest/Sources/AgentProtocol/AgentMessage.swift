@@ -22,6 +22,8 @@ public enum AgentMessage: FramedMessage {
     case diskDamaged(DiskDamage)
     /// The guest asks that the settings which it has written down be kept. Unasked, to whoever sent the configuration.
     case settingsProposed
+    /// No user program runs until `release`: how many were stopped.
+    case held(processes: UInt32)
 
     public static var payloadLimit: Int { Limits.agentPayloadBytes }
 
@@ -38,6 +40,7 @@ public enum AgentMessage: FramedMessage {
         case .failure: 137
         case .diskDamaged: 138
         case .settingsProposed: 139
+        case .held: 140
         }
     }
 
@@ -55,7 +58,7 @@ public enum AgentMessage: FramedMessage {
             writer.write(load.uptimeNanoseconds)
             writer.write(load.memoryBytes)
             writer.write(load.availableBytes)
-        case .started(let identifier): writer.write(identifier)
+        case .started(let number), .held(let number): writer.write(number)
         case .exited(.exited(let status)):
             writer.write(UInt8(0))
             writer.write(status)
@@ -111,6 +114,7 @@ public enum AgentMessage: FramedMessage {
             guard let part = DiskDamage.Part(rawValue: reader.integer()) else { throw .outOfBounds(.kind) }
             self = .diskDamaged(DiskDamage(part, block: reader.integer()))
         case 139: self = .settingsProposed
+        case 140: self = .held(processes: reader.integer())
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -7,14 +7,9 @@ extension Configuration {
         root?.encode(into: &writer)
         writer.write(standardMounts.rawValue)
         writer.writeList(mounts) { $1.encode(into: &$0) }
-        writer.writeList(interfaces) { $1.encode(into: &$0) }
+        writer.writeInterfaces(interfaces)
         writer.write(UInt8(writesNameFiles ? 1 : 0))
-        writer.writeList(nameServers) { $1.encode(into: &$0) }
-        writer.writeList(searchDomains) { $0.write($1) }
-        writer.writeList(hostEntries) { writer, entry in
-            entry.address.encode(into: &writer)
-            writer.write(entry.name)
-        }
+        writer.writeNames(nameServers, searchDomains, hostEntries)
         writer.write(realTimeNanoseconds)
         writer.write(UInt32(truncatingIfNeeded: seed.count))
         writer.writeBytes(seed)
@@ -26,35 +21,64 @@ extension Configuration {
     }
 
     init(from reader: inout MessageReader) {
-        hostName = reader.string(.hostName, atMost: Limits.hostNameBytes)
-        if !hostName.isOneWord { reader.fail(.outOfBounds(.hostName)) }
+        hostName = reader.hostName()
         root = reader.boolean() ? RootFileSystem(from: &reader) : nil
         standardMounts = StandardMounts(rawValue: reader.flags(.flags, known: StandardMounts.known))
         mounts = reader.list(.mounts, atMost: Limits.mounts) { reader in
             Mount(from: &reader)
         }
-        interfaces = reader.list(.interfaces, atMost: Limits.interfaces) { reader in
-            Interface(from: &reader)
-        }
+        interfaces = reader.interfaces()
         writesNameFiles = reader.boolean()
-        nameServers = reader.list(.nameServers, atMost: Limits.nameServers) { reader in
-            IPAddress(from: &reader)
-        }
-        searchDomains = reader.list(.searchDomains, atMost: Limits.searchDomains) { reader in
-            reader.word(.searchDomains, atMost: Limits.domainBytes)
-        }
-        hostEntries = reader.list(.hostEntries, atMost: Limits.hostEntries) { reader in
-            HostEntry(
-                IPAddress(from: &reader), reader.word(.hostEntries, atMost: Limits.domainBytes))
-        }
+        (nameServers, searchDomains, hostEntries) = reader.names()
         realTimeNanoseconds = reader.integer()
-        seed = reader.bytes(reader.count(.seed, atMost: Limits.seedBytes))
+        seed = reader.seed()
         links = reader.list(.links, atMost: Limits.links) { reader in
             SymbolicLink(
                 path: reader.absolutePath(),
                 target: reader.nonEmptyString(.linkTarget, atMost: Limits.pathBytes))
         }
         idleSeconds = reader.integer()
+    }
+}
+
+/// What `Configuration` and `Identity` have in common.
+extension LittleEndianWriter {
+    mutating func writeInterfaces(_ interfaces: [Interface]) { writeList(interfaces) { $1.encode(into: &$0) } }
+
+    mutating func writeNames(_ servers: [IPAddress], _ domains: [ByteString], _ entries: [HostEntry]) {
+        writeList(servers) { $1.encode(into: &$0) }
+        writeList(domains) { $0.write($1) }
+        writeList(entries) { writer, entry in
+            entry.address.encode(into: &writer)
+            writer.write(entry.name)
+        }
+    }
+}
+
+extension MessageReader {
+    mutating func hostName() -> ByteString {
+        let name = string(.hostName, atMost: Limits.hostNameBytes)
+        if !name.isOneWord { fail(.outOfBounds(.hostName)) }
+        return name
+    }
+
+    mutating func seed() -> [UInt8] { bytes(count(.seed, atMost: Limits.seedBytes)) }
+
+    @inline(never)
+    mutating func interfaces() -> [Interface] {
+        list(.interfaces, atMost: Limits.interfaces) { Interface(from: &$0) }
+    }
+
+    @inline(never)
+    mutating func names() -> (servers: [IPAddress], domains: [ByteString], entries: [HostEntry]) {
+        let servers = list(.nameServers, atMost: Limits.nameServers) { IPAddress(from: &$0) }
+        let domains = list(.searchDomains, atMost: Limits.searchDomains) {
+            $0.word(.searchDomains, atMost: Limits.domainBytes)
+        }
+        let entries = list(.hostEntries, atMost: Limits.hostEntries) {
+            HostEntry(IPAddress(from: &$0), $0.word(.hostEntries, atMost: Limits.domainBytes))
+        }
+        return (servers, domains, entries)
     }
 }
 
@@ -133,6 +157,8 @@ extension Interface {
     func encode(into writer: inout LittleEndianWriter) {
         writer.write(name)
         writer.write(newName)
+        writer.write(UInt8(hardwareAddress.isEmpty ? 0 : 1))
+        writer.writeBytes(hardwareAddress)
         writer.write(maximumTransmissionUnit)
         writer.writeList(addresses) { writer, address in
             address.address.encode(into: &writer)
@@ -150,6 +176,7 @@ extension Interface {
         name = reader.word(.interfaceName, atMost: Limits.interfaceNameBytes)
         newName = reader.string(.interfaceName, atMost: Limits.interfaceNameBytes)
         if !newName.isOneWord { reader.fail(.outOfBounds(.interfaceName)) }
+        hardwareAddress = reader.boolean() ? reader.bytes(Limits.hardwareAddressBytes) : []
         maximumTransmissionUnit = reader.integer()
         addresses = reader.list(.addresses, atMost: Limits.addressesPerInterface) { reader in
             let address = IPAddress(from: &reader)

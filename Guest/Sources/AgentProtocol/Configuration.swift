@@ -179,15 +179,18 @@ public struct Interface: Equatable, Sendable {
     public var name: ByteString
     /// What it is called from then on; empty: its name stays.
     public var newName: ByteString
+    /// Six bytes; empty leaves the device's.
+    public var hardwareAddress: [UInt8]
     /// Zero leaves the driver's.
     public var maximumTransmissionUnit: UInt32
     public var addresses: [Address]
     public var routes: [Route]
 
     public init(
-        name: ByteString, newName: ByteString = "", maximumTransmissionUnit: UInt32 = 0, addresses: [Address] = [],
-        routes: [Route] = []
+        name: ByteString, newName: ByteString = "", hardwareAddress: [UInt8] = [], maximumTransmissionUnit: UInt32 = 0,
+        addresses: [Address] = [], routes: [Route] = []
     ) {
+        self.hardwareAddress = hardwareAddress
         self.name = name
         self.newName = newName
         self.maximumTransmissionUnit = maximumTransmissionUnit

@@ -21,6 +21,15 @@ public enum HostMessage: FramedMessage {
     case clock(realTimeNanoseconds: UInt64)
     /// The settings floppy has been written to: its files are made anew. Answered by `configured` or `failure`.
     case settings
+    /// User programs stop, so that a snapshot finds none of them at work. Answered by `held` or `failure`.
+    case hold(patienceMilliseconds: UInt32)
+    /// What was held goes on. Answered by `configured` or `failure`.
+    case release
+    /// A clone becomes a machine of its own. Answered by `configured` or `failure`.
+    case identity(Identity)
+    /// The process that ran under the frame's id, in a machine that this one is a clone of or for a connection that is gone,
+    /// belongs to this connection. Answered by `started` and later `exited`, or by `failure`.
+    case adopt(Adoption)
     /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
     case relay(Relay)
 
@@ -38,6 +47,10 @@ public enum HostMessage: FramedMessage {
         case .relay: 8
         case .clock: 9
         case .settings: 10
+        case .hold: 11
+        case .release: 12
+        case .identity: 13
+        case .adopt: 14
         }
     }
 
@@ -53,7 +66,10 @@ public enum HostMessage: FramedMessage {
         case .powerOff(let request):
             writer.write(request.mode.rawValue)
             writer.write(request.graceMilliseconds)
-        case .ping, .settings: break
+        case .ping, .settings, .release: break
+        case .hold(let patience): writer.write(patience)
+        case .identity(let identity): identity.encode(into: &writer)
+        case .adopt(let adoption): adoption.encode(into: &writer)
         case .clock(let time): writer.write(time)
         case .relay(.dial(let path)):
             writer.write(UInt8(1))
@@ -86,6 +102,10 @@ public enum HostMessage: FramedMessage {
             self = .relay(kind == 1 ? .dial(path: path) : .accept(path: path))
         case 9: self = .clock(realTimeNanoseconds: reader.integer())
         case 10: self = .settings
+        case 11: self = .hold(patienceMilliseconds: reader.integer())
+        case 12: self = .release
+        case 13: self = .identity(Identity(from: &reader))
+        case 14: self = .adopt(Adoption(from: &reader))
         default: throw .unknownMessage(type)
         }
         try reader.finish()

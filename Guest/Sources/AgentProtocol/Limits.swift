@@ -29,6 +29,8 @@ public enum Limits {
     public static let interfaces = 16
     /// Source: Linux `IFNAMSIZ` (16 with the terminating zero).
     public static let interfaceNameBytes = 15
+    /// Source: IEEE 802, EUI-48.
+    public static let hardwareAddressBytes = 6
     public static let addressesPerInterface = 16
     public static let routesPerInterface = 64
     public static let nameServers = 8

@@ -51,13 +51,7 @@ public struct Start: Equatable, Sendable {
     }
 
     /// The streams that get a connection each.
-    public var attachedStreams: [ProcessStream] {
-        switch streams {
-        case .terminal: [.terminal]
-        case .pipes(let input, let output, let error):
-            (input ? [.standardInput] : []) + (output ? [.standardOutput] : []) + (error ? [.standardError] : [])
-        }
-    }
+    public var attachedStreams: [ProcessStream] { streams.attached }
 
     func encode(into writer: inout LittleEndianWriter) {
         writer.writeList(arguments) { $0.write($1) }
@@ -65,16 +59,7 @@ public struct Start: Equatable, Sendable {
         writer.write(user)
         writer.writeList(supplementaryGroups) { $0.write($1) }
         writer.write(workingDirectory)
-        switch streams {
-        case .pipes(let input, let output, let error):
-            writer.write(UInt8((input ? 1 : 0) | (output ? 2 : 0) | (error ? 4 : 0)))
-        case .terminal(let size):
-            writer.write(UInt8(8))
-            size.encode(into: &writer)
-        }
-        writer.write(streamOrigin.rawValue)
-        writer.write(token.first)
-        writer.write(token.second)
+        streams.encode(into: &writer, streamOrigin, token)
         writer.write(UInt8(outlivesConnection ? 1 : 0))
     }
 
@@ -92,19 +77,58 @@ public struct Start: Equatable, Sendable {
         }
         workingDirectory = reader.string(.workingDirectory, atMost: Limits.pathBytes)
         if !workingDirectory.isEmpty, !workingDirectory.isAbsolutePath { reader.fail(.outOfBounds(.workingDirectory)) }
-        let which = reader.integer(UInt8.self)
-        switch which {
-        case 8: streams = .terminal(TerminalSize(from: &reader))
-        default:
-            streams = .pipes(input: which & 1 != 0, output: which & 2 != 0, error: which & 4 != 0)
-            if which > 8 { reader.fail(.outOfBounds(.stream)) }
-        }
-        let origin = StreamOrigin(rawValue: reader.integer())
-        if origin == nil { reader.fail(.outOfBounds(.streamOrigin)) }
-        streamOrigin = origin ?? .agent
-        token = Token(first: reader.integer(), second: reader.integer())
+        streams = Streams(from: &reader)
+        streamOrigin = StreamOrigin(from: &reader)
+        token = Token(from: &reader)
         outlivesConnection = reader.boolean()
     }
+}
+
+extension Start.Streams {
+    /// Those that get a connection each.
+    public var attached: [ProcessStream] {
+        switch self {
+        case .terminal: [.terminal]
+        case .pipes(let input, let output, let error):
+            (input ? [.standardInput] : []) + (output ? [.standardOutput] : []) + (error ? [.standardError] : [])
+        }
+    }
+
+    /// With who opens their connections, and what these show.
+    func encode(into writer: inout LittleEndianWriter, _ origin: Start.StreamOrigin, _ token: Token) {
+        switch self {
+        case .pipes(let input, let output, let error):
+            writer.write(UInt8((input ? 1 : 0) | (output ? 2 : 0) | (error ? 4 : 0)))
+        case .terminal(let size):
+            writer.write(UInt8(8))
+            size.encode(into: &writer)
+        }
+        writer.write(origin.rawValue)
+        writer.write(token.first)
+        writer.write(token.second)
+    }
+
+    init(from reader: inout MessageReader) {
+        let which = reader.integer(UInt8.self)
+        switch which {
+        case 8: self = .terminal(TerminalSize(from: &reader))
+        default:
+            self = .pipes(input: which & 1 != 0, output: which & 2 != 0, error: which & 4 != 0)
+            if which > 8 { reader.fail(.outOfBounds(.stream)) }
+        }
+    }
+}
+
+extension Start.StreamOrigin {
+    init(from reader: inout MessageReader) {
+        let origin = Self(rawValue: reader.integer())
+        if origin == nil { reader.fail(.outOfBounds(.streamOrigin)) }
+        self = origin ?? .agent
+    }
+}
+
+extension Token {
+    init(from reader: inout MessageReader) { self.init(first: reader.integer(), second: reader.integer()) }
 }
 
 /// The size of a terminal. Source: `struct winsize`.

@@ -45,8 +45,8 @@ import Testing
         var generator = SeededGenerator(seed: 7)
         for _ in 0..<20_000 {
             let payload = generator.bytes(generator.below(60))
-            _ = try? HostMessage(type: UInt16(generator.below(11)), payload: payload)
-            _ = try? AgentMessage(type: UInt16(128 + generator.below(11)), payload: payload)
+            _ = try? HostMessage(type: UInt16(generator.below(15)), payload: payload)
+            _ = try? AgentMessage(type: UInt16(128 + generator.below(13)), payload: payload)
             _ = try? TransferMessage(type: UInt16(64 + generator.below(9)), payload: payload)
         }
     }
@@ -105,6 +105,40 @@ import Testing
                         Interface(name: "eth0", addresses: [.init(IPAddress(v4: 10, 0, 0, 1), prefixLength: 33)])
                     ]
                 }) == .outOfBounds(.prefixLength))
+    }
+
+    @Test func anIdentityOrAnAdoptionOutsideItsBoundsIsRefused() {
+        func refused(_ message: HostMessage) -> ProtocolError? {
+            let bytes = Frame(message).encoded()
+            do {
+                _ = try HostMessage(type: message.type, payload: Array(bytes[frameHeaderBytes...]))
+                return nil
+            } catch { return error }
+        }
+        func identity(_ change: (inout Identity) -> Void) -> HostMessage {
+            var identity = Identity()
+            change(&identity)
+            return .identity(identity)
+        }
+        #expect(refused(identity { _ in }) == nil)
+        #expect(refused(identity { $0.hostName = "two words" }) == .outOfBounds(.hostName))
+        #expect(refused(identity { $0.seed = [UInt8](repeating: 1, count: 257) }) == .outOfBounds(.seed))
+        #expect(refused(identity { $0.interfaces = [Interface(name: "")] }) == .outOfBounds(.interfaceName))
+        #expect(refused(identity { $0.searchDomains = ["a\nb"] }) == .outOfBounds(.searchDomains))
+        // Numbers and hardware addresses have one length.
+        #expect(refused(identity { $0.generation = [1] }) == .truncated)
+        #expect(refused(identity { $0.machineID = [UInt8](repeating: 0, count: 17) }) != nil)
+        #expect(refused(identity { $0.interfaces = [Interface(name: "eth0", hardwareAddress: [1, 2])] }) != nil)
+        let adoption = Adoption(
+            streams: .pipes(input: false, output: true, error: true), streamOrigin: .host,
+            token: Token(first: 1, second: 2))
+        #expect(refused(.adopt(adoption)) == nil)
+        var bytes = Array(Frame(HostMessage.adopt(adoption)).encoded()[frameHeaderBytes...])
+        bytes[0] = 9
+        #expect(throws: ProtocolError.outOfBounds(.stream)) { try HostMessage(type: 14, payload: bytes) }
+        bytes[0] = 6
+        bytes[1] = 2
+        #expect(throws: ProtocolError.outOfBounds(.streamOrigin)) { try HostMessage(type: 14, payload: bytes) }
     }
 
     @Test func entriesThatLeaveTheirDirectoryAreRefused() {

@@ -37,9 +37,23 @@ extension SeededGenerator {
                 source: $0.text(), target: $0.path(), fileSystem: $0.word(), options: $0.text(),
                 flags: Mount.Flags(rawValue: $0.integer() & Mount.Flags.known))
         }
-        configuration.interfaces = list(atMost: 3) { generator in
+        configuration.interfaces = interfaces()
+        configuration.writesNameFiles = boolean()
+        configuration.nameServers = list(atMost: 3) { $0.address() }
+        configuration.searchDomains = list(atMost: 3) { $0.word() }
+        configuration.hostEntries = list(atMost: 3) { HostEntry($0.address(), $0.word()) }
+        configuration.realTimeNanoseconds = integer()
+        configuration.seed = bytes(below(Limits.seedBytes + 1))
+        configuration.links = list(atMost: 3) { SymbolicLink(path: $0.path(), target: $0.text(1...9)) }
+        configuration.idleSeconds = integer()
+        return configuration
+    }
+
+    mutating func interfaces() -> [Interface] {
+        list(atMost: 3) { generator in
             Interface(
                 name: generator.word(), newName: generator.boolean() ? generator.word() : "",
+                hardwareAddress: generator.boolean() ? generator.bytes(6) : [],
                 maximumTransmissionUnit: generator.integer(),
                 addresses: generator.list(atMost: 3) {
                     let address = $0.address()
@@ -52,15 +66,24 @@ extension SeededGenerator {
                         via: $0.boolean() ? $0.address(destination.family) : nil)
                 })
         }
-        configuration.writesNameFiles = boolean()
-        configuration.nameServers = list(atMost: 3) { $0.address() }
-        configuration.searchDomains = list(atMost: 3) { $0.word() }
-        configuration.hostEntries = list(atMost: 3) { HostEntry($0.address(), $0.word()) }
-        configuration.realTimeNanoseconds = integer()
-        configuration.seed = bytes(below(Limits.seedBytes + 1))
-        configuration.links = list(atMost: 3) { SymbolicLink(path: $0.path(), target: $0.text(1...9)) }
-        configuration.idleSeconds = integer()
-        return configuration
+    }
+
+    mutating func identity() -> Identity {
+        var identity = Identity()
+        identity.hostName = boolean() ? word() : ""
+        identity.machineID = bytes(16)
+        identity.seed = bytes(below(Limits.seedBytes + 1))
+        identity.realTimeNanoseconds = integer()
+        identity.interfaces = interfaces()
+        identity.nameServers = list(atMost: 3) { $0.address() }
+        identity.searchDomains = list(atMost: 3) { $0.word() }
+        identity.hostEntries = list(atMost: 3) { HostEntry($0.address(), $0.word()) }
+        identity.generation = bytes(16)
+        return identity
+    }
+
+    mutating func streams() -> Start.Streams {
+        boolean() ? .terminal(size()) : .pipes(input: boolean(), output: boolean(), error: boolean())
     }
 
     mutating func start() -> Start {
@@ -68,8 +91,7 @@ extension SeededGenerator {
             arguments: [text(1...20)] + list(atMost: 4) { $0.text() },
             environment: list(atMost: 4) { $0.text(1...20) }, user: text(),
             supplementaryGroups: list(atMost: 3) { $0.text(1...8) }, workingDirectory: boolean() ? "" : path(),
-            streams: boolean()
-                ? .terminal(size()) : .pipes(input: boolean(), output: boolean(), error: boolean()),
+            streams: streams(),
             streamOrigin: boolean() ? .agent : .host, token: Token(first: integer(), second: integer()),
             outlivesConnection: boolean())
     }
@@ -85,6 +107,11 @@ extension SeededGenerator {
             .resize(size()), .status(path: path()),
             .powerOff(PowerOff(boolean() ? .powerOff : .restart, graceMilliseconds: integer())), .ping,
             .clock(realTimeNanoseconds: integer()), .settings,
+            .hold(patienceMilliseconds: integer()), .release, .identity(identity()),
+            .adopt(
+                Adoption(
+                    streams: streams(), streamOrigin: boolean() ? .agent : .host,
+                    token: Token(first: integer(), second: integer()))),
             .relay(.dial(path: path())), .relay(.accept(path: path())),
         ]
     }
@@ -107,7 +134,7 @@ extension SeededGenerator {
                     availableBytes: integer())), .listening,
             .connected, .failure(failure()), .diskDamaged(DiskDamage(.data, block: integer())),
             .diskDamaged(DiskDamage(.hashTree, block: integer())), .diskDamaged(DiskDamage(.unknown, block: 0)),
-            .settingsProposed,
+            .settingsProposed, .held(processes: integer()),
         ]
     }
 
