@@ -17,7 +17,8 @@ public final class Confinement: Sendable {
     private let parts: JailedParts
     private let dropsCapabilities: Bool
 
-    /// - Parameter dropsCapabilities: whether each thread but a folder's gives up those that are left.
+    /// - Parameter dropsCapabilities: whether each thread gives up those that are left. A folder's keeps what it has, the API's
+    ///   those over files.
     public init(_ mode: Mode, parts: JailedParts, dropsCapabilities: Bool = false) {
         self.dropsCapabilities = dropsCapabilities
         self.mode = mode
@@ -36,7 +37,7 @@ public final class Confinement: Sendable {
         do throws(LinuxError) {
             // Each thread has its own.
             if dropsCapabilities, role != .folder, try !PrivilegeDrop.capabilitiesHeld().isEmpty {
-                try PrivilegeDrop.keepOnly([])
+                try PrivilegeDrop.keepOnly(role == .api ? .files : [])
             }
             switch mode {
             case .open: return

@@ -13,6 +13,7 @@ public enum RoleRules {
             case .processor: processor
             case .drive: drive
             case .folder: folder
+            case .api: api
             }
         return all.filter { rule in
             #if hasFeature(Embedded)
@@ -23,7 +24,7 @@ public enum RoleRules {
         }
     }
 
-    private static func ioctl(
+    static func ioctl(
         _ request: UInt, with parts: JailedParts? = nil, need: Rule.Occasion = .ordinary, for reason: StaticString
     ) -> Rule {
         Rule(.ioctl, [.word(1, UInt32(truncatingIfNeeded: request))], with: parts, need: need, for: reason)
@@ -32,7 +33,7 @@ public enum RoleRules {
     // MARK: What several roles need
 
     /// Private memory that can be read and written, not executed. Source: mmap(2).
-    private static let memory: [Rule] = [
+    static let memory: [Rule] = [
         Rule(
             .mmap, [.word(2, 3), .word(3, 0x22), .word(4, .max)], need: .rare,
             for: "the heap, and rooms that are made when they are used"),
@@ -57,15 +58,15 @@ public enum RoleRules {
     ]
 
     /// On most hosts the kernel gives the time without a call; in the emulated host it does not.
-    private static let clock = Rule(.clockGetTime, need: .rare, for: "the time, where it takes a call")
+    static let clock = Rule(.clockGetTime, need: .rare, for: "the time, where it takes a call")
 
-    private static let lock: [Rule] = [
+    static let lock: [Rule] = [
         Rule(.futex, [.word(1, 0x80)], for: "locks: FUTEX_WAIT_PRIVATE"),
         Rule(.futex, [.word(1, 0x81)], for: "locks: FUTEX_WAKE_PRIVATE"),
     ]
 
     /// Of a thread that ends before its process does.
-    private static let ending: [Rule] = [
+    static let ending: [Rule] = [
         Rule(.signalMask, need: .rare, for: "the C library, while a thread ends"),
         Rule(.futex, [.word(1, 0)], need: .rare, for: "the C library, while several threads end: FUTEX_WAIT"),
         Rule(.futex, [.word(1, 1)], need: .rare, for: "the C library, while several threads end: FUTEX_WAKE"),
@@ -73,7 +74,7 @@ public enum RoleRules {
         Rule(.exitGroup, need: .rare, for: "the end, when a signal asks for it first"),
     ]
 
-    private static let loop: [Rule] = [
+    static let loop: [Rule] = [
         Rule(.epollWait, for: "the loop"),
         Rule(.epollControl, for: "what the loop watches"),
     ]
@@ -111,7 +112,7 @@ public enum RoleRules {
             Rule(.connect, with: .vsock, for: "the guest's connections to programs"),
             Rule(.shutdown, with: .vsock, for: "the end of one direction"),
             Rule(.getsockopt, with: .vsock, need: .rare, for: "why a connection broke"),
-            Rule(.unlinkat, [.word(2, 0)], with: .vsock, for: "the socket's name at the end"),
+            Rule(.unlinkat, [.word(2, 0)], with: [.vsock, .api], for: "the sockets' names at the end"),
             Rule(.signalReturn, need: .rare, for: "a signal that interrupts"),
             Rule(.exitGroup, for: "the machine's end"),
         ]
@@ -126,6 +127,7 @@ public enum RoleRules {
             ioctl(linux_KVM_GET_SREGS, for: "where a guest broke"),
             ioctl(linux_KVM_TRANSLATE, for: "where a guest broke"),
             ioctl(linux_KVM_GET_MP_STATE, for: "whether a guest halted for good"),
+            ioctl(linux_KVM_KVMCLOCK_CTRL, with: .api, for: "telling the guest that it stood still"),
             Rule(.write, for: "the serial port's output, waking other threads"),
         ] + lock + memory + ending + [
             Rule(.signalReturn, for: "being called out of the guest"),

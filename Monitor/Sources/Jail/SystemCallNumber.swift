@@ -57,6 +57,7 @@ extension SystemCallNumber {
     static let openat2 = Self(__NR_openat2, "openat2")
     static let pread = Self(__NR_pread64, "pread64")
     static let preadv = Self(__NR_preadv, "preadv")
+    static let pwrite = Self(__NR_pwrite64, "pwrite64")
     static let pwritev2 = Self(__NR_pwritev2, "pwritev2")
     static let read = Self(__NR_read, "read")
     static let readlinkat = Self(__NR_readlinkat, "readlinkat")

@@ -8,6 +8,8 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
     case drive = 3
     /// Serves one shared folder.
     case folder = 4
+    /// Serves Firecracker's API: it opens what clients name.
+    case api = 6
 
     public var name: StaticString {
         switch self {
@@ -15,14 +17,15 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
         case .processor: "processor"
         case .drive: "drive"
         case .folder: "folder"
+        case .api: "api"
         }
     }
 }
 
 /// What a machine has, as far as rules depend on it: a call that only one device makes is allowed only with that device.
 public struct JailedParts: OptionSet, Sendable {
-    public let rawValue: UInt8
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
+    public let rawValue: UInt16
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     public static let network = JailedParts(rawValue: 1)
     public static let vsock = JailedParts(rawValue: 2)
@@ -33,5 +36,8 @@ public struct JailedParts: OptionSet, Sendable {
     /// Limits of what devices do in a time.
     public static let limits = JailedParts(rawValue: 64)
 
-    public static let all: JailedParts = [.network, .vsock, .balloon, .entropy, .terminal, .console, .limits]
+    /// Firecracker's API, by which the machine is paused, saved and changed while it runs.
+    public static let api = JailedParts(rawValue: 256)
+
+    public static let all: JailedParts = [.network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .api]
 }

@@ -7,6 +7,7 @@ public enum SignalNumber {
     public static let quit: Int32 = 3
     public static let kill: Int32 = 9
     public static let user1: Int32 = 10
+    public static let badSystemCall: Int32 = 31
     public static let pipe: Int32 = 13
     public static let terminate: Int32 = 15
     public static let child: Int32 = 17

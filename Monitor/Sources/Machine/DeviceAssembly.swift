@@ -41,6 +41,10 @@ struct DeviceAssembly {
                         + "told, and further errors of this drive are not reported\n")
             }
             let transport = try VirtioMMIOTransport(device: device, memory: memory)
+            // Limits may come later, on threads that may make no timer.
+            try device.setLimits { limiter, handler, token throws(LinuxError) in
+                try limiter.prepare(handler: handler, token: token)
+            }
             if let limits = drive.limits { try device.setLimits(limits.apply) }
             return PlatformDevice(transport, handle: .drive(device, drive), ownLoop: loop, role: .drive)
         } catch {
@@ -73,6 +77,11 @@ struct DeviceAssembly {
         }
         let device = NetDevice(tap, mac: mac, mtu: interface.mtu, loop: loop)
         do throws(LinuxError) {
+            for set in [device.setReceiveLimits, device.setTransmitLimits] {
+                try set { limiter, handler, token throws(LinuxError) in
+                    try limiter.prepare(handler: handler, token: token)
+                }
+            }
             if let limits = interface.receiveLimits { try device.setReceiveLimits(limits.apply) }
             if let limits = interface.transmitLimits { try device.setTransmitLimits(limits.apply) }
             return PlatformDevice(

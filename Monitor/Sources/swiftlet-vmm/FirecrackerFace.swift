@@ -1,3 +1,4 @@
+import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
@@ -11,12 +12,20 @@ final class FirecrackerFace: @unchecked Sendable {
     private let log: MonitorLog
     private let owner: MachineOwner
     private let service: APIService
+    /// Of the API's thread, which is there before it is known what the machine has.
+    private let confinement: Confinement
 
     init(_ invocation: FirecrackerInvocation) {
         self.invocation = invocation
         let log = MonitorLog(identifier: invocation.identifier)
         self.log = log
-        owner = MachineOwner(log: log, hasBootTimer: invocation.hasBootTimer)
+        let filtering: Confinement.Mode =
+            if let recorder = invocation.recorder { .recorded(recorder) } else {
+                invocation.isFiltered ? .enforced : .open
+            }
+        owner = MachineOwner(
+            log: log, hasBootTimer: invocation.hasBootTimer, filtering: filtering, servesAPI: invocation.servesAPI)
+        confinement = Confinement(filtering, parts: .all, dropsCapabilities: true)
         let now = Clock.monotonic.nanoseconds() / 1000
         let processorTime = Clock.processor.nanoseconds() / 1000
         service = APIService(
@@ -72,6 +81,7 @@ final class FirecrackerFace: @unchecked Sendable {
     }
 
     private func prepare() throws(FaceFault) {
+        try? PrivilegeDrop.leaveNoCoreFile()
         var output: Int32?
         if let path = invocation.logPath {
             do throws(HostRefusal) { output = try owner.openOutput(path) } catch {
@@ -141,9 +151,10 @@ final class FirecrackerFace: @unchecked Sendable {
             var server: APIServer?
             if invocation.servesAPI { server = try listen(loop) }
             let clock = try MetricsClock(loop) { [self] in service.metrics.flush(owner) }
-            // Signals are for the main thread.
-            let before = try blockSignals(SignalSet(bits: .max))
-            try startThread(stackBytes: 512 << 10) { [kept = Kept(server, clock), log] in
+            // Signals are for the main thread, but the one by which a filter tells what it refused.
+            let before = try blockSignals(SignalSet(bits: ~SignalSet(SignalNumber.badSystemCall).bits))
+            try startThread(stackBytes: 512 << 10) { [kept = Kept(server, clock), log, confinement] in
+                confinement.enter(.api)
                 log.write(.info, "API server started.")
                 loop.run()
                 _ = kept

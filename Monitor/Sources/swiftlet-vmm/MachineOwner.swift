@@ -1,3 +1,4 @@
+import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
@@ -15,18 +16,24 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
 
     private let log: MonitorLog
     private let hasBootTimer: Bool
+    private let filtering: Confinement.Mode
+    private let servesAPI: Bool
     private let mainThread = currentThreadNumber()
     private let step = Atomic<UInt32>(Step.idle)
     // Handed from one thread to the other along with `step`.
     private var wanted: (() throws(MachineError) -> Machine)?
     private var refusal: HostRefusal?
     private var machine: Machine?
+    /// What the machine has, as far as its filters depend on it.
+    private var parts: JailedParts = []
     /// The snapshot that was opened last, until a machine is made of it.
     private var snapshot: (files: SnapshotFiles, state: MachineState)?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
 
-    init(log: MonitorLog, hasBootTimer: Bool) {
+    init(log: MonitorLog, hasBootTimer: Bool, filtering: Confinement.Mode, servesAPI: Bool) {
         self.log = log
+        self.filtering = filtering
+        self.servesAPI = servesAPI
         self.hasBootTimer = hasBootTimer
     }
 
@@ -44,7 +51,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         }
         guard let machine else { return .requested }
         let terminal = RawTerminal(0)
-        let end = machine.run()
+        if terminal != nil { parts.insert(.terminal) }
+        let end = machine.run(Confinement(filtering, parts: parts, dropsCapabilities: true))
         terminal?.restore()
         return end
     }
@@ -78,11 +86,15 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     // MARK: What the API asks for
 
     func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
-        try start { () throws(MachineError) in try Machine(configuration) }
+        try start(configuration) { () throws(MachineError) in try Machine(configuration) }
     }
 
     /// Has the main thread make a machine, and waits until it has.
-    private func start(_ make: @escaping () throws(MachineError) -> Machine) throws(HostRefusal) {
+    private func start(
+        _ configuration: VirtualMachineConfiguration, _ make: @escaping () throws(MachineError) -> Machine
+    ) throws(HostRefusal) {
+        parts = configuration.jailedParts(hasTerminal: false)
+        if servesAPI { parts.formUnion([.api, .limits]) }
         asked = (Clock.monotonic.nanoseconds(), Clock.processor.nanoseconds())
         if currentThreadNumber() == mainThread {
             build(make)
@@ -125,7 +137,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
 
     func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal) {
         guard let (files, state) = snapshot.take() else { throw HostRefusal("no snapshot is open") }
-        try start { () throws(MachineError) in
+        try start(configuration) { () throws(MachineError) in
             try Machine(configuration, restoring: state, memory: files.openMemory(of: state), isPaused: isPaused)
         }
     }

@@ -60,7 +60,7 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
 
 extension VirtualMachineConfiguration {
     /// What of the machine makes system calls of its own.
-    fileprivate func jailedParts(hasTerminal: Bool) -> JailedParts {
+    func jailedParts(hasTerminal: Bool) -> JailedParts {
         var parts: JailedParts = []
         if !networkInterfaces.isEmpty { parts.insert(.network) }
         if vsock != nil { parts.insert(.vsock) }

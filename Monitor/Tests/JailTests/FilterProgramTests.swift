@@ -88,6 +88,24 @@ import Testing
         }
     }
 
+    @Test func `the API's thread opens what is there and makes what is new, and nothing else`() {
+        let code = program(RoleRules.rules(.api, with: .all))
+        func opens(_ flags: Int32, below directory: UInt64 = 0xffff_ff9c) -> Bool {
+            simulate(
+                code,
+                FilteredCall(
+                    number: UInt32(__NR_openat),
+                    arguments: [directory, 0x1000, UInt64(UInt32(bitPattern: flags)), 0o600])
+            ) == allow
+        }
+        #expect(opens(O_NONBLOCK | O_CLOEXEC))
+        #expect(opens(O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC))
+        #expect(!opens(O_RDWR | O_CREAT | O_CLOEXEC), "what is there would be opened or a link followed")
+        #expect(!opens(O_WRONLY | O_TRUNC | O_CLOEXEC))
+        #expect(!opens(O_RDWR | O_NONBLOCK), "another program would inherit it")
+        #expect(!opens(O_NONBLOCK | O_CLOEXEC, below: 3))
+    }
+
     @Test(arguments: ThreadRole.allCases)
     func `a role's rules name each call's checks once, and every program is short`(role: ThreadRole) {
         let rules = RoleRules.rules(role, with: .all)

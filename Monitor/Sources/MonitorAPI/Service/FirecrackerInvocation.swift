@@ -20,6 +20,9 @@ public struct FirecrackerInvocation: Equatable, Sendable {
     public var startMicroseconds: UInt64?
     public var startProcessorMicroseconds: UInt64?
     public var parentProcessorMicroseconds: UInt64?
+    public var isFiltered = true
+    /// A socket over which whoever records system calls gets each thread's listener.
+    public var recorder: Int32?
 
     /// What an option takes.
     private enum Argument { case none, text, number, refused }
@@ -39,9 +42,10 @@ public struct FirecrackerInvocation: Equatable, Sendable {
         ("mmds-size-limit", .number, "Most bytes of metadata [default: as http-api-max-payload-size]"),
         ("module", .text, "Taken, and without effect: there are no modules to filter by"),
         ("no-api", .none, "Serve no API; needs config-file"),
-        ("no-seccomp", .none, "Taken, and without effect"),
+        ("no-seccomp", .none, "Do not filter the threads' system calls"),
         ("parent-cpu-time-us", .number, "Processor time that the parent has used, for the metrics"),
-        ("seccomp-filter", .refused, "This version has no filters of the user's"),
+        ("record-seccomp", .number, "For tests: filter nothing, hand each thread's listener to that socket"),
+        ("seccomp-filter", .refused, "The filters are part of the program; see no-seccomp"),
         ("show-level", .none, "Show the level in the log"),
         ("show-log-origin", .none, "Show the part of the program in the log"),
         ("snapshot-version", .none, "Print the version of snapshots"),
@@ -105,6 +109,8 @@ public struct FirecrackerInvocation: Equatable, Sendable {
         case "metadata": metadataPath = value
         case "metrics-path": metricsPath = value
         case "no-api": servesAPI = false
+        case "no-seccomp": isFiltered = false
+        case "record-seccomp": recorder = Int32(truncatingIfNeeded: try Self.bytes(name, value))
         case "show-level": showsLevel = true
         case "show-log-origin": showsOrigin = true
         case "http-api-max-payload-size": maximumBodyBytes = try Self.bytes(name, value)

@@ -45,13 +45,19 @@ public final class RateLimiter {
             now: Clock.monotonic.nanoseconds())
     }
 
+    /// Makes the timer, for who may make none when limits come: see `Jail`. With the same handler and token as they.
+    public func prepare(handler: any EventHandler, token: UInt32) throws(LinuxError) {
+        if timer != nil { return }
+        let new = try TimerFile()
+        _ = try loop.add(new.descriptor.number, .readable, handler: handler, token: token)
+        timer = consume new
+    }
+
     private func change(_ handler: any EventHandler, _ token: UInt32) throws(LinuxError) {
         isLimiting = bytes != nil || operations != nil
         if timer == nil {
             if !isLimiting { return }
-            let new = try TimerFile()
-            _ = try loop.add(new.descriptor.number, .readable, handler: handler, token: token)
-            timer = consume new
+            try prepare(handler: handler, token: token)
         }
         // Who waits for the old limits looks at the new ones.
         isArmed = true

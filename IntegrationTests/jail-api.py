@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Asks a monitor that is started as Firecracker for everything that its API's thread does by system calls.
+Usage: jail-api.py MONITOR KERNEL FOLDER     (KERNEL: any guest that goes on for ever)"""
+import http.client, json, os, socket, subprocess, sys, time
+monitor, kernel, folder = sys.argv[1:]
+os.makedirs(folder, exist_ok=True)
+os.chdir(folder)
+
+
+class Client(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(self.path)
+
+
+def start(*arguments):
+    process = subprocess.Popen(
+        [monitor, "--api-sock", "api.sock", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not os.path.exists("api.sock") and time.monotonic() < end: time.sleep(0.02)
+    return process
+
+
+def ask(method, path, expected, **body):
+    client = Client("api.sock")
+    client.request(method, path, json.dumps(body) if method != "GET" else None)
+    answer = client.getresponse()
+    text = answer.read().decode()
+    if answer.status != expected: print(method, path, answer.status, text)
+
+
+def end(process):
+    process.terminate()
+    print("ended", process.wait(60), os.path.exists("api.sock"), flush=True)
+
+
+for name in ("log", "metrics", "metrics2"): open(name, "w").close()
+for name in ("disk", "other"):
+    with open(name, "w") as file: file.truncate(1 << 20)
+open("short", "w").close()
+first = start("--log-path", "log")
+ask("PUT", "/machine-config", 204, vcpu_count=2, mem_size_mib=32)
+ask("PUT", "/boot-source", 204, kernel_image_path=kernel)
+ask("PUT", "/boot-source", 400, kernel_image_path="nowhere")
+ask("PUT", "/drives/disk", 204, drive_id="disk", path_on_host="disk", is_root_device=False, is_read_only=False)
+ask("PUT", "/drives/old", 204, drive_id="old", path_on_host="disk", is_root_device=False, is_read_only=True)
+ask("PUT", "/balloon", 204, amount_mib=1, deflate_on_oom=True, stats_polling_interval_s=1)
+ask("PUT", "/entropy", 204)
+ask("PUT", "/vsock", 204, guest_cid=3, uds_path="vsock.sock")
+ask("PUT", "/metrics", 204, metrics_path="metrics")
+ask("PUT", "/actions", 204, action_type="InstanceStart")
+for path in ("/", "/version", "/vm/config", "/balloon"): ask("GET", path, 200)
+ask("PATCH", "/drives/disk", 204, drive_id="disk", path_on_host="other")
+ask("PATCH", "/drives/old", 204, drive_id="old", path_on_host="other")
+ask("PATCH", "/drives/old", 400, drive_id="old", path_on_host="nowhere")
+ask("PATCH", "/drives/disk", 204, drive_id="disk", rate_limiter={"ops": {"size": 10, "refill_time": 100}})
+ask("PATCH", "/drives/disk", 204, drive_id="disk", rate_limiter={"ops": {"size": 0, "refill_time": 0}})
+ask("PATCH", "/balloon/statistics", 204, stats_polling_interval_s=2)
+ask("PUT", "/actions", 204, action_type="FlushMetrics")
+ask("PUT", "/actions", 204, action_type="SendCtrlAltDel")
+ask("PATCH", "/vm", 204, state="Paused")
+ask("PUT", "/snapshot/create", 400, snapshot_path="nowhere/state", mem_file_path="memory")
+ask("PUT", "/snapshot/create", 204, snapshot_path="state", mem_file_path="memory")
+ask("PATCH", "/vm", 204, state="Resumed")
+time.sleep(1)
+end(first)
+os.unlink("vsock.sock") if os.path.exists("vsock.sock") else None
+second = start("--log-path", "log", "--metrics-path", "metrics2")
+ask("PUT", "/snapshot/load", 400, snapshot_path="nowhere", mem_file_path="memory")
+ask("PUT", "/snapshot/load", 204, snapshot_path="state", mem_file_path="memory")
+ask("PATCH", "/vm", 204, state="Resumed")
+ask("PATCH", "/vm", 204, state="Paused")
+end(second)
