@@ -71,7 +71,9 @@ let package = Package(
                 "LinuxCalls", "WireFormats", "GuestMemory", "KVMHost", "VirtioQueues", "VirtioDevices",
                 "LegacyDevices",
             ]),
-        tests("Snapshots", ["LinuxCalls", "KVMHost", "LegacyDevices", "VirtioDevices", "VirtioQueues", "WireFormats"]),
+        tests(
+            "Snapshots",
+            ["LinuxCalls", "GuestMemory", "KVMHost", "LegacyDevices", "VirtioDevices", "VirtioQueues", "WireFormats"]),
         module("Jail", ["CLinux", "LinuxCalls"]),
         tests("Jail", ["CLinux", "LinuxCalls"]),
         .executableTarget(
@@ -85,7 +87,8 @@ let package = Package(
                 "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "SharedFolders", "VirtioDevices",
                 "LegacyDevices", "GuestBoot", "Jail", "MachineConfiguration", "Snapshots",
             ]),
-        tests("Machine", ["LinuxCalls", "MachineConfiguration", "BootTestSupport", "Snapshots", "KVMHost"]),
+        tests(
+            "Machine", ["LinuxCalls", "GuestMemory", "MachineConfiguration", "BootTestSupport", "Snapshots", "KVMHost"]),
         module("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration"]),
         .target(
             name: "APITestSupport", dependencies: ["LinuxCalls", "MachineConfiguration", "MonitorAPI"],

@@ -11,11 +11,23 @@ public import LinuxCalls
     @usableFromInline let high: MemoryRegion?
     private let lowMapping: Mapping
     private let highMapping: Mapping?
-    private let file: FileDescriptor
+    let file: FileDescriptor
     /// What was laid over the file's pages before the guest ran (`map`).
     var privateRanges: [GuestRange] = []
-    /// Whether all pages come from the file and what the guest writes does not go back there.
-    let isPrivate: Bool
+    /// Changed only while the guest stands still.
+    public internal(set) var backing: Backing
+    /// See `prepareForChanges`.
+    var pageTable: FileDescriptor?
+
+    /// What the file behind the memory is to it.
+    public enum Backing: Sendable {
+        /// All that is written goes there.
+        case shared
+        /// It keeps what memory was at one instant (`freeze`); nobody else has it.
+        case frozen
+        /// It is what memory began as, and others may use it too.
+        case image
+    }
 
     /// The memory's size, all regions together.
     public let totalBytes: UInt64
@@ -24,7 +36,7 @@ public import LinuxCalls
     /// - Throws: ENOMEM when the address space or the limits do not allow it; EINVAL for no bytes at all.
     public convenience init(totalBytes: UInt64) throws(LinuxError) {
         let file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes)
-        try self.init(totalBytes: totalBytes, file: file, isPrivate: false)
+        try self.init(totalBytes: totalBytes, file: file, backing: .shared)
     }
 
     /// Makes guest memory that holds what a file holds: page by page as the guest touches them, shared with all other
@@ -33,18 +45,18 @@ public import LinuxCalls
     /// - Throws: EINVAL for a file that is too short.
     public convenience init(totalBytes: UInt64, image: consuming FileDescriptor) throws(LinuxError) {
         guard try fileSizeBytes(image.number) >= totalBytes else { throw LinuxError(EINVAL) }
-        try self.init(totalBytes: totalBytes, file: image, isPrivate: true)
+        try self.init(totalBytes: totalBytes, file: image, backing: .image)
     }
 
-    private init(totalBytes: UInt64, file: consuming FileDescriptor, isPrivate: Bool) throws(LinuxError) {
+    private init(totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing) throws(LinuxError) {
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
-            isPrivate
+            backing == .image
                 ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
                 : try Mapping(
                     sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
         }
         let plan = GuestMemoryPlan(totalBytes: totalBytes)
-        self.isPrivate = isPrivate
+        self.backing = backing
         self.file = file
         lowMapping = try mapping(self.file.number, plan.lowBytes, 0)
         // SAFETY: the regions live no longer than the mappings beside them.

@@ -13,7 +13,7 @@ extension RoleRules {
             Rule(.close, for: "clients, files"),
             Rule(.timerSet, need: .rare, for: "the balloon's reports"),
         ] + files + saving + lock + memory + ending + [
-            Rule(.madvise, [.word(2, 4)], need: .rare, for: "rooms given back: MADV_DONTNEED"), clock,
+            clock,
             Rule(.gettid, for: "telling itself from others"),
         ]
 
@@ -38,6 +38,25 @@ extension RoleRules {
         Rule(.pread, for: "a snapshot's state"),
         Rule(.renameat2, for: "the names of a snapshot's files"),
         Rule(.unlinkat, [.word(2, 0)], for: "what is left of a snapshot that was not finished"),
+        Rule(
+            .mmap, [.word(2, 3), .word(3, 0x4001)],
+            for: "guest memory as it was: PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE"),
+        Rule(
+            .mmap, [.word(2, 3), .word(3, 0x4012)],
+            for: "what the guest writes from now on: MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE"),
+        Rule(
+            .mmap, [.word(2, 0), .word(3, 0x4022), .word(4, .max)],
+            for: "a place for page tables that are done with: PROT_NONE"),
+        Rule(
+            .mremap, [.word(3, 7)],
+            for: "page tables moved there: MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP"),
+        Rule(.madvise, [.word(2, 4)], for: "copies of pages that are done with: MADV_DONTNEED"),
+        Rule(.fcntl, [.word(1, 1030)], for: "the memory's file, kept while it is copied: F_DUPFD_CLOEXEC"),
+        Rule(
+            .clone, [.long(0, 17)],
+            for: "a copy of the process that writes memory as it was: SIGCHLD and no flags, no new thread or namespace"),
+        Rule(.closeRange, for: "the copy's descriptors, which it has no use for"),
+        Rule(.wait4, for: "the copy's end"),
         ioctl(linux_KVM_GET_CLOCK, for: "the guest's clock"),
         ioctl(linux_KVM_GET_MSR_INDEX_LIST, for: "what a processor's state consists of"),
         ioctl(linux_KVM_GET_TSC_KHZ, for: "how fast a processor counts"),

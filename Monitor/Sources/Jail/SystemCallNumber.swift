@@ -19,7 +19,9 @@ extension SystemCallNumber {
     static let accept4 = Self(__NR_accept4, "accept4")
     static let brk = Self(__NR_brk, "brk")
     static let clockGetTime = Self(__NR_clock_gettime, "clock_gettime")
+    static let clone = Self(__NR_clone, "clone")
     static let close = Self(__NR_close, "close")
+    static let closeRange = Self(__NR_close_range, "close_range")
     static let connect = Self(__NR_connect, "connect")
     static let copyFileRange = Self(__NR_copy_file_range, "copy_file_range")
     static let epollControl = Self(__NR_epoll_ctl, "epoll_ctl")
@@ -78,12 +80,13 @@ extension SystemCallNumber {
     static let timerSet = Self(__NR_timerfd_settime, "timerfd_settime")
     static let unlinkat = Self(__NR_unlinkat, "unlinkat")
     static let utimensat = Self(__NR_utimensat, "utimensat")
+    static let wait4 = Self(__NR_wait4, "wait4")
     static let write = Self(__NR_write, "write")
     static let writev = Self(__NR_writev, "writev")
 
     /// Calls that no role may make, but that an attacker would: named in reports only.
     static let neverAllowed: [Self] = [
-        Self(__NR_bind, "bind"), Self(__NR_bpf, "bpf"), Self(__NR_chroot, "chroot"), Self(__NR_clone, "clone"),
+        Self(__NR_bind, "bind"), Self(__NR_bpf, "bpf"), Self(__NR_chroot, "chroot"),
         Self(__NR_clone3, "clone3"), Self(__NR_execve, "execve"), Self(__NR_execveat, "execveat"),
         Self(__NR_fork, "fork"), Self(__NR_init_module, "init_module"), Self(__NR_finit_module, "finit_module"),
         Self(__NR_io_uring_register, "io_uring_register"), Self(__NR_io_uring_setup, "io_uring_setup"),

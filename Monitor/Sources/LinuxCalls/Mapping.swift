@@ -53,6 +53,16 @@ import CLinux
         _ = unsafe linux_system_call(Int(__NR_madvise), Int(bitPattern: base), lengthBytes, 15, 0, 0, 0)
     }
 
+    /// Takes a range of addresses with nothing there, for what is moved to it (mremap(2)) and unmapped with it.
+    public init(reservedBytes lengthBytes: Int) throws(LinuxError) {
+        // SAFETY: as above. PROT_NONE is 0.
+        let result = unsafe try systemCall(
+            __NR_mmap, 0, lengthBytes, 0, Int(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE), -1, 0)
+        guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
+        unsafe self.base = base
+        self.lengthBytes = lengthBytes
+    }
+
     deinit {
         // SAFETY: this owner alone mapped the range, and nobody can use it any more.
         _ = unsafe linux_system_call(Int(__NR_munmap), Int(bitPattern: base), lengthBytes, 0, 0, 0, 0)

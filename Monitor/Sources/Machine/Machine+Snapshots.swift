@@ -37,28 +37,6 @@ extension Machine {
         return state
     }
 
-    /// Writes a full snapshot to two empty files.
-    /// - Returns: how many bytes of memory were written; the rest is holes.
-    /// - Throws: leaving the machine as it was, and the files of no use.
-    public func writeSnapshot(
-        state stateFile: Int32, memory memoryFile: Int32, configuration: [UInt8] = []
-    ) throws(MachineError) -> UInt64 {
-        let state = try saveState(configuration: configuration)
-        do throws(LinuxError) {
-            let written = try memory.writeImage(to: memoryFile)
-            try writeTrailer(
-                MemoryImage.trailer(identifier: state.identifier, memoryBytes: memory.totalBytes), to: memoryFile)
-            try writeAll(stateFile, state.encoded)
-            return written
-        } catch { throw .system(doing: "write the snapshot", error) }
-    }
-
-    private func writeTrailer(_ trailer: [UInt8], to file: Int32) throws(LinuxError) {
-        // The page is whole, though only its beginning says something.
-        try changeLength(file, lengthBytes: memory.totalBytes + UInt64(MemoryImage.trailerBytes))
-        try writeAll(file, trailer, offset: memory.totalBytes)
-    }
-
     // MARK: Restoring
 
     /// Whether a configuration is one of the machine that was saved, as far as that can be told before devices exist.
@@ -83,6 +61,7 @@ extension Machine {
             throw .otherMachine("it has \(state.devices.count) virtio devices, and \(devices.count) are configured")
         }
         try judgeProcessor(state)
+        changes = ChangeRecord(since: state.identifier)
         do throws(KVMError) {
             try virtualMachine.setClock(nanoseconds: state.clockNanoseconds)
             try makeProcessors(UInt32(state.processors.count)) { processor throws(KVMError) in

@@ -30,6 +30,8 @@ public final class Machine: @unchecked Sendable {
     private(set) var identifications: [[IdentificationLeaf]] = []
     /// See `pause`. Of whoever controls the machine.
     var isPaused: Bool
+    /// What is known of the pages that changed. Of whoever controls the machine.
+    var changes: ChangeRecord
 
     /// Builds the machine up to its first instruction.
     ///
@@ -76,6 +78,7 @@ public final class Machine: @unchecked Sendable {
     ) throws(MachineError) {
         self.memory = memory
         self.isPaused = isPaused
+        changes = ChangeRecord(isTracking: configuration.isTrackingChanges)
         do throws(KVMError) { system = try KVMSystem() } catch { throw .kvmUnavailable(error) }
         do throws(LinuxError) {
             try SignalWatch.prepare()

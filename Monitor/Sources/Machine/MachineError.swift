@@ -21,6 +21,8 @@ public enum MachineError: Error, Sendable {
     case otherMachine(String)
     /// What is asked for needs a machine that stands still.
     case notPaused
+    /// A differential snapshot of a machine that has no snapshot that it could be relative to.
+    case changesUnknown
 }
 
 extension MachineError: CustomStringConvertible {
@@ -37,6 +39,9 @@ extension MachineError: CustomStringConvertible {
         case .snapshot(let error): "snapshot: \(error)"
         case .deviceState(let index, let error): "snapshot, device \(index): \(error)"
         case .otherMachine(let difference): "the snapshot is another machine's: \(difference)"
+        case .changesUnknown:
+            "what changed is not known: track_dirty_pages must be set before the machine starts, or it must have been made "
+                + "from a snapshot; make a full snapshot"
         case .notPaused: "the machine runs; pause it first"
         }
     }

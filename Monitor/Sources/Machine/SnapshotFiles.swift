@@ -11,27 +11,73 @@ public struct SnapshotFiles: Sendable {
         self.memoryPath = memoryPath
     }
 
-    /// Writes a full snapshot of a machine that stands still. Both files get their names only when they are whole, and
-    /// replace what had them; who has that open, a clone for instance, keeps it.
-    /// - Parameter configuration: kept with the state, for who restores it without one of his own.
+    /// Writes a snapshot of a machine that stands still. Both files get their names only when they are whole, and replace
+    /// what had them; who has that open, a clone for instance, keeps it.
+    /// - Parameters:
+    ///   - kind: one that is differential and would replace the memory that it is relative to is a full one instead.
+    ///   - configuration: kept with the state, for who restores it without one of his own.
     /// - Returns: how many bytes of memory were written.
     /// - Throws: leaving nothing behind, and the machine as it was.
-    public func write(_ machine: Machine, configuration: [UInt8]) throws(MachineError) -> UInt64 {
+    public func write(
+        _ machine: Machine, _ kind: SnapshotKind = .full, configuration: [UInt8]
+    ) throws(MachineError) -> UInt64 {
+        let kind = kind == .differential && holdsParent(of: machine) ? .full : kind
+        return try writeWhole(machine) { state, memory throws(MachineError) in
+            try machine.writeSnapshot(kind, state: state, memory: memory, configuration: configuration)
+        }
+    }
+
+    /// Writes a snapshot of a machine that runs: it stands still only while its state is saved and its memory is kept aside.
+    /// - Returns: for how many nanoseconds it stood still.
+    /// - Throws: leaving nothing behind, and the machine running.
+    public func writeLive(
+        _ machine: Machine, _ kind: SnapshotKind = .full, configuration: [UInt8]
+    ) throws(MachineError) -> UInt64 {
+        let kind = kind == .differential && holdsParent(of: machine) ? .full : kind
+        return try writeWhole(machine) { state, memory throws(MachineError) in
+            let begin = Clock.monotonic.nanoseconds()
+            machine.pause()
+            var copy: SnapshotCopy?
+            var failure: MachineError?
+            do throws(MachineError) {
+                copy = try machine.beginSnapshot(kind, state: state, memory: memory, configuration: configuration)
+            } catch { failure = error }
+            try machine.resume()
+            let pause = Clock.monotonic.nanoseconds() - begin
+            if let failure { throw failure }
+            if let copy = copy.take() { try machine.finish(copy, memory: memory) }
+            return pause
+        }
+    }
+
+    /// - Parameter write: fills the two empty files.
+    private func writeWhole(
+        _ machine: Machine, _ write: (_ state: Int32, _ memory: Int32) throws(MachineError) -> UInt64
+    ) throws(MachineError) -> UInt64 {
         let partialState = statePath + ".partial"
         let partialMemory = memoryPath + ".partial"
+        let known = machine.changes.parents
         do throws(MachineError) {
             let state = try Self.make(partialState)
             let memory = try Self.make(partialMemory)
-            let written = try machine.writeSnapshot(
-                state: state.number, memory: memory.number, configuration: configuration)
+            let result = try write(state.number, memory.number)
             try Self.rename(partialMemory, memoryPath)
             try Self.rename(partialState, statePath)
-            return written
+            return result
         } catch {
             try? removeFile(partialState)
             try? removeFile(partialMemory)
+            for parent in machine.changes.parents where !known.contains(parent) { machine.changes.remove(parent) }
             throw error
         }
+    }
+
+    /// Whether the file that would be replaced is memory that a differential snapshot would be relative to.
+    private func holdsParent(of machine: Machine) -> Bool {
+        guard let file = try? open(memoryPath, [.readOnly, .nonBlocking]),
+            let found = try? MemoryImage.readTrailer(file.number)
+        else { return false }
+        return machine.changes.parents.contains(found.identifier)
     }
 
     /// Reads the state file. Trust: it may hold anything.

@@ -26,6 +26,7 @@ extension VirtualMachineConfiguration {
         let (processors, memory) = try parseMachine(machine)
         var configuration = VirtualMachineConfiguration(
             bootSource: try BootSource(boot), virtualCPUCount: processors, memoryMebibytes: memory)
+        configuration.isTrackingChanges = machine["track_dirty_pages"] == .boolean(true)
         for (index, drive) in try reader.list("drives").enumerated() {
             configuration.drives.append(try Drive(drive, path: "drives[\(index)]"))
         }

@@ -27,12 +27,30 @@ public struct MemoryImage: ~Copyable {
             length = try fileSizeBytes(file.number)
             trailer = try readBytes(file.number, offset: memoryBytes, count: Self.trailerBytes)
         } catch { throw .file(error) }
+        if DifferentialImage.isMeant(by: file.number, lengthBytes: length) { throw .differentialMemory }
         let (wanted, overflow) = memoryBytes.addingReportingOverflow(UInt64(Self.trailerBytes))
         guard !overflow, length >= wanted else { throw .memoryTooShort(found: length, wanted: wanted) }
         let expected = Self.trailer(identifier: identifier, memoryBytes: memoryBytes)
         guard trailer.starts(with: expected) else { throw .foreignMemory }
         self.file = file
         self.memoryBytes = memoryBytes
+    }
+
+    /// The identifier of the snapshot that a full memory file says it belongs to, and how much memory it has. Trust: the file
+    /// may hold anything.
+    public static func readTrailer(_ file: Int32) throws(SnapshotError) -> (identifier: [UInt8], memoryBytes: UInt64) {
+        let length: UInt64
+        let bytes: [UInt8]
+        do throws(LinuxError) {
+            length = try fileSizeBytes(file)
+            guard length >= UInt64(trailerBytes) else { throw LinuxError.invalidArgument }
+            bytes = try readBytes(file, offset: length - UInt64(trailerBytes), count: 48)
+        } catch { throw error == .invalidArgument ? .notFull : .file(error) }
+        let memoryBytes = length - UInt64(trailerBytes)
+        guard bytes.count == 48, bytes.starts(with: magic) else { throw .notFull }
+        let identifier = [UInt8](bytes[16..<32])
+        guard bytes == trailer(identifier: identifier, memoryBytes: memoryBytes) else { throw .damagedMemory }
+        return (identifier, memoryBytes)
     }
 
     consuming func takeFile() -> FileDescriptor { file }

@@ -18,6 +18,18 @@ public enum SnapshotError: Error, Equatable, Sendable {
     case memoryTooShort(found: UInt64, wanted: UInt64)
     /// The memory file belongs to another snapshot, or is none.
     case foreignMemory
+    /// The memory file has only what changed since another snapshot.
+    case differentialMemory
+    /// A memory file that was to have what changed since another snapshot, and is another kind of file.
+    case notDifferential
+    /// A full memory file was wanted.
+    case notFull
+    /// What a memory file says of itself does not fit together.
+    case damagedMemory
+    /// The snapshot that a differential one belongs to is another one.
+    case otherParent
+    /// Of a machine with other memory.
+    case otherMemorySize(found: UInt64, wanted: UInt64)
     /// The processor lacks what the guest was told it has.
     case processor(IncompatibleProcessor)
     case file(LinuxError)
@@ -61,6 +73,16 @@ extension SnapshotError: CustomStringConvertible {
         case .memoryTooShort(let found, let wanted):
             "the memory file has \(found) bytes, and \(wanted) are needed: it was cut off; use another copy"
         case .foreignMemory: "the memory file is not the one that was made with this state file"
+        case .differentialMemory:
+            "the memory file has only what changed since another snapshot: merge the two first "
+                + "(swiftlet-vmm snapshot merge)"
+        case .notDifferential: "this is no differential snapshot's memory file"
+        case .notFull: "this is no full snapshot's memory file"
+        case .damagedMemory: "the memory file is damaged, or made by a newer version; use another copy"
+        case .otherParent:
+            "it has what changed since another snapshot: give the one that it was made after, and those between in order"
+        case .otherMemorySize(let found, let wanted):
+            "it is of a machine with \(found >> 20) MiB of memory, and the other one has \(wanted >> 20)"
         case .processor(.vendor): "made on another maker's processor"
         case .processor(.features(let leaf, let subleaf, let register, let missing)):
             "the guest uses features that this processor lacks: CPUID leaf 0x\(String(leaf, radix: 16)) subleaf \(subleaf) "

@@ -4,6 +4,7 @@ import Jail
 enum Invocation: Equatable {
     case help
     case version
+    case snapshot(SnapshotCommand)
     case run(ConfigurationSource, Confinement.Mode, isEnclosed: Bool)
 
     static let versionNumber = "0.1.0"
@@ -12,6 +13,8 @@ enum Invocation: Equatable {
         Runs one microVM on KVM, until its guest powers off, resets or is ended.
 
         Usage: swiftlet-vmm --config-file FILE --no-api [--no-seccomp] [--no-namespaces]
+               swiftlet-vmm snapshot merge BASE DIFF... OUT
+               swiftlet-vmm edit-memory rebase --memory-path MEMORY --diff-path DIFF
 
           --config-file FILE         the machine, as JSON in the shape of Firecracker's full configuration
           --config-descriptor N      the same, read from descriptor N
@@ -23,6 +26,10 @@ enum Invocation: Equatable {
           --version                  print the version
           --help                     print this
 
+        snapshot merge makes one memory file of a full snapshot's and of the differential ones made after it, oldest first; it
+        belongs to the state file of the last. edit-memory rebase does so in the full one's own file, as Firecracker's
+        snapshot-editor does.
+
         The guest's serial console is standard input and output. SIGTERM, SIGINT and SIGHUP end the machine; SIGPWR
         presses its power button.
 
@@ -33,6 +40,15 @@ enum Invocation: Equatable {
 
     /// - Parameter arguments: the program's name first.
     init(arguments: [String]) throws(InvocationError) {
+        switch arguments.dropFirst().first {
+        case "snapshot":
+            self = .snapshot(try SnapshotCommand(arguments: Array(arguments.dropFirst(2))))
+            return
+        case "edit-memory":
+            self = .snapshot(try SnapshotCommand(arguments: Array(arguments.dropFirst())))
+            return
+        default: break
+        }
         var source: ConfigurationSource?
         var isEnclosed = true
         var filtering = Confinement.Mode.enforced

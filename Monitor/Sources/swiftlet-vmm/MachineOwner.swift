@@ -142,11 +142,23 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         }
     }
 
-    func writeSnapshot(statePath: String, memoryPath: String, configuration: [UInt8]) throws(HostRefusal) {
+    func writeSnapshot(
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
+    ) throws(HostRefusal) {
         let machine = try running()
         do throws(MachineError) {
             _ = try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
-                .write(machine, configuration: configuration)
+                .write(machine, isDifferential ? .differential : .full, configuration: configuration)
+        } catch { throw HostRefusal("\(error)") }
+    }
+
+    func writeLiveSnapshot(
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
+    ) throws(HostRefusal) -> UInt64 {
+        let machine = try running()
+        do throws(MachineError) {
+            return try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+                .writeLive(machine, isDifferential ? .differential : .full, configuration: configuration)
         } catch { throw HostRefusal("\(error)") }
     }
 

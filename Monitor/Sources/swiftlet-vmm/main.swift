@@ -24,6 +24,7 @@ func runMonitor() -> Int32 {
     case .version:
         writeToStandardOutput("swiftlet-vmm \(Invocation.versionNumber)\n")
         return 0
+    case .snapshot(let command): return command.run()
     case .run(let source, let filtering, let isEnclosed): return run(source, filtering, isEnclosed: isEnclosed)
     }
 }

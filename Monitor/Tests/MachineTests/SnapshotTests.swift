@@ -10,7 +10,7 @@ import Testing
 private let isKVMThere = (try? open("/dev/kvm", .readWrite).release()) != nil
 
 /// A machine on a thread of its own, with a pipe for what is typed.
-private final class RunningMachine: @unchecked Sendable {
+final class RunningMachine: @unchecked Sendable {
     let machine: Machine
     private let console: Int32
     private let keyboard: Int32
@@ -49,7 +49,7 @@ private final class RunningMachine: @unchecked Sendable {
 }
 
 /// A snapshot in memory.
-private final class Files {
+final class Files {
     let state: FileDescriptor
     let memory: FileDescriptor
 

@@ -30,13 +30,29 @@ import Testing
         #expect(face.control.snapshot == nil)
     }
 
-    @Test func `a differential snapshot is refused with the reason`() {
+    @Test func `a differential snapshot is made where one is wanted`() {
         let face = Face()
         face.start()
         _ = face.ask(#"PATCH /vm {"state":"Paused"}"#)
-        #expect(
-            face.fault(#"PUT /snapshot/create {"snapshot_type":"Diff","snapshot_path":"/s","mem_file_path":"/m"}"#)
-                .contains("full snapshots only"))
+        let create = #"PUT /snapshot/create {"snapshot_type":"Diff","snapshot_path":"/s","mem_file_path":"/m"}"#
+        #expect(face.ask(create) == "204")
+        #expect(face.control.calls.last == "snapshot /s /m of changes")
+        #expect(face.ask(Self.create) == "204")
+        #expect(face.control.calls.last == "snapshot /s /m")
+        face.control.refusal = HostRefusal("what changed is not known")
+        #expect(face.fault(create).contains("what changed is not known"))
+    }
+
+    @Test func `a machine that runs is saved while it does so, and the answer says how long it stood still`() {
+        let face = Face()
+        let live = #"PUT /swiftlet/live-snapshot {"snapshot_path":"/s","mem_file_path":"/m"}"#
+        #expect(face.fault(live).contains("before starting"))
+        face.start()
+        #expect(face.ask(live) == #"200 {"pause_us":1234}"#)
+        #expect(face.control.calls.last == "snapshot /s /m")
+        #expect(face.ask("GET /").contains(#""state":"Running""#))
+        _ = face.ask(#"PATCH /vm {"state":"Paused"}"#)
+        #expect(face.fault(live).contains("stands still"))
     }
 
     @Test func `a machine of a snapshot has its devices and stands still until it is resumed`() throws {
@@ -60,11 +76,16 @@ import Testing
     @Test func `a machine of a snapshot runs at once when that is asked, behind another interface`() {
         let face = Face()
         face.control.snapshot = snapshot()
-        let more = #","resume_vm":true,"network_overrides":[{"iface_id":"eth0","host_dev_name":"tap9"}]"#
+        let more =
+            #","resume_vm":true,"track_dirty_pages":true,"network_overrides":[{"iface_id":"eth0","host_dev_name":"tap9"}]"#
         #expect(load(more, into: face) == "204")
         #expect(face.control.calls.last == "restore")
         #expect(face.control.started?.networkInterfaces.map(\.hostDeviceName) == ["tap9"])
         #expect(face.ask("GET /").contains(#""state":"Running""#))
+        // The older word for it is answered as deprecated.
+        let older = Face()
+        older.control.snapshot = snapshot()
+        #expect(load(#","enable_diff_snapshots":true"#, into: older) == "204!")
     }
 
     @Test func `what does not fit is refused, and another machine can be made afterwards`() {
@@ -77,7 +98,6 @@ import Testing
         face.control.snapshot = snapshot()
         #expect(
             load(#","network_overrides":[{"iface_id":"eth7","host_dev_name":"tap9"}]"#, into: face).contains("eth7"))
-        #expect(load(#","track_dirty_pages":true"#, into: face).contains("track_dirty_pages"))
         let other = #"{"backend_path":"/m","backend_type":"Uffd"}"#
         #expect(
             face.fault(#"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":\#(other)}"#).contains("backend_type"))

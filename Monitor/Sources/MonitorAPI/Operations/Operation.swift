@@ -21,7 +21,7 @@ public struct Operation: Sendable {
         case act, setBootSource, setMachine, updateMachine, setDrive, updateDrive, setInterface, updateInterface
         case setVsock, setBalloon, updateBalloon, updateBalloonStatistics, setEntropy, setProcessors
         case setLogger, setMetrics, setMetadata, patchMetadata, configureMetadata
-        case setState, createSnapshot, loadSnapshot
+        case setState, createSnapshot, createLiveSnapshot, loadSnapshot
     }
 
     public let method: HTTPRequest.Method
@@ -59,6 +59,7 @@ public struct Operation: Sendable {
             .beforeStart, "network"),
         row(.put, "snapshot", .part("create"), Shapes.snapshotCreate, .createSnapshot, .afterStart, nil),
         row(.put, "snapshot", .part("load"), Shapes.snapshotLoad, .loadSnapshot, .beforeStart, nil),
+        row(.put, "swiftlet", .part("live-snapshot"), Shapes.snapshotCreate, .createLiveSnapshot, .afterStart, nil),
         row(.put, "vsock", .whole, Shapes.vsock, .setVsock, .beforeStart, "vsock"),
         row(.patch, "balloon", .whole, Shapes.balloonUpdate, .updateBalloon, .afterStart, nil),
         row(

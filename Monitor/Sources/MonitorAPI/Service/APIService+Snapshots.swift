@@ -4,9 +4,6 @@ import WireFormats
 /// Snapshots: one made of the machine that stands still, and a machine made of one.
 extension APIService {
     func createSnapshot(_ body: JSONValue) throws(Fault) {
-        guard body.text("snapshot_type") != "Diff" else {
-            throw Fault("Create snapshot error: this version of the monitor makes full snapshots only.")
-        }
         guard state == .paused else {
             throw Fault("Create snapshot error: the microVM runs; pause it first (PATCH /vm).")
         }
@@ -15,7 +12,22 @@ extension APIService {
         do throws(HostRefusal) {
             try control.writeSnapshot(
                 statePath: body.text("snapshot_path") ?? "", memoryPath: body.text("mem_file_path") ?? "",
-                configuration: configuration)
+                isDifferential: body.text("snapshot_type") == "Diff", configuration: configuration)
+        } catch { throw Fault("Create snapshot error: \(error)") }
+    }
+
+    /// A snapshot of a machine that runs, which stands still for some milliseconds at most. Ours; answers for how long.
+    func createLiveSnapshot(_ body: JSONValue) throws(Fault) -> HTTPResponse {
+        guard state == .running else {
+            throw Fault("Create snapshot error: the microVM stands still; use /snapshot/create.")
+        }
+        var configuration: [UInt8] = []
+        kept.document.write(to: &configuration)
+        do throws(HostRefusal) {
+            let nanoseconds = try control.writeLiveSnapshot(
+                statePath: body.text("snapshot_path") ?? "", memoryPath: body.text("mem_file_path") ?? "",
+                isDifferential: body.text("snapshot_type") == "Diff", configuration: configuration)
+            return .json(.object([JSONMember("pause_us", .integer(Int64(clamping: nanoseconds / 1000)))]))
         } catch { throw Fault("Create snapshot error: \(error)") }
     }
 
@@ -26,9 +38,7 @@ extension APIService {
                 "Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources."
             )
         }
-        for field in ["track_dirty_pages", "enable_diff_snapshots"] where body.boolean(field) == true {
-            throw Fault("Load snapshot error: this version of the monitor makes full snapshots only (\(field)).")
-        }
+        // Whether `track_dirty_pages` or `enable_diff_snapshots` is given or not: what changes is known in any case.
         let isPaused = body.boolean("resume_vm") != true
         do throws(HostRefusal) {
             let bytes = try control.openSnapshot(

@@ -186,6 +186,7 @@ public final class APIService {
         case .configureMetadata: try configureMetadata(body)
         case .setState: try setState(body)
         case .createSnapshot: try createSnapshot(body)
+        case .createLiveSnapshot: return try createLiveSnapshot(body)
         case .loadSnapshot: try loadSnapshot(body)
         }
         return .noContent

@@ -28,7 +28,14 @@ public protocol MachineControl: AnyObject {
 
     /// Writes a full snapshot of the machine, which stands still.
     /// - Parameter configuration: kept with it, as JSON.
-    func writeSnapshot(statePath: String, memoryPath: String, configuration: [UInt8]) throws(HostRefusal)
+    func writeSnapshot(
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
+    ) throws(HostRefusal)
+    /// The same of a machine that runs, and goes on to do so.
+    /// - Returns: for how many nanoseconds it stood still.
+    func writeLiveSnapshot(
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
+    ) throws(HostRefusal) -> UInt64
 
     func pressPowerButton()
     func pause() throws(HostRefusal)

@@ -47,11 +47,19 @@ public final class RecordingControl: MachineControl {
     }
 
     public func writeSnapshot(
-        statePath: String, memoryPath: String, configuration: [UInt8]
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
     ) throws(HostRefusal) {
         if let refusal { throw refusal }
-        calls.append("snapshot \(statePath) \(memoryPath)")
+        calls.append("snapshot \(statePath) \(memoryPath)" + (isDifferential ? " of changes" : ""))
         snapshot = String(decoding: configuration, as: UTF8.self)
+    }
+
+    public func writeLiveSnapshot(
+        statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
+    ) throws(HostRefusal) -> UInt64 {
+        try writeSnapshot(
+            statePath: statePath, memoryPath: memoryPath, isDifferential: isDifferential, configuration: configuration)
+        return 1_234_000
     }
 
     public func pressPowerButton() { calls.append("button") }

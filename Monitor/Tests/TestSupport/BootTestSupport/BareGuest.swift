@@ -62,6 +62,31 @@ public struct BareGuest: Sendable {
             [0xec, 0xee, 0x3c, 0x71, 0x75, 0xed, 0x8a, 0x04, 0x25, 0, 0, 0x20, 0, 0xee])
     }
 
+    /// Says "ready", gives back each byte that it is sent and keeps it in a page of its own, and says all of them behind a "q".
+    public var keepTyped: BareGuest {
+        // mov edi, 0x300000
+        adding([0xbf], 0x30_0000 as UInt32, []).print("ready\n").adding(
+            // mov dx, 0x3fd; in al, dx; test al, 1; jz to the first of these; mov dx, 0x3f8; in al, dx; out dx, al;
+            // cmp al, 'q'; je to mov esi; mov [rdi], al; add edi, 4096; jmp to the first of all
+            [0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf7, 0x66, 0xba], 0x3f8 as UInt16,
+            [0xec, 0xee, 0x3c, 0x71, 0x74, 0x0a, 0x88, 0x07, 0x81, 0xc7, 0, 0x10, 0, 0, 0xeb, 0xe3]
+        ).adding(
+            // mov esi, 0x300000; cmp esi, edi; jae behind all; mov al, [rsi]; out dx, al; add esi, 4096; jmp to cmp
+            [0xbe], 0x30_0000 as UInt32,
+            [0x39, 0xfe, 0x73, 0x0b, 0x8a, 0x06, 0xee, 0x81, 0xc6, 0, 0x10, 0, 0, 0xeb, 0xf1])
+    }
+
+    /// Says "ready", and then puts a number that grows into two pages, at 4 and at 6 MiB, one after the other, until it is sent
+    /// a byte, which it gives back.
+    public var countInTwoPages: BareGuest {
+        // mov ebx, 0x400000; mov ecx, 0x600000
+        adding([0xbb], 0x40_0000 as UInt32, [0xb9]).adding([], 0x60_0000 as UInt32, []).print("ready\n").adding(
+            // inc esi; mov [rbx], esi; mov [rcx], esi; mov dx, 0x3fd; in al, dx; test al, 1; jz to the first of these;
+            // mov dx, 0x3f8; in al, dx; out dx, al
+            [0xff, 0xc6, 0x89, 0x33, 0x89, 0x31, 0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf1, 0x66, 0xba],
+            0x3f8 as UInt16, [0xec, 0xee])
+    }
+
     /// jmp to itself
     public var loopForever: BareGuest { adding([0xeb, 0xfe], 0 as UInt8, []) }
 

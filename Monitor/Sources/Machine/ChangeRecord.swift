@@ -1,0 +1,34 @@
+import GuestMemory
+import Snapshots
+
+/// Since which snapshots all that changed is known.
+struct ChangeRecord {
+    /// Whether a full snapshot is to begin the record.
+    var isTracking = false
+    /// The snapshots that a differential one can be laid over, oldest first; none: nothing is known.
+    private(set) var parents: [[UInt8]] = []
+    /// Pages that are in the snapshots since the oldest parent, and may be as they were before by now: a guest gives pages
+    /// back, and finds the oldest parent's there.
+    private(set) var earlier = PageRuns()
+
+    init(isTracking: Bool) { self.isTracking = isTracking }
+
+    /// For a machine that begins as a snapshot.
+    init(since identifier: [UInt8]) { parents = [identifier] }
+
+    /// The record begins anew with a snapshot.
+    mutating func begin(with identifier: [UInt8]) {
+        parents = [identifier]
+        earlier = PageRuns()
+    }
+
+    /// One more snapshot, while the kernel's record goes on.
+    mutating func add(_ identifier: [UInt8], _ pages: PageRuns) {
+        parents.append(identifier)
+        if parents.count > DifferentialImage.maximumParents { parents.remove(at: 1) }
+        earlier = pages
+    }
+
+    /// A snapshot did not come to be, though the record has it.
+    mutating func remove(_ identifier: [UInt8]) { parents.removeAll { $0 == identifier } }
+}

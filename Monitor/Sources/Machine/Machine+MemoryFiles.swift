@@ -1,0 +1,144 @@
+import GuestMemory
+import LinuxCalls
+import Snapshots
+
+/// What a snapshot's memory file is to have.
+public enum SnapshotKind: Sendable {
+    case full
+    /// What changed since an earlier snapshot; all, when there is none and the machine has tracked its changes from the start.
+    case differential
+}
+
+/// Memory files: written while the machine stands still, or while it goes on.
+extension Machine {
+    /// Writes a snapshot to two empty files. The machine must stand still, and go on only afterwards.
+    /// - Returns: how many bytes of memory were written; the rest is holes.
+    /// - Throws: leaving the machine as it was, and the files of no use.
+    public func writeSnapshot(
+        _ kind: SnapshotKind = .full, state stateFile: Int32, memory memoryFile: Int32, configuration: [UInt8] = []
+    ) throws(MachineError) -> UInt64 {
+        let state = try saveState(configuration: configuration)
+        let isDifferential = try isDifferential(kind)
+        do throws(LinuxError) {
+            try writeAll(stateFile, state.encoded)
+            if isDifferential {
+                let pages = try allChanges()
+                let written = try memory.write(pages, to: memoryFile)
+                try writeTrailer(differentialTrailer(state, pages), to: memoryFile)
+                try note(state.identifier, pages)
+                return written
+            }
+            let written = try memory.writeImage(to: memoryFile)
+            try writeTrailer(fullTrailer(state), to: memoryFile)
+            if changes.isTracking && memory.backing == .shared {
+                _ = try memory.freeze()
+                changes.begin(with: state.identifier)
+            } else if memory.backing != .shared {
+                try note(state.identifier, allChanges())
+            }
+            return written
+        } catch { throw .system(doing: "write the snapshot", error) }
+    }
+
+    /// Begins a snapshot of a machine that stands still and may go on as soon as this returns; what the guest writes from
+    /// then on is not in it. One at a time.
+    /// - Parameters: as those of `writeSnapshot`; the state is written at once.
+    public func beginSnapshot(
+        _ kind: SnapshotKind = .full, state stateFile: Int32, memory memoryFile: Int32, configuration: [UInt8] = []
+    ) throws(MachineError) -> SnapshotCopy {
+        let state = try saveState(configuration: configuration)
+        let isDifferential = try isDifferential(kind)
+        do throws(LinuxError) {
+            try writeAll(stateFile, state.encoded)
+            if memory.backing == .shared {
+                let frozen = try memory.freeze()
+                changes.begin(with: state.identifier)
+                return SnapshotCopy(.frozen(frozen), state.identifier, fullTrailer(state), memory.totalBytes)
+            }
+            let pages = try allChanges()
+            // Nothing is allocated in there.
+            let memory = memory
+            let process = try ProcessCopy(keeping: memoryFile) { () throws(LinuxError) in
+                _ = isDifferential ? try memory.write(pages, to: memoryFile) : try memory.writeImage(to: memoryFile)
+            }
+            changes.add(state.identifier, pages)
+            return SnapshotCopy(
+                .process(process), state.identifier,
+                isDifferential ? differentialTrailer(state, pages) : fullTrailer(state), memory.totalBytes)
+        } catch { throw .system(doing: "write the snapshot", error) }
+    }
+
+    /// Writes the memory of a snapshot that was begun, while the guest runs, and returns when the file is whole.
+    public func finish(_ copy: consuming SnapshotCopy, memory memoryFile: Int32) throws(MachineError) {
+        let identifier = copy.identifier
+        do throws(LinuxError) { try copy.write(to: memoryFile) } catch {
+            changes.remove(identifier)
+            throw .system(doing: "write the snapshot", error)
+        }
+    }
+
+    private func isDifferential(_ kind: SnapshotKind) throws(MachineError) -> Bool {
+        if kind == .full { return false }
+        if !changes.parents.isEmpty { return true }
+        // The first of them has all there is, for nothing has been kept yet.
+        guard changes.isTracking, memory.backing == .shared else { throw .changesUnknown }
+        return false
+    }
+
+    private func allChanges() throws(LinuxError) -> PageRuns { try memory.changedPages().union(changes.earlier) }
+
+    /// A snapshot has these pages.
+    private func note(_ identifier: [UInt8], _ pages: PageRuns) throws(LinuxError) {
+        if memory.backing == .frozen {
+            try memory.settleChanges(memory.changedPages())
+            changes.begin(with: identifier)
+        } else {
+            changes.add(identifier, pages)
+        }
+    }
+
+    private func fullTrailer(_ state: MachineState) -> [UInt8] {
+        // The page is whole, though only its beginning says something.
+        let trailer = MemoryImage.trailer(identifier: state.identifier, memoryBytes: memory.totalBytes)
+        return trailer + [UInt8](repeating: 0, count: MemoryImage.trailerBytes - trailer.count)
+    }
+
+    private func differentialTrailer(_ state: MachineState, _ pages: PageRuns) -> [UInt8] {
+        DifferentialImage.trailer(
+            identifier: state.identifier, memoryBytes: memory.totalBytes, parents: changes.parents, pages: pages)
+    }
+
+    private func writeTrailer(_ trailer: [UInt8], to file: Int32) throws(LinuxError) {
+        try writeAll(file, trailer, offset: memory.totalBytes)
+    }
+}
+
+/// The memory of a snapshot that was begun, as it was at that instant. Of any one thread.
+public struct SnapshotCopy: ~Copyable, Sendable {
+    enum Source: ~Copyable {
+        /// Pages that nobody changes any more.
+        case frozen(FrozenMemory)
+        /// A copy of this process that writes them.
+        case process(ProcessCopy)
+    }
+
+    private let source: Source
+    public let identifier: [UInt8]
+    private let trailer: [UInt8]
+    private let memoryBytes: UInt64
+
+    init(_ source: consuming Source, _ identifier: [UInt8], _ trailer: [UInt8], _ memoryBytes: UInt64) {
+        self.source = source
+        self.identifier = identifier
+        self.trailer = trailer
+        self.memoryBytes = memoryBytes
+    }
+
+    consuming func write(to file: Int32) throws(LinuxError) {
+        switch consume source {
+        case .frozen(let frozen): _ = try frozen.writeImage(to: file)
+        case .process(let process): try process.wait()
+        }
+        try writeAll(file, trailer, offset: memoryBytes)
+    }
+}

@@ -1,0 +1,97 @@
+import LinuxCalls
+import Snapshots
+
+/// Work on the files of snapshots; no machine is needed.
+enum SnapshotCommand: Equatable {
+    /// `changes` lie over a copy of `base`, the oldest first, in a new file.
+    case merge(base: String, changes: [String], result: String)
+    /// `changes` lie over `memory`, in its own file.
+    case rebase(memory: String, changes: String)
+
+    /// - Parameter arguments: behind `snapshot`, or with `edit-memory` first: the words of Firecracker's snapshot-editor.
+    init(arguments: [String]) throws(InvocationError) {
+        switch arguments.first {
+        case "merge" where arguments.count >= 4:
+            self = .merge(
+                base: arguments[1], changes: Array(arguments[2..<(arguments.count - 1)]),
+                result: arguments[arguments.count - 1])
+        case "edit-memory": self = try Self.rebase(arguments.dropFirst())
+        default: throw .invalidValue(option: "snapshot", found: arguments.first ?? "", wanted: "merge BASE DIFF... OUT")
+        }
+    }
+
+    private static func rebase(_ arguments: ArraySlice<String>) throws(InvocationError) -> SnapshotCommand {
+        var rest = arguments
+        guard rest.popFirst() == "rebase" else {
+            throw .invalidValue(
+                option: "edit-memory", found: arguments.first ?? "",
+                wanted: "rebase --memory-path MEMORY --diff-path DIFF")
+        }
+        var memory: String?
+        var changes: String?
+        while let argument = rest.popFirst() {
+            guard let value = rest.popFirst() else { throw .missingValue(option: argument) }
+            switch argument {
+            case "--memory-path": memory = value
+            case "--diff-path": changes = value
+            default: throw .unknownArgument(argument)
+            }
+        }
+        guard let memory else { throw .missingValue(option: "--memory-path") }
+        guard let changes else { throw .missingValue(option: "--diff-path") }
+        return .rebase(memory: memory, changes: changes)
+    }
+
+    /// Does it, and says what went wrong with which file.
+    /// - Returns: the exit status.
+    func run() -> Int32 {
+        do throws(FileTrouble) {
+            switch self {
+            case .merge(let base, let changes, let result): try Self.merge(base, changes, result)
+            case .rebase(let memory, let changes):
+                let file = try Self.open(memory, .readWrite)
+                try Self.lay(changes, over: file.number, keeping: memory)
+            }
+            return 0
+        } catch {
+            writeToStandardError("swiftlet-vmm: \(error.path): \(error.reason)\n")
+            return ExitStatus.notBuilt
+        }
+    }
+
+    private struct FileTrouble: Error {
+        let path: String
+        let reason: SnapshotError
+    }
+
+    private static func merge(_ base: String, _ changes: [String], _ result: String) throws(FileTrouble) {
+        let source = try open(base, [.readOnly, .nonBlocking])
+        // A file that has the name stays as it is.
+        let file = try open(result, [.readWrite, .create, .exclusive, .noFollow])
+        do throws(FileTrouble) {
+            do throws(SnapshotError) { try MemoryMerge.copy(source.number, to: file.number) } catch {
+                throw FileTrouble(path: base, reason: error)
+            }
+            for path in changes { try lay(path, over: file.number, keeping: base) }
+        } catch {
+            try? removeFile(result)
+            throw error
+        }
+    }
+
+    private static func lay(_ path: String, over file: Int32, keeping base: String) throws(FileTrouble) {
+        do throws(SnapshotError) { _ = try MemoryImage.readTrailer(file) } catch {
+            throw FileTrouble(path: base, reason: error)
+        }
+        let changes = try open(path, [.readOnly, .nonBlocking])
+        do throws(SnapshotError) { try MemoryMerge.lay(DifferentialImage(changes), over: file) } catch {
+            throw FileTrouble(path: path, reason: error)
+        }
+    }
+
+    private static func open(_ path: String, _ flags: OpenFlags) throws(FileTrouble) -> FileDescriptor {
+        do throws(LinuxError) { return try LinuxCalls.open(path, flags, mode: 0o600) } catch {
+            throw FileTrouble(path: path, reason: .file(error))
+        }
+    }
+}
