@@ -18,7 +18,13 @@ public enum AgentMain {
         let arguments = ownArguments()
         if arguments.count >= 3, arguments[1] == "--unix" {
             let path = arguments[2]
-            serve(.unix(listen: path, dial: path + "_host"), .tool, dials: arguments.contains("--dial"))
+            var group: ByteString = ""
+            if let index = arguments.firstIndex(of: "--control-group"), index + 1 < arguments.count {
+                group = arguments[index + 1]
+            }
+            serve(
+                .unix(listen: path, dial: path + "_host"), .tool, dials: arguments.contains("--dial"),
+                controlGroup: group)
         }
         guard isFirstProcess else {
             GuestSystem.report("runs as the first process of a guest, or with --unix PATH [--dial]")
@@ -32,9 +38,11 @@ public enum AgentMain {
         serve(.vsock(port: port), .guest, dials: true)
     }
 
-    private static func serve(_ transport: Transport, _ role: AgentRole, dials: Bool) -> Never {
+    private static func serve(
+        _ transport: Transport, _ role: AgentRole, dials: Bool, controlGroup: ByteString = "/sys/fs/cgroup"
+    ) -> Never {
         do throws(LinuxError) {
-            let server = try AgentServer(transport, role)
+            let server = try AgentServer(transport, role, controlGroup: controlGroup)
             if dials { server.dialHost() }
             if role == .host { GuestSystem.announceHost() }
             server.run()

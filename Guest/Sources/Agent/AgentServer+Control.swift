@@ -37,8 +37,11 @@ extension AgentServer {
                 if case .failed = configuration {
                     throw Failure(.unexpectedMessage, text: "the configuration did not succeed")
                 }
-                let identifier = try self.start(start, number: frame.id, connection)
-                connection.send(.started(processIdentifier: UInt32(bitPattern: identifier)), id: frame.id)
+                if let hold, !hold.hasIdentity {
+                    hold.starts.append((start, frame.id, connection))
+                } else {
+                    try begin(start, frame.id, connection)
+                }
             case .signal(let signal):
                 let process = try process(frame.id, of: connection)
                 let target = signal.reachesGroup ? -process.processIdentifier : process.processIdentifier
@@ -65,14 +68,27 @@ extension AgentServer {
                 }
                 try settings.refresh()
                 connection.send(.configured, id: frame.id)
-            case .hold, .release, .identity, .adopt:
-                throw Failure(.unexpectedMessage, text: "this agent holds no programs")
+            case .hold(let patience): try holdPrograms(patience, frame.id, connection)
+            case .release: try release(frame.id, connection)
+            case .identity(let identity): try become(identity, frame.id, connection)
+            case .adopt(let adoption): try adopt(adoption, frame.id, connection)
             case .relay:
                 throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
             }
         } catch {
             connection.send(.failure(error), id: frame.id)
         }
+    }
+
+    func begin(_ start: Start, _ id: UInt32, _ connection: ControlConnection) throws(Failure) {
+        let identifier = try self.start(start, number: id, connection)
+        connection.send(.started(processIdentifier: UInt32(bitPattern: identifier)), id: id)
+    }
+
+    /// Unasked news go to whoever configured the machine, or gave it another identity.
+    func tellNews(to connection: ControlConnection) {
+        system.verifiedDisk?.listener = connection
+        system.settingsRequests?.listener = connection
     }
 
     private func watchDisk(_ connection: ControlConnection) {
@@ -101,15 +117,21 @@ extension AgentServer {
 
     /// Whoever asked for these commands is gone.
     private func controlEnded(_ connection: ControlConnection) {
+        endHold(of: connection)
         for process in processes where process.connection === connection {
             process.connection = nil
-            guard !process.outlivesConnection, !process.hasEnded else { continue }
-            let group = -process.processIdentifier
-            try? Children.signal(group, SignalNumber.hangUp)
-            try? Children.signal(group, 18)  // SIGCONT, for one that is stopped
-            deadlines.after(milliseconds: 2000) {
-                if !process.hasEnded { try? Children.signal(group, SignalNumber.kill) }
-            }
+            // Whoever is held may be adopted yet.
+            if hold == nil { hangUp(process) }
+        }
+    }
+
+    func hangUp(_ process: GuestProcess) {
+        guard !process.outlivesConnection, !process.hasEnded else { return }
+        let group = -process.processIdentifier
+        try? Children.signal(group, SignalNumber.hangUp)
+        try? Children.signal(group, SignalNumber.proceed)
+        deadlines.after(milliseconds: 2000) {
+            if !process.hasEnded, process.connection == nil { try? Children.signal(group, SignalNumber.kill) }
         }
     }
 }

@@ -6,6 +6,8 @@ extension AgentServer {
     func begin(_ request: PowerOff) {
         guard powerOff == nil else { return }
         powerOff = request
+        // Held programs could not take their leave.
+        if let hold { letGo(hold) }
         if request.graceMilliseconds > 0 {
             signalAll(SignalNumber.terminate)
             deadlines.after(milliseconds: UInt64(request.graceMilliseconds)) { self.killAll() }

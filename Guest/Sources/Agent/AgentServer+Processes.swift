@@ -84,7 +84,7 @@ extension AgentServer {
         }
     }
 
-    private func dial(_ which: ProcessStream, of process: GuestProcess) {
+    func dial(_ which: ProcessStream, of process: GuestProcess) {
         let opening = Opening(.stream(which, process: process.number, token: process.token))
         dial(opening) { handle in
             guard let handle else {
@@ -106,6 +106,7 @@ extension AgentServer {
         while true {
             do throws(LinuxError) {
                 guard let ended = try Children.reap() else { return }
+                if hooks?.ended(ended.process) == true { continue }
                 if let process = processes.first(where: { $0.processIdentifier == ended.process && !$0.hasEnded }) {
                     self.ended(process, ended.end)
                 }
@@ -125,17 +126,23 @@ extension AgentServer {
         case .exited(let number): status = .exited(number)
         case .signalled(let number): status = .signalled(number)
         }
+        process.end = status
         process.connection?.send(.exited(status), id: process.number)
         finishStreams(of: process)
+        forgetLater(process)
+    }
+
+    private func forgetLater(_ process: GuestProcess) {
         guard processes.contains(where: { $0 === process }) else { return }
         deadlines.after(milliseconds: 30_000) {
-            self.forget(process)
+            if self.hold == nil { self.forget(process) } else { self.forgetLater(process) }
         }
     }
 
     /// Forgets a process that has ended once no stream of it waits for its connection.
     func finishStreams(of process: GuestProcess) {
-        guard process.hasEnded else { return }
+        // In a clone somebody may yet ask for what it has left.
+        guard process.hasEnded, hold == nil else { return }
         if let input = process.stream(.standardInput) {
             input.handle?.close()
             input.handle = nil

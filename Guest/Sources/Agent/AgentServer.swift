@@ -20,6 +20,12 @@ public final class AgentServer: EventHandler {
     var processes: [GuestProcess] = []
     var configuration: ConfigurationState = .awaited
     var powerOff: PowerOff?
+    /// While user programs are held.
+    var hold: Hold?
+    /// While a clone's own programs hear of it.
+    var hooks: CloneHooks?
+    /// Where the agent finds a control group of its own, whose programs it can stop; empty for none.
+    let controlGroup: ByteString
     var idleSeconds: UInt32 = 0
 
     private let signals: SignalFile
@@ -33,7 +39,11 @@ public final class AgentServer: EventHandler {
     enum ConfigurationState { case awaited, done, failed }
 
     /// All signals must be blocked in the calling thread, which must be the one that calls `run`.
-    public init(_ transport: Transport, _ role: AgentRole) throws(LinuxError) {
+    /// - Parameter controlGroup: the folder of the control group (version 2) that the agent and its programs are in.
+    public init(
+        _ transport: Transport, _ role: AgentRole, controlGroup: ByteString = "/sys/fs/cgroup"
+    ) throws(LinuxError) {
+        self.controlGroup = controlGroup
         self.transport = transport
         self.role = role
         system = GuestSystem(role)
@@ -76,6 +86,9 @@ public final class AgentServer: EventHandler {
     }
 
     var connectionCount: Int { owners.count }
+
+    func pauseStreams() { for owner in owners { owner.pause() } }
+    func resumeStreams() { for owner in owners { owner.resume() } }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {
         if token == 1 {
@@ -176,13 +189,21 @@ public final class AgentServer: EventHandler {
     func attach(_ connection: Handle, _ opening: Opening) -> Bool {
         guard case .stream(let which, let number, let token) = opening.kind else { return false }
         guard let process = processes.first(where: { $0.number == number && $0.token.matches(token) }),
-            let stream = process.stream(which), let handle = stream.handle
+            let stream = process.stream(which)
         else { return false }
+        guard let handle = stream.handle else {
+            // Its reader was gone before this one came.
+            guard process.wasAdopted else { return false }
+            connection.close()
+            return true
+        }
         stream.handle = nil
+        let kept = stream.kept
+        stream.kept = nil
         let isTerminal = which == .terminal
         let channel = Channel(
             self, near: connection, far: handle, isTerminal ? .terminal : .pipe,
-            inbound: isTerminal || which == .standardInput, outbound: which != .standardInput)
+            inbound: isTerminal || which == .standardInput, outbound: which != .standardInput, kept: kept)
         stream.channel = channel
         if process.hasEnded {
             channel.processEnded()

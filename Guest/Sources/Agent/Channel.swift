@@ -37,24 +37,68 @@ final class Channel: EventHandler, ConnectionOwner {
     private var drainBudget: Int?
     private var lingering: UInt32?
     private var isClosed = false
+    /// Nothing is moved and nothing is heard of: its program is held.
+    private var isPaused = false
 
     /// - Parameters:
     ///   - near: the connection; a socket.
     ///   - far: the other side. Both are made non-blocking and belong to the channel from now on.
     ///   - first: bytes that were already read from `near`.
+    ///   - kept: what the connection before this one has left.
     init(
         _ server: AgentServer, near: Handle, far: Handle, _ farKind: Kind, inbound: Bool, outbound: Bool,
-        first: [UInt8] = []
+        first: [UInt8] = [], kept: Kept? = nil
     ) {
         self.server = server
         self.near = near
         self.far = far
         self.farKind = farKind
-        self.inbound = Flow(exists: inbound || outbound, discards: !inbound, pending: inbound ? first : [])
-        self.outbound = Flow(exists: outbound)
+        self.inbound = Flow(
+            exists: inbound || outbound, discards: !inbound, pending: inbound ? kept?.inbound ?? first : [],
+            sourceEnded: kept?.inboundEnded ?? false)
+        self.outbound = Flow(
+            exists: outbound, pending: kept?.outbound ?? [], sourceEnded: kept?.outboundEnded ?? false)
+        isPaused = server.hold != nil && farKind != .socket
         try? setNonBlocking(near.number)
         try? setNonBlocking(far.number)
         server.add(self)
+        step()
+    }
+
+    /// What a channel had under way when its connection was taken away from it.
+    struct Kept {
+        var far: Handle
+        /// Towards the process, and from it.
+        var inbound: [UInt8]
+        var outbound: [UInt8]
+        var inboundEnded: Bool
+        var outboundEnded: Bool
+    }
+
+    /// Lets go of the connection, for another one to take its place; nil when the process's side is closed already.
+    func detach() -> Kept? {
+        guard !isClosed else { return nil }
+        leave()
+        near.close()
+        // Whoever comes next may type into a terminal again.
+        return Kept(
+            far: far, inbound: [UInt8](inbound.pending[inbound.taken...]),
+            outbound: [UInt8](outbound.pending[outbound.taken...]),
+            inboundEnded: farKind == .pipe && inbound.sourceEnded, outboundEnded: outbound.sourceEnded)
+    }
+
+    /// Stands still while its program is held: what is in the pipe stays there, and what becomes of the connection is
+    /// not heard of.
+    func pause() {
+        guard farKind != .socket, !isClosed else { return }
+        isPaused = true
+        nearWatch.want([], near.number, server.loop, self)
+        farWatch.want([], far.number, server.loop, self)
+    }
+
+    func resume() {
+        guard isPaused, !isClosed else { return }
+        isPaused = false
         step()
     }
 
@@ -71,17 +115,22 @@ final class Channel: EventHandler, ConnectionOwner {
 
     func close() {
         guard !isClosed else { return }
+        leave()
+        near.close()
+        far.close()
+    }
+
+    private func leave() {
         isClosed = true
         if let lingering { server.deadlines.cancel(lingering) }
         nearWatch.want([], near.number, server.loop, self)
         farWatch.want([], far.number, server.loop, self)
-        near.close()
-        far.close()
         server.remove(self)
     }
 
     /// - Parameter nearIsReady: false where the connection was not heard of, so that it need not be asked.
     private func step(nearIsReady: Bool = true) {
+        if isPaused { return }
         if nearIsReady || inbound.isBlocked {
             if !move(&inbound, from: near, to: far, isOutbound: false) { return close() }
         }
@@ -194,4 +243,12 @@ final class Channel: EventHandler, ConnectionOwner {
 /// Something that holds a connection open.
 protocol ConnectionOwner: AnyObject {
     func close()
+    /// While user programs are held.
+    func pause()
+    func resume()
+}
+
+extension ConnectionOwner {
+    func pause() {}
+    func resume() {}
 }

@@ -14,6 +14,8 @@ class FrameConnection: EventHandler, ConnectionOwner {
     private var taken = 0
     private var isClosed = false
     private var closesWhenSent = false
+    /// Whether it ended otherwise than by the other side's end: with the transport, as all do when a machine is restored.
+    private(set) var wasReset = false
     /// The deadline of one that has sent its last frame.
     private var lingering: UInt32?
 
@@ -91,7 +93,10 @@ class FrameConnection: EventHandler, ConnectionOwner {
             if count == 0 { return close() }
             splitter.append(server.scratch.bytes[..<count])
         } catch {
-            if error != .tryAgain { close() }
+            if error != .tryAgain {
+                wasReset = true
+                close()
+            }
             return
         }
         do throws(ProtocolError) {
@@ -117,7 +122,10 @@ class FrameConnection: EventHandler, ConnectionOwner {
             outbox = []
             taken = 0
         } catch {
-            if error != .tryAgain { return close() }
+            if error != .tryAgain {
+                wasReset = error != .brokenPipe
+                return close()
+            }
             if taken > 256 << 10 {
                 outbox.removeSubrange(..<taken)
                 taken = 0

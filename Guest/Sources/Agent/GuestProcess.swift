@@ -8,21 +8,35 @@ final class GuestProcess {
         let which: ProcessStream
         var handle: Handle?
         var channel: Channel?
+        /// What a connection that was taken away has left.
+        var kept: Channel.Kept?
 
         init(_ which: ProcessStream, _ handle: Handle) {
             self.which = which
             self.handle = handle
         }
+
+        /// Takes the process's side back from the connection that had it.
+        func reclaim() {
+            guard let channel else { return }
+            self.channel = nil
+            kept = channel.detach()
+            handle = kept?.far
+        }
     }
 
     let number: UInt32
-    let token: Token
+    var token: Token
     let outlivesConnection: Bool
     var processIdentifier: Int32 = 0
     var streams: [Stream] = []
     /// Nil when the control connection is gone.
     var connection: ControlConnection?
     var hasEnded = false
+    /// Whether it was started for another connection than the one that has it, or had it last.
+    var wasAdopted = false
+    /// How, where it is known.
+    var end: ExitStatus?
 
     init(_ start: Start, number: UInt32, connection: ControlConnection) {
         self.number = number

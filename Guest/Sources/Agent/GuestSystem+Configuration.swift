@@ -37,7 +37,8 @@ extension GuestSystem {
         } catch {
             throw Failure(.rootFileSystem, error, "the new root")
         }
-        if wanted.writesNameFiles { NameFiles.write(wanted, root: commandsRootPath) }
+        writesNameFiles = wanted.writesNameFiles
+        if writesNameFiles { NameFiles.write(wanted, root: commandsRootPath) }
         // The last of them may take away what is written to here.
         for mount in wanted.mounts { try apply(mount) }
         guard role == .guest else { return }

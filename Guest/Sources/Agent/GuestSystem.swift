@@ -12,6 +12,8 @@ final class GuestSystem {
     /// The initramfs, kept so that the disks above it can be let go of at the end.
     var initramfs: Handle?
     var hostName: ByteString = ""
+    /// Whether the files of names are this machine's own.
+    var writesNameFiles = false
     /// The root's device, where there is a hash tree.
     var verifiedDisk: VerifiedDisk?
 

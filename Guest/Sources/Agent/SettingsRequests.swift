@@ -8,7 +8,7 @@ final class SettingsRequests: EventHandler {
     private static let answer: ByteString = "settings.answer"
     private let folder: Handle
     private let watch: FolderWatch
-    private let listener: ControlConnection
+    var listener: ControlConnection
 
     /// - Parameter path: of the folder in which the settings are, as the agent finds it.
     init(_ path: ByteString, _ listener: ControlConnection) throws(LinuxError) {

@@ -27,6 +27,8 @@ public struct Failure: Error, Equatable, Sendable {
         case unknownProcess = 24
         case duplicateProcess = 25
         case notATerminal = 26
+        /// Not every program stopped in the time given; all go on.
+        case notStopped = 27
         case noSuchFile = 30
         case fileSystem = 31
         case unsafePath = 32

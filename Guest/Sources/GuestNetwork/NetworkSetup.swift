@@ -9,6 +9,7 @@ package enum NetworkSetup {
         static let newLink: UInt16 = 16
         static let getLink: UInt16 = 18
         static let newAddress: UInt16 = 20
+        static let getAddress: UInt16 = 22
         static let deleteAddress: UInt16 = 21
         static let newRoute: UInt16 = 24
     }
@@ -51,9 +52,74 @@ package enum NetworkSetup {
         }
     }
 
+    /// Gives interfaces that are there another hardware address, addresses and routes in the place of those that they have.
+    /// Each is found by its new name, or else by its name.
+    package static func replace(_ interfaces: [Interface]) throws(Failure) {
+        guard !interfaces.isEmpty else { return }
+        do throws(LinuxError) {
+            let socket = try NetlinkSocket()
+            for interface in interfaces {
+                var now = interface
+                if !interface.newName.isEmpty, (try? indexOf(interface.newName, socket)) != nil {
+                    now.name = interface.newName
+                    now.newName = ""
+                }
+                let index = try indexOf(now.name, socket)
+                let wasUp = try isUp(index, socket)
+                // Routes go with the link; addresses of IPv4 do not.
+                try setLink(index, isUp: false, socket)
+                for request in try removals(of: index, socket) {
+                    do throws(LinuxError) { try perform(request, socket) } catch {
+                        // It went with another one.
+                        if error != .addressNotAvailable { throw error }
+                    }
+                }
+                try apply(now, socket)
+                if wasUp, now.addresses.isEmpty { try setLink(index, isUp: true, socket) }
+            }
+        } catch {
+            var names: ByteString = ""
+            for interface in interfaces { names += (names.isEmpty ? "" : ", ") + interface.name }
+            throw Failure(.network, error, "network of " + names)
+        }
+    }
+
+    /// What takes every address of an interface away.
+    private static func removals(of index: UInt32, _ socket: borrowing NetlinkSocket) throws(LinuxError) -> [Request] {
+        var dump = Request(Message.getAddress, 0x301)
+        dump.body.write(UInt32(0))
+        dump.body.write(UInt32(0))
+        try socket.send(dump.encoded())
+        var requests: [Request] = []
+        while true {
+            var reader = LittleEndianReader(try socket.receive())
+            do throws(LittleEndianReader.Truncated) {
+                while reader.remaining >= 16 {
+                    let length = Int(try reader.read(UInt32.self))
+                    let type = try reader.read(UInt16.self)
+                    _ = try reader.readBytes(10)
+                    // The last of them, or an error, which the next request meets as well.
+                    guard type == Message.newAddress, length >= 24 else { return requests }
+                    let header = try reader.readBytes(4)
+                    let owner = try reader.read(UInt32.self)
+                    let attributes = try reader.readBytes(min((length - 24 + 3) & ~3, reader.remaining))
+                    guard owner == index else { continue }
+                    var request = Request(Message.deleteAddress, change)
+                    request.body.writeBytes(header)
+                    request.body.write(owner)
+                    request.body.writeBytes(attributes)
+                    requests.append(request)
+                }
+            } catch {
+                throw LinuxError.protocolError
+            }
+        }
+    }
+
     private static func apply(_ interface: Interface, _ socket: borrowing NetlinkSocket) throws(LinuxError) {
         let index = try indexOf(interface.name, socket)
         if !interface.newName.isEmpty { try rename(index, interface.newName, socket) }
+        if !interface.hardwareAddress.isEmpty { try setHardwareAddress(index, interface.hardwareAddress, socket) }
         if interface.addresses.isEmpty { return }
         try bringUp(index, maximumTransmissionUnit: interface.maximumTransmissionUnit, socket)
         for address in interface.addresses {
@@ -86,6 +152,18 @@ package enum NetworkSetup {
         try perform(request, socket)
     }
 
+    private static func setHardwareAddress(
+        _ index: UInt32, _ address: [UInt8], _ socket: borrowing NetlinkSocket
+    ) throws(LinuxError) {
+        var request = Request(Message.newLink, change)
+        request.body.write(UInt32(0))
+        request.body.write(index)
+        request.body.write(UInt32(0))
+        request.body.write(UInt32(0))
+        request.attribute(1, address)
+        try perform(request, socket)
+    }
+
     private static func request(
         _ type: UInt16, _ flags: UInt16, _ address: Interface.Address, _ index: UInt32
     ) -> Request {
@@ -104,11 +182,17 @@ package enum NetworkSetup {
     private static func bringUp(
         _ index: UInt32, maximumTransmissionUnit: UInt32, _ socket: borrowing NetlinkSocket
     ) throws(LinuxError) {
+        try setLink(index, isUp: true, maximumTransmissionUnit: maximumTransmissionUnit, socket)
+    }
+
+    private static func setLink(
+        _ index: UInt32, isUp: Bool, maximumTransmissionUnit: UInt32 = 0, _ socket: borrowing NetlinkSocket
+    ) throws(LinuxError) {
         var request = Request(Message.newLink, change)
         request.body.write(UInt32(0))
         request.body.write(index)
         // Flags and the mask of those that change: IFF_UP.
-        request.body.write(UInt32(1))
+        request.body.write(UInt32(isUp ? 1 : 0))
         request.body.write(UInt32(1))
         if maximumTransmissionUnit > 0 { request.attribute(4, maximumTransmissionUnit) }
         try perform(request, socket)
@@ -116,18 +200,30 @@ package enum NetworkSetup {
 
     private static func indexOf(_ name: ByteString, _ socket: borrowing NetlinkSocket) throws(LinuxError) -> UInt32 {
         var request = Request(Message.getLink, 0x001)
-        request.body.write(UInt32(0))
-        request.body.write(UInt32(0))
-        request.body.write(UInt32(0))
-        request.body.write(UInt32(0))
+        for _ in 0..<4 { request.body.write(UInt32(0)) }
         request.attribute(3, name.bytes + [0])
+        return try link(request, socket).index
+    }
+
+    private static func isUp(_ index: UInt32, _ socket: borrowing NetlinkSocket) throws(LinuxError) -> Bool {
+        var request = Request(Message.getLink, 0x001)
+        request.body.write(UInt32(0))
+        request.body.write(index)
+        request.body.write(UInt32(0))
+        request.body.write(UInt32(0))
+        return try link(request, socket).flags & 1 != 0
+    }
+
+    private static func link(
+        _ request: Request, _ socket: borrowing NetlinkSocket
+    ) throws(LinuxError) -> (index: UInt32, flags: UInt32) {
         try socket.send(request.encoded())
         let answer = try socket.receive()
         try checkError(answer)
         var reader = LittleEndianReader(answer)
         do {
             _ = try reader.readBytes(20)
-            return try reader.read(UInt32.self)
+            return (try reader.read(UInt32.self), try reader.read(UInt32.self))
         } catch {
             throw LinuxError.noDevice
         }

@@ -10,17 +10,31 @@ final class TestAgent {
     private let path: String
     let dialled: FileDescriptor
 
-    init(dials: Bool = false) throws {
+    /// - Parameters:
+    ///   - controlGroup: which the agent is to be in, and holds its programs by.
+    ///   - isolation: what a shell does in namespaces of its own (mounts, names, network) before it becomes the agent.
+    init(dials: Bool = false, controlGroup: String? = nil, isolation: String? = nil) throws {
         folder = "/tmp/swiftlet-agent-test-\(UInt32.random(in: 0...(.max)))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         path = folder + "/agent"
         dialled = try UnixSocket.listen(path + "_host")
         let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
-        process.executableURL = Self.program(from: tests)
-        process.arguments = ["--unix", path] + (dials ? ["--dial"] : [])
+        let program = Self.program(from: tests)
+        var arguments = ["--unix", path] + (dials ? ["--dial"] : [])
+        if let controlGroup { arguments += ["--control-group", controlGroup] }
+        if controlGroup == nil, isolation == nil {
+            process.executableURL = program
+            process.arguments = arguments
+        } else {
+            let first = controlGroup.map { "echo $$ > \($0)/cgroup.procs; " } ?? ""
+            let script = first + (isolation.map { $0 + "; " } ?? "") + "exec \"$0\" \"$@\""
+            let shell = ["sh", "-ec", script, program.path] + arguments
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = isolation == nil ? shell : ["unshare", "--mount", "--uts", "--net", "--"] + shell
+        }
         try process.run()
         // It listens soon after the name is there.
-        for _ in 0..<6000 {
+        for _ in 0..<6000 where process.isRunning {
             if (try? UnixSocket.connect(path)) != nil { return }
             sleep(nanoseconds: 5_000_000)
         }

@@ -15,5 +15,7 @@ extension LinuxError {
     public static let nameTooLong = LinuxError(ENAMETOOLONG)
     public static let tooManyLevels = LinuxError(ELOOP)
     public static let protocolError = LinuxError(EPROTO)
+    public static let addressNotAvailable = LinuxError(EADDRNOTAVAIL)
+    public static let brokenPipe = LinuxError(EPIPE)
     public static let connectionRefused = LinuxError(ECONNREFUSED)
 }

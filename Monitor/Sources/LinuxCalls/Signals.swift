@@ -11,6 +11,8 @@ public enum SignalNumber {
     public static let pipe: Int32 = 13
     public static let terminate: Int32 = 15
     public static let child: Int32 = 17
+    public static let proceed: Int32 = 18
+    public static let stop: Int32 = 19
     /// SIGXFSZ: a file would grow over the process's limit. Where it is ignored, the write fails with EFBIG.
     public static let fileSizeLimit: Int32 = 25
     public static let power: Int32 = 30

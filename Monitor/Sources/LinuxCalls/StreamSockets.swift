@@ -33,6 +33,18 @@ public enum VsockSocket {
         return result == 0 && address.family == 40 ? address.cid : nil
     }
 
+    /// The number that this machine has for its host; nil where it has none.
+    /// Source: linux/vm_sockets.h, IOCTL_VM_SOCKETS_GET_LOCAL_CID.
+    public static var own: UInt32? {
+        guard let device = try? FileTree.open([UInt8]("/dev/vsock".utf8), .readOnly) else { return nil }
+        var number: UInt32 = 0
+        // SAFETY: the kernel fills four bytes during the call.
+        let result = unsafe withUnsafeMutablePointer(to: &number) { number in
+            linux_system_call(Int(__NR_ioctl), Int(device.number), 0x7b9, Int(bitPattern: number), 0, 0, 0)
+        }
+        return result < 0 ? nil : number
+    }
+
     private static func address(_ contextID: UInt32, _ port: UInt32) -> linux_vsock_address {
         var address = linux_vsock_address()
         address.family = 40

@@ -73,6 +73,13 @@ public enum SystemControl {
         }
     }
 
+    /// Has the kernel's random generator take on what was mixed in at once, and not when its time has come.
+    /// Source: random(4), RNDRESEEDCRNG.
+    public static func reseedRandom(_ randomDevice: Int32) throws(LinuxError) {
+        // SAFETY: no address is passed.
+        unsafe try systemCall(__NR_ioctl, Int(randomDevice), 0x5207, 0)
+    }
+
     /// Has the kernel forget what it remembers of an open block device, which somebody else may have written to since.
     /// Anything else remembers nothing. Source: linux/fs.h, BLKFLSBUF.
     public static func forgetBuffers(of device: Int32) {
