@@ -97,14 +97,17 @@ struct CredentialHelper {
     /// Nil when it took too long, or nobody waits any more; it is then ended.
     private static func ending(of child: ChildProcess) async -> ChildProcess.Ending? {
         let end = ContinuousClock.now + timeLimit
+        var isLate = false
         while true {
+            // Once more when its time is over: this task may have slept far longer than it wanted.
             if let ending = child.endingIfEnded() { return ending }
             let isCancelled = (try? await Task.sleep(for: .milliseconds(5))) == nil
-            if isCancelled || ContinuousClock.now > end {
+            if isCancelled || isLate {
                 child.send(signal: 9)
                 _ = child.wait()
                 return nil
             }
+            isLate = ContinuousClock.now > end
         }
     }
 
