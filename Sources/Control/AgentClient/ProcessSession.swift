@@ -12,7 +12,7 @@ public enum SessionEnd: Equatable, Sendable {
     case machineEnded
 }
 
-/// One command in a guest, from its start to its exit status, with its streams carried to and from this process.
+/// One command in a guest, from its start, or from its adoption, to its exit status, with its streams carried to and from this process.
 ///
 /// One thread per stream moves bytes with blocking calls; the thread that calls `run` waits for everything else.
 public final class ProcessSession {
@@ -24,7 +24,10 @@ public final class ProcessSession {
     private static let openingMilliseconds: UInt64 = 5000
 
     private let control: AgentConnection
-    private let start: Start
+    private let request: HostMessage
+    private let streams: Start.Streams
+    private let streamOrigin: Start.StreamOrigin
+    private let token: Token
     private let id: UInt32
     private let output: any OutputSink
     private let finished: SharedEvent
@@ -40,9 +43,9 @@ public final class ProcessSession {
     public var machineExit: Int32 = -1
     /// What becomes readable when there is news of the machine, and what is done then, by the thread that calls `run`.
     public var news: (descriptor: Int32, take: () -> Void)?
-    /// Where the agent dials, with `start.streamOrigin == .agent`.
+    /// Where the agent dials, with `Start.streamOrigin == .agent`.
     public var listener: (any SocketListener)?
-    /// Where this side dials, with `start.streamOrigin == .host`.
+    /// Where this side dials, with `Start.streamOrigin == .host`.
     public var endpoint: (any AgentEndpoint)?
     /// How long the command may run; counted from its start.
     public var timeLimit: Duration?
@@ -51,6 +54,8 @@ public final class ProcessSession {
     /// What the command gets when `SignalWatcher.stop` comes.
     public var stopSignal = UInt8(SignalNumber.terminate)
     public var whenStarted: () -> Void = {}
+    /// Whether the machine's programs are held and go on with this one: `release` follows without waiting.
+    public var releasesPrograms = false
     /// Whether `SignalWatcher.stop` has come.
     public private(set) var wasStopped = false
 
@@ -61,10 +66,29 @@ public final class ProcessSession {
     private var hasStarted = false
     private var isTimedOut = false
 
-    public init(
+    public convenience init(
         _ start: Start, id: UInt32 = 1, over control: AgentConnection, output: any OutputSink
     ) throws(AgentClientError) {
-        self.start = start
+        try self.init(
+            .start(start), (start.streams, start.streamOrigin, start.token), id: id, over: control, output: output)
+    }
+
+    /// A session with a process that runs already: in a clone, or since before its connection ended.
+    /// - Parameter id: the number that it was started with.
+    public convenience init(
+        adopting adoption: Adoption, id: UInt32 = 1, over control: AgentConnection, output: any OutputSink
+    ) throws(AgentClientError) {
+        try self.init(
+            .adopt(adoption), (adoption.streams, adoption.streamOrigin, adoption.token), id: id, over: control,
+            output: output)
+    }
+
+    private init(
+        _ request: HostMessage, _ carried: (Start.Streams, Start.StreamOrigin, Token), id: UInt32,
+        over control: AgentConnection, output: any OutputSink
+    ) throws(AgentClientError) {
+        self.request = request
+        (streams, streamOrigin, token) = carried
         self.id = id
         self.control = control
         self.output = output
@@ -73,14 +97,15 @@ public final class ProcessSession {
         }
     }
 
-    /// Starts the command and stays with it to the end.
-    /// - Throws: `refused` with the agent's failure when the command does not start.
+    /// Starts or adopts the command and stays with it to the end.
+    /// - Throws: `refused` with the agent's failure when the command does not start, or is not there.
     public func run() throws(AgentClientError) -> SessionEnd {
         let startDeadline = Deadline(after: startPatience)
-        try control.send(.start(start), id: id)
-        if start.streamOrigin == .host, let endpoint {
-            for stream in start.attachedStreams {
-                let opening = Opening.Kind.stream(stream, process: id, token: start.token)
+        try control.send(request, id: id)
+        if releasesPrograms { try control.send(.release, id: id ^ 0x8000_0000) }
+        if streamOrigin == .host, let endpoint {
+            for stream in streams.attached {
+                let opening = Opening.Kind.stream(stream, process: id, token: token)
                 try attach(
                     stream, try endpoint.open(opening, until: Deadline(afterMilliseconds: Self.openingMilliseconds)))
             }
@@ -93,7 +118,7 @@ public final class ProcessSession {
                 try? control.send(.signal(Signal(15, reachesGroup: true)), id: id)
                 limit = Deadline(afterMilliseconds: Self.graceAfterTimeoutMilliseconds)
             }
-            let listening = attached.count < start.attachedStreams.count ? listener?.descriptors ?? [] : []
+            let listening = attached.count < streams.attached.count ? listener?.descriptors ?? [] : []
             var entries = [
                 PollEntry(reading: control.socket.number), PollEntry(reading: signals?.descriptor ?? -1),
                 PollEntry(reading: machineExit), PollEntry(reading: news?.descriptor ?? -1),
@@ -145,7 +170,7 @@ public final class ProcessSession {
                 if !hasStarted { return .ended(signal: SignalNumber.terminate) }
                 try? control.send(.signal(Signal(stopSignal, reachesGroup: false)), id: id)
             case SignalNumber.windowChange:
-                if case .terminal = start.streams, let size = terminalSize() {
+                if case .terminal = streams, let size = terminalSize() {
                     try? control.send(.resize(size), id: id)
                 }
             case SignalNumber.interrupt:
@@ -171,8 +196,8 @@ public final class ProcessSession {
             let deadline = Deadline(afterMilliseconds: Self.openingMilliseconds)
             guard let bytes = try? socket.readExactly(Opening.byteCount, until: deadline),
                 let opening = try? Opening(decoding: bytes),
-                case .stream(let stream, process: id, let token) = opening.kind, token.matches(start.token),
-                start.attachedStreams.contains(stream), !attached.contains(stream)
+                case .stream(let stream, process: id, let shown) = opening.kind, shown.matches(token),
+                streams.attached.contains(stream), !attached.contains(stream)
             else { continue }
             try attach(stream, socket)
         }
@@ -200,7 +225,7 @@ public final class ProcessSession {
 
     /// Waits until every output has come to its end, or is held by a process that says nothing.
     private func waitForStreams() throws(AgentClientError) {
-        let outputs = start.attachedStreams.filter { $0 != .standardInput }.count
+        let outputs = streams.attached.filter { $0 != .standardInput }.count
         let begin = Clock.monotonic.nanoseconds()
         while true {
             let missing = pumps.count < outputs

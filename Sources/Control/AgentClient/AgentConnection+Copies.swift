@@ -1,0 +1,38 @@
+public import AgentProtocol
+
+/// What a machine's owner asks for around a snapshot, and of a clone. Documentation/agent-protocol.md, "Machines that are
+/// copied".
+extension AgentConnection {
+    private static let copiesID: UInt32 = 0xffff_ff00
+    /// What the agent has for its answer above the time that it was given.
+    private static let answerMilliseconds: UInt64 = 10_000
+
+    /// Stops every user program. They go on with `release`, or when this connection ends.
+    /// - Returns: how many processes stand still.
+    @discardableResult
+    public func hold(patienceMilliseconds: UInt32) throws(AgentClientError) -> Int {
+        try send(.hold(patienceMilliseconds: patienceMilliseconds), id: Self.copiesID)
+        let deadline = Deadline(afterMilliseconds: UInt64(patienceMilliseconds) + Self.answerMilliseconds)
+        guard case .held(let count) = try answer(to: Self.copiesID, until: deadline) else {
+            throw AgentClientError(.malformed, "the agent did not say how many programs it holds")
+        }
+        return Int(count)
+    }
+
+    /// Lets the programs go on. In a restored machine only after `become`.
+    public func release(until deadline: Deadline? = nil) throws(AgentClientError) {
+        try expectConfigured(.release, until: deadline ?? Deadline(afterMilliseconds: Self.answerMilliseconds))
+    }
+
+    /// Makes the machine another one; returns when its own hooks have ended, of which each may take 5 seconds.
+    public func become(_ identity: Identity, until deadline: Deadline) throws(AgentClientError) {
+        try expectConfigured(.identity(identity), until: deadline)
+    }
+
+    private func expectConfigured(_ message: HostMessage, until deadline: Deadline) throws(AgentClientError) {
+        try send(message, id: Self.copiesID)
+        guard case .configured = try answer(to: Self.copiesID, until: deadline) else {
+            throw AgentClientError(.malformed, "the agent answered something else than was asked")
+        }
+    }
+}

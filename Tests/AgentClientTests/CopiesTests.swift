@@ -1,0 +1,78 @@
+import AgentProtocol
+import Testing
+
+@testable import AgentClient
+
+/// What is asked of an agent around a snapshot, and in a clone.
+@Suite struct CopiesTests {
+    private func connected<Result>(
+        _ script: @escaping @Sendable (Conversation) -> Void, _ body: (AgentConnection) throws -> Result
+    ) throws -> Result {
+        let agent = try ScriptedAgent(script)
+        defer { agent.stop() }
+        return try body(
+            try AgentConnection(to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 5000)))
+    }
+
+    @Test func `holding says how many processes stand still, and a machine that does not obey is named`() throws {
+        let count = try connected { conversation in
+            conversation.greet()
+            #expect(conversation.next() == .hold(patienceMilliseconds: 700))
+            conversation.send(.held(processes: 12), id: 0xffff_ff00)
+            #expect(conversation.next() == .release)
+            conversation.send(.configured, id: 0xffff_ff00)
+            #expect(conversation.next() == .hold(patienceMilliseconds: 1))
+            conversation.send(.failure(Failure(.notStopped, text: "no")), id: 0xffff_ff00)
+            conversation.waitForEnd()
+        } _: { control in
+            let count = try control.hold(patienceMilliseconds: 700)
+            try control.release()
+            let error = #expect(throws: AgentClientError.self) { try control.hold(patienceMilliseconds: 1) }
+            #expect(error?.failure?.code == .notStopped)
+            return count
+        }
+        #expect(count == 12)
+    }
+
+    @Test func `an agent that answers something else is not believed`() throws {
+        try connected { conversation in
+            conversation.greet()
+            conversation.send(.configured, id: 0xffff_ff00)
+            conversation.send(.listening, id: 0xffff_ff00)
+            conversation.waitForEnd()
+        } _: { control in
+            #expect(throws: AgentClientError.self) { try control.hold(patienceMilliseconds: 0) }
+            #expect(throws: AgentClientError.self) {
+                try control.become(Identity(), until: Deadline(afterMilliseconds: 5000))
+            }
+        }
+    }
+
+    @Test func `a process that is adopted is followed to its end, and the programs are let go with it`() throws {
+        let adoption = Adoption(
+            streams: .pipes(input: false, output: true, error: true), streamOrigin: .host,
+            token: Token(first: 5, second: 6))
+        let agent = try ScriptedAgent { conversation in
+            conversation.greet()
+            guard case .identity = conversation.next() else { return }
+            conversation.send(.configured, id: 0xffff_ff00)
+            #expect(conversation.next() == .adopt(adoption))
+            #expect(conversation.next() == .release)
+            conversation.send(.started(processIdentifier: 9), id: 4)
+            conversation.write("what lay in the pipe\n", to: .standardOutput)
+            for stream in [ProcessStream.standardOutput, .standardError] { conversation.end(stream) }
+            conversation.send(.exited(.exited(3)), id: 4)
+            conversation.waitForEnd()
+        }
+        defer { agent.stop() }
+        let endpoint = DirectEndpoint(path: agent.path)
+        let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 5000))
+        try control.become(Identity(), until: Deadline(afterMilliseconds: 5000))
+        let output = CollectedOutput()
+        let session = try ProcessSession(adopting: adoption, id: 4, over: control, output: output)
+        session.endpoint = endpoint
+        session.releasesPrograms = true
+        #expect(try session.run() == .exited(.exited(3)))
+        #expect(output.bytes(of: .standardOutput) == Array("what lay in the pipe\n".utf8))
+    }
+}
