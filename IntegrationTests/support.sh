@@ -107,6 +107,14 @@ nothing_left() {
     fi
 }
 
+# soon COMMAND...: waits until it succeeds, on a busy machine longer than on an idle one; what it waits for is checked next.
+soon() {
+    for _ in $(seq 300); do
+        "$@" > /dev/null 2>&1 < /dev/null && return
+        sleep 0.2
+    done
+}
+
 # finish NAME: the last line, and the exit status of the test.
 finish() {
     echo "$1: $passed passed, $failed failed, $skipped skipped"
