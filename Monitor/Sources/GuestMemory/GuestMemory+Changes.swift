@@ -13,15 +13,10 @@ extension GuestMemory {
     /// - Throws: EINVAL when what is written goes to the file itself.
     public func changedPages() throws(LinuxError) -> PageRuns {
         guard backing != .shared else { throw .invalidArgument }
-        var changed = PageRuns()
         // Where it is not there, as in a jail of somebody else's, the pages are looked at themselves.
-        if let table = pageTable?.number {
-            try collect(&changed, fromTable: table)
-        } else if let table = try? open("/proc/self/pagemap", [.readOnly, .nonBlocking]) {
-            try collect(&changed, fromTable: table.number)
-        } else {
-            try collectByComparing(&changed)
-        }
+        if let own = try pages(where: Self.isOwn) { return own }
+        var changed = PageRuns()
+        try collectByComparing(&changed)
         return changed
     }
 
@@ -30,8 +25,15 @@ extension GuestMemory {
         pageTable = try? open("/proc/self/pagemap", [.readOnly, .nonBlocking])
     }
 
-    private func collect(_ changed: inout PageRuns, fromTable table: Int32) throws(LinuxError) {
-        var pages = changed
+    /// The pages whose entries in the page table, by their high bytes, are wanted; nil where the table cannot be seen.
+    func pages(where isWanted: (UInt8) -> Bool) throws(LinuxError) -> PageRuns? {
+        if let table = pageTable?.number { return try collect(from: table, isWanted) }
+        guard let table = try? open("/proc/self/pagemap", [.readOnly, .nonBlocking]) else { return nil }
+        return try collect(from: table.number, isWanted)
+    }
+
+    private func collect(from table: Int32, _ isWanted: (UInt8) -> Bool) throws(LinuxError) -> PageRuns {
+        var pages = PageRuns()
         unsafe try forEachPart(0, totalBytes) { part, position throws(LinuxError) in
             let firstPage = Int(bitPattern: part.baseAddress) / Int(Self.pageBytes)
             let count = part.count / Int(Self.pageBytes)
@@ -40,18 +42,18 @@ extension GuestMemory {
                 let wanted = min(count - done, Self.pagesAtATime)
                 let entries = try readBytes(table, offset: UInt64(firstPage + done) * 8, count: wanted * 8)
                 guard entries.count == wanted * 8 else { throw LinuxError(EIO) }
-                for page in 0..<wanted where Self.isOwn(highByte: entries[page * 8 + 7]) {
+                for page in 0..<wanted where isWanted(entries[page * 8 + 7]) {
                     pages.append(Self.run(position, done + page))
                 }
                 done += wanted
             }
         }
-        changed = pages
+        return pages
     }
 
     /// Whether an entry of the page table is of a page that is this process's own: there or swapped out (bits 63 and 62), and
     /// not of a file (bit 61). Source: Linux, Documentation/admin-guide/mm/pagemap.rst.
-    private static func isOwn(highByte: UInt8) -> Bool { highByte & 0xc0 != 0 && highByte & 0x20 == 0 }
+    static func isOwn(highByte: UInt8) -> Bool { highByte & 0xc0 != 0 && highByte & 0x20 == 0 }
 
     private static func run(_ position: UInt64, _ page: Int) -> PageRuns.Run {
         PageRuns.Run(first: UInt32(truncatingIfNeeded: position / pageBytes) &+ UInt32(page), count: 1)

@@ -19,6 +19,10 @@ public import LinuxCalls
     /// See `prepareForChanges`.
     var pageTable: FileDescriptor?
 
+    private let pageServer: FileDescriptor?
+    /// The descriptor for who puts pages in their places, when that is another process.
+    public let pageServerNumber: Int32?
+
     /// What the file behind the memory is to it.
     public enum Backing: Sendable {
         /// All that is written goes there.
@@ -48,12 +52,23 @@ public import LinuxCalls
         try self.init(totalBytes: totalBytes, file: image, backing: .image)
     }
 
-    private init(totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing) throws(LinuxError) {
+    /// Makes guest memory whose pages another process puts there when they are touched; see `servedRegions`.
+    /// - Throws: what `UserFault.make` throws.
+    public convenience init(servedBytes totalBytes: UInt64) throws(LinuxError) {
+        let nothing = try memoryFile(name: "guest-memory", lengthBytes: 0)
+        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, isServed: true)
+    }
+
+    private init(
+        totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, isServed: Bool = false
+    ) throws(LinuxError) {
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
-            backing == .image
-                ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
-                : try Mapping(
-                    sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
+            isServed
+                ? try Mapping(sparseBytes: Int(lengthBytes))
+                : backing == .image
+                    ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
+                    : try Mapping(
+                        sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
         }
         let plan = GuestMemoryPlan(totalBytes: totalBytes)
         self.backing = backing
@@ -73,6 +88,15 @@ public import LinuxCalls
             highMapping = nil
         }
         self.totalBytes = totalBytes
+        if isServed {
+            let server = try UserFault.make()
+            pageServerNumber = server.number
+            pageServer = consume server
+        } else {
+            pageServerNumber = nil
+            pageServer = nil
+        }
+        try beginServing()
     }
 
     /// The regions in rising order, for the processors' memory slots.

@@ -14,6 +14,7 @@ public enum RoleRules {
             case .drive: drive
             case .folder: folder
             case .api: api
+            case .memory: prefetch
             }
         return all.filter { rule in
             #if hasFeature(Embedded)
@@ -55,6 +56,12 @@ public enum RoleRules {
     private static let freeLock: [Rule] = [
         Rule(.futex, [.word(1, 0x80)], need: .rare, for: "locks: FUTEX_WAIT_PRIVATE"),
         Rule(.futex, [.word(1, 0x81)], for: "locks: FUTEX_WAKE_PRIVATE"),
+    ]
+
+    /// For a thread that hardly needs one.
+    private static let rareLock: [Rule] = [
+        Rule(.futex, [.word(1, 0x80)], need: .rare, for: "locks: FUTEX_WAIT_PRIVATE"),
+        Rule(.futex, [.word(1, 0x81)], need: .rare, for: "locks: FUTEX_WAKE_PRIVATE"),
     ]
 
     /// On most hosts the kernel gives the time without a call; in the emulated host it does not.
@@ -104,6 +111,9 @@ public enum RoleRules {
                 .madvise, [.word(2, 4)], with: [.balloon, .network, .vsock], need: .rare,
                 for: "pages and rooms given back: MADV_DONTNEED"),
             ioctl(linux_TUNSETOFFLOAD, with: .network, for: "what the guest's network driver leaves to us"),
+            ioctl(
+                0x8010_aa01, with: .api, need: .rare,
+                for: "letting go of who waits for a page, when another process serves them: UFFDIO_UNREGISTER"),
             ioctl(linux_TCSETS, with: .terminal, for: "the terminal as it was before"),
             Rule(.accept4, [.word(3, 0x80800)], with: .vsock, for: "programs that want a port of the guest"),
             Rule(
@@ -156,6 +166,17 @@ public enum RoleRules {
         ] + freeLock + memory + ending + [
             Rule(.close, need: .rare, for: "the end"), Rule(.gettid, for: "telling itself from others"), clock,
             otherLibrary,
+        ]
+
+    // MARK: Pages ahead
+
+    private static let prefetch: [Rule] =
+        [
+            Rule(.madvise, [.word(2, 22)], for: "pages that will be read: MADV_POPULATE_READ"),
+            Rule(.madvise, [.word(2, 23)], for: "pages that will be written: MADV_POPULATE_WRITE"),
+            Rule(.write, need: .rare, for: "messages"),
+        ] + rareLock + memory + ending + [
+            Rule(.gettid, need: .rare, for: "telling itself from others"), clock, otherLibrary,
         ]
 
     // MARK: Folders

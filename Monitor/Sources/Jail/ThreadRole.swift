@@ -11,6 +11,9 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
     /// Serves Firecracker's API: it opens what clients name.
     case api = 6
 
+    /// Has pages of guest memory there before the guest asks for them.
+    case memory = 7
+
     public var name: StaticString {
         switch self {
         case .devices: "devices"
@@ -18,6 +21,7 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
         case .drive: "drive"
         case .folder: "folder"
         case .api: "api"
+        case .memory: "memory"
         }
     }
 }

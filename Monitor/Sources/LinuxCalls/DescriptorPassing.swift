@@ -1,14 +1,19 @@
 import CLinux
 
-/// Sends a descriptor and one byte over a Unix socket. Source: unix(7), SCM_RIGHTS; cmsg(3).
+/// Sends a descriptor and one byte over a Unix socket.
 public func sendDescriptor(_ descriptor: Int32, with byte: UInt8, over socket: Int32) throws(LinuxError) {
+    try sendDescriptor(descriptor, with: [byte], over: socket)
+}
+
+/// Sends a descriptor and a few bytes over a Unix socket. Source: unix(7), SCM_RIGHTS; cmsg(3).
+public func sendDescriptor(_ descriptor: Int32, with bytes: [UInt8], over socket: Int32) throws(LinuxError) {
     // struct cmsghdr: length 20, level SOL_SOCKET (1), type SCM_RIGHTS (1), then the number; 24 bytes with padding.
     var control: (UInt64, UInt64, UInt64) = (20, 1 | 1 << 32, UInt64(UInt32(bitPattern: descriptor)))
-    var byte = byte
-    // SAFETY: everything that the header points to outlives the call.
-    unsafe try withUnsafeMutablePointer(to: &byte) { byte throws(LinuxError) in
+    // SAFETY: everything that the header points to outlives the call; the kernel only reads the bytes.
+    unsafe try bytes.span.withUnsafeBytes { bytes throws(LinuxError) in
         unsafe try withUnsafeMutablePointer(to: &control) { control throws(LinuxError) in
-            var vector = unsafe linux_io_vector(base: byte, length: 1)
+            var vector = unsafe linux_io_vector(
+                base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: UInt(bytes.count))
             unsafe try withUnsafeMutablePointer(to: &vector) { vector throws(LinuxError) in
                 var header = unsafe linux_message_header(
                     address: nil, address_length: 0, vectors: vector, vector_count: 1, control: control,

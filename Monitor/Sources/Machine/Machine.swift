@@ -30,6 +30,8 @@ public final class Machine: @unchecked Sendable {
     private(set) var identifications: [[IdentificationLeaf]] = []
     /// See `pause`. Of whoever controls the machine.
     var isPaused: Bool
+    /// Pages to have there before the guest asks for them; to be set before `run`.
+    public var workingSet: WorkingSet?
     /// What is known of the pages that changed. Of whoever controls the machine.
     var changes: ChangeRecord
 
@@ -67,6 +69,24 @@ public final class Machine: @unchecked Sendable {
             memory = try GuestMemory(image: image)
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
+        }
+        try self.init(configuration, memory: memory, isPaused: isPaused)
+        try restore(state)
+        try watch(configuration)
+    }
+
+    /// The same, when another process puts the pages in their places as they are touched.
+    /// - Parameter path: the socket that it listens on. Who answers there decides what the guest's memory is.
+    public convenience init(
+        _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
+        memoryServedBy path: String, isPaused: Bool
+    ) throws(MachineError) {
+        try Self.compare(configuration, state)
+        let memory: GuestMemory
+        do throws(LinuxError) {
+            memory = try PageServerClient.memory(totalBytes: configuration.memoryMebibytes << 20, servedBy: path)
+        } catch {
+            throw .file(purpose: "page fault handler's socket", path: path, error)
         }
         try self.init(configuration, memory: memory, isPaused: isPaused)
         try restore(state)
@@ -134,6 +154,7 @@ public final class Machine: @unchecked Sendable {
         do throws(LinuxError) {
             for device in devices { try device.start(confinement) }
             for processor in processors { try processor.start(confinement) }
+            if let set = workingSet.take() { try startPrefetch(set, confinement) }
         } catch {
             end.reach(.hostFault("start a thread: \(error)"))
         }
@@ -143,6 +164,7 @@ public final class Machine: @unchecked Sendable {
         loop.run()
         // The processors may no longer enter the guest when the devices that they wait for let them go.
         for processor in processors { processor.leave() }
+        memory.endServing()
         for device in devices { device.letProcessorsGo(true) }
         for processor in processors { processor.finish() }
         for device in devices { device.letProcessorsGo(false) }

@@ -21,6 +21,8 @@ public enum MachineError: Error, Sendable {
     case otherMachine(String)
     /// What is asked for needs a machine that stands still.
     case notPaused
+    /// What is asked for needs a machine that was made from a snapshot.
+    case notRestored
     /// A differential snapshot of a machine that has no snapshot that it could be relative to.
     case changesUnknown
 }
@@ -42,6 +44,7 @@ extension MachineError: CustomStringConvertible {
         case .changesUnknown:
             "what changed is not known: track_dirty_pages must be set before the machine starts, or it must have been made "
                 + "from a snapshot; make a full snapshot"
+        case .notRestored: "the machine was not made from a snapshot's memory file"
         case .notPaused: "the machine runs; pause it first"
         }
     }

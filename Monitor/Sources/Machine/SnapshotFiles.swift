@@ -80,6 +80,44 @@ public struct SnapshotFiles: Sendable {
         return machine.changes.parents.contains(found.identifier)
     }
 
+    /// Where the working set of a machine that was made from this snapshot is kept.
+    private var workingSetPath: String { memoryPath + ".pages" }
+
+    /// Writes down what a machine that was made from this snapshot has touched so far, for those that are made from it later.
+    public func writeWorkingSet(_ machine: Machine) throws(MachineError) {
+        let (identifier, memoryBytes): ([UInt8], UInt64)
+        let file: FileDescriptor
+        do throws(LinuxError) { file = try open(memoryPath, [.readOnly, .nonBlocking]) } catch {
+            throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
+        }
+        do throws(SnapshotError) { (identifier, memoryBytes) = try MemoryImage.readTrailer(file.number) } catch {
+            throw .snapshot(error)
+        }
+        let set = try machine.touchedPages()
+        guard machine.oldestSnapshot == identifier else { throw .snapshot(.foreignMemory) }
+        let partial = workingSetPath + ".partial"
+        do throws(MachineError) {
+            let file = try Self.make(partial)
+            do throws(LinuxError) {
+                try writeAll(file.number, set.encoded(identifier: identifier, memoryBytes: memoryBytes))
+            } catch { throw .file(purpose: "working set", path: partial, error) }
+            try Self.rename(partial, workingSetPath)
+        } catch {
+            try? removeFile(partial)
+            throw error
+        }
+    }
+
+    /// The working set that is kept beside the memory file; nil when there is none that belongs to the state.
+    public func readWorkingSet(of state: MachineState) -> WorkingSet? {
+        guard let file = try? open(workingSetPath, [.readOnly, .nonBlocking]),
+            let bytes = try? readBytes(file.number, offset: 0, count: WorkingSet.maximumBytes)
+        else { return nil }
+        return WorkingSet(
+            decoding: bytes, identifier: state.identifier,
+            memoryBytes: state.memoryMebibytes.multipliedReportingOverflow(by: 1 << 20).partialValue)
+    }
+
     /// Reads the state file. Trust: it may hold anything.
     public func readState() throws(MachineError) -> MachineState {
         let bytes: [UInt8]

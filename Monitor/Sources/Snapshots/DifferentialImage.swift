@@ -96,12 +96,8 @@ public struct DifferentialImage: ~Copyable {
             guard let parent = try? reader.readBytes(MachineState.identifierBytes) else { return nil }
             parents.append(parent)
         }
-        var pages = PageRuns()
-        let pageCount = trailer.memoryBytes / GuestMemory.pageBytes
-        for _ in 0..<trailer.runCount {
-            guard let first = try? reader.read(UInt32.self), let count = try? reader.read(UInt32.self),
-                UInt64(first) + UInt64(count) <= pageCount, pages.append(.init(first: first, count: count))
-            else { return nil }
+        guard let pages = PageRuns(&reader, count: trailer.runCount, memoryBytes: trailer.memoryBytes) else {
+            return nil
         }
         return (parents, pages)
     }
@@ -113,10 +109,7 @@ public struct DifferentialImage: ~Copyable {
         let listBytes = parents.count * MachineState.identifierBytes + pages.runs.count * 8
         var list = LittleEndianWriter(reserving: listBytes + trailerBytes)
         for parent in parents { list.writeBytes(parent) }
-        for run in pages.runs {
-            list.write(run.first)
-            list.write(run.count)
-        }
+        pages.write(to: &list)
         var listChecksum = Checksum()
         listChecksum.add(list.bytes[...])
         var writer = LittleEndianWriter(reserving: trailerBytes)

@@ -27,7 +27,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     /// What the machine has, as far as its filters depend on it.
     private var parts: JailedParts = []
     /// The snapshot that was opened last, until a machine is made of it.
-    private var snapshot: (files: SnapshotFiles, state: MachineState)?
+    private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
 
     init(log: MonitorLog, hasBootTimer: Bool, filtering: Confinement.Mode, servesAPI: Bool) {
@@ -126,19 +126,26 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         } catch { throw HostRefusal(error.originalWords) }
     }
 
-    func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8] {
+    func openSnapshot(statePath: String, memoryPath: String, isServed: Bool) throws(HostRefusal) -> [UInt8] {
         let files = SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
         do throws(MachineError) {
             let state = try files.readState()
-            snapshot = (files, state)
+            snapshot = (files, state, isServed)
             return state.configuration
         } catch { throw HostRefusal("\(error)") }
     }
 
     func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal) {
-        guard let (files, state) = snapshot.take() else { throw HostRefusal("no snapshot is open") }
+        guard let (files, state, isServed) = snapshot.take() else { throw HostRefusal("no snapshot is open") }
         try start(configuration) { () throws(MachineError) in
-            try Machine(configuration, restoring: state, memory: files.openMemory(of: state), isPaused: isPaused)
+            if isServed {
+                return try Machine(
+                    configuration, restoring: state, memoryServedBy: files.memoryPath, isPaused: isPaused)
+            }
+            let machine = try Machine(
+                configuration, restoring: state, memory: files.openMemory(of: state), isPaused: isPaused)
+            machine.workingSet = files.readWorkingSet(of: state)
+            return machine
         }
     }
 
@@ -149,6 +156,13 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         do throws(MachineError) {
             _ = try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
                 .write(machine, isDifferential ? .differential : .full, configuration: configuration)
+        } catch { throw HostRefusal("\(error)") }
+    }
+
+    func writeWorkingSet(memoryPath: String) throws(HostRefusal) {
+        let machine = try running()
+        do throws(MachineError) {
+            try SnapshotFiles(statePath: "", memoryPath: memoryPath).writeWorkingSet(machine)
         } catch { throw HostRefusal("\(error)") }
     }
 

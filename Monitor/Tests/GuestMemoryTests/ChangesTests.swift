@@ -45,6 +45,27 @@ import Testing
         #expect(try readBytes(image.number, offset: 5 * Self.pageBytes, count: 1) == [7])
     }
 
+    @Test func `what was touched is known, and can be there before it is touched`() throws {
+        let image = try memoryFile(name: "image", lengthBytes: 256 * Self.pageBytes)
+        for page in 0..<256 as Range<UInt64> { try writeAll(image.number, [7], offset: page * Self.pageBytes) }
+        let memory = try GuestMemory(totalBytes: 256 * Self.pageBytes, image: image.duplicate())
+        #expect(try memory.load(UInt8.self, at: page(100)) == 7)
+        try memory.store(1 as UInt8, at: page(200))
+        let (read, written) = try memory.touchedPages()
+        #expect(written == runs([(200, 1)]))
+        #expect(read.runs.contains { $0.first <= 100 && $0.first + $0.count > 100 } && read.pageCount < 64)
+
+        let next = try GuestMemory(totalBytes: 256 * Self.pageBytes, image: image.duplicate())
+        try next.prefetch(runs([(100, 3), (255, 9)]), isWritten: false)
+        try next.prefetch(runs([(200, 1)]), isWritten: true)
+        let there = try next.touchedPages()
+        #expect(there.read.union(runs([(100, 3), (255, 1)])) == there.read && there.written == runs([(200, 1)]))
+        #expect(try next.load(UInt8.self, at: page(200)) == 7)
+        // Pages that the file has no more: an error, and nobody waits or ends.
+        try changeLength(image.number, lengthBytes: 128 * Self.pageBytes)
+        #expect(throws: LinuxError.self) { try next.prefetch(runs([(150, 1)]), isWritten: false) }
+    }
+
     @Test func `nothing is known of memory that nobody has kept`() throws {
         let memory = try GuestMemory(totalBytes: 1 << 20)
         #expect(throws: LinuxError.invalidArgument) { try memory.changedPages() }

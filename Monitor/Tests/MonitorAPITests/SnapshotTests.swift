@@ -55,6 +55,16 @@ import Testing
         #expect(face.fault(live).contains("stands still"))
     }
 
+    @Test func `what a machine has touched is written down beside its memory file`() {
+        let face = Face()
+        face.start()
+        let save = #"PUT /swiftlet/working-set {"mem_file_path":"/m"}"#
+        #expect(face.ask(save) == "204")
+        #expect(face.control.calls.last == "working set /m")
+        face.control.refusal = HostRefusal("the machine was not made from a snapshot")
+        #expect(face.fault(save).contains("not made from a snapshot"))
+    }
+
     @Test func `a machine of a snapshot has its devices and stands still until it is resumed`() throws {
         let saved = try #require(snapshot())
         let face = Face()
@@ -98,11 +108,16 @@ import Testing
         face.control.snapshot = snapshot()
         #expect(
             load(#","network_overrides":[{"iface_id":"eth7","host_dev_name":"tap9"}]"#, into: face).contains("eth7"))
-        let other = #"{"backend_path":"/m","backend_type":"Uffd"}"#
-        #expect(
-            face.fault(#"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":\#(other)}"#).contains("backend_type"))
         face.start()
         #expect(load(into: face).contains("after starting"))
+    }
+
+    @Test func `pages come from another process where that is wanted`() {
+        let face = Face()
+        face.control.snapshot = snapshot()
+        let backend = #"{"backend_path":"/m","backend_type":"Uffd"}"#
+        #expect(face.ask(#"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":\#(backend)}"#) == "204")
+        #expect(face.control.calls == ["open /s /m served", "restore paused"])
     }
 
     @Test func `a snapshot is not loaded into a machine that was described`() {

@@ -42,6 +42,29 @@ import Testing
         #expect(image.pages == pages && image.memoryBytes == Self.memoryBytes)
     }
 
+    @Test func `a working set is read as it was written, and anything else is none`() {
+        var written = PageRuns()
+        written.append(.init(first: 0, count: 256))
+        let set = WorkingSet(read: pages, written: written)
+        let bytes = set.encoded(identifier: identifier, memoryBytes: Self.memoryBytes)
+        func decode(_ bytes: [UInt8], memoryBytes: UInt64 = Self.memoryBytes) -> WorkingSet? {
+            WorkingSet(decoding: bytes, identifier: identifier, memoryBytes: memoryBytes)
+        }
+        #expect(decode(bytes) == set)
+        #expect(decode(bytes, memoryBytes: Self.memoryBytes * 2) == nil)
+        #expect(WorkingSet(decoding: bytes, identifier: parent, memoryBytes: Self.memoryBytes) == nil)
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] ^= 0x40
+            #expect(decode(changed) == nil, "byte \(index)")
+            #expect(decode(Array(bytes[..<index])) == nil, "\(index) bytes")
+        }
+        // Well-formed, and beyond the end of memory.
+        written.append(.init(first: 256, count: 1))
+        let beyond = WorkingSet(read: pages, written: written)
+        #expect(decode(beyond.encoded(identifier: identifier, memoryBytes: Self.memoryBytes)) == nil)
+    }
+
     @Test func `each changed byte of what stands behind the memory is seen`() throws {
         let count = 32 + 16 + 64
         for index in 0..<count {

@@ -22,6 +22,7 @@ public struct Operation: Sendable {
         case setVsock, setBalloon, updateBalloon, updateBalloonStatistics, setEntropy, setProcessors
         case setLogger, setMetrics, setMetadata, patchMetadata, configureMetadata
         case setState, createSnapshot, createLiveSnapshot, loadSnapshot
+        case saveWorkingSet
     }
 
     public let method: HTTPRequest.Method
@@ -60,6 +61,7 @@ public struct Operation: Sendable {
         row(.put, "snapshot", .part("create"), Shapes.snapshotCreate, .createSnapshot, .afterStart, nil),
         row(.put, "snapshot", .part("load"), Shapes.snapshotLoad, .loadSnapshot, .beforeStart, nil),
         row(.put, "swiftlet", .part("live-snapshot"), Shapes.snapshotCreate, .createLiveSnapshot, .afterStart, nil),
+        row(.put, "swiftlet", .part("working-set"), Shapes.workingSet, .saveWorkingSet, .afterStart, nil),
         row(.put, "vsock", .whole, Shapes.vsock, .setVsock, .beforeStart, "vsock"),
         row(.patch, "balloon", .whole, Shapes.balloonUpdate, .updateBalloon, .afterStart, nil),
         row(

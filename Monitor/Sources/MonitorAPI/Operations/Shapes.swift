@@ -119,6 +119,7 @@ enum Shapes {
             JSONField("snapshot_type", .choice(["Diff", "Full"]), .standsFor(.string("Full"))),
             JSONField("snapshot_path", .text, .refused), JSONField("mem_file_path", .text, .refused),
         ])
+    static let workingSet = JSONShape("WorkingSetParams", [JSONField("mem_file_path", .text, .refused)])
     private static let memoryBackend = JSONShape(
         "MemBackendConfig",
         [

@@ -31,8 +31,15 @@ extension APIService {
         } catch { throw Fault("Create snapshot error: \(error)") }
     }
 
+    /// Ours: what the machine has touched is there at once in the next one of the same snapshot.
+    func saveWorkingSet(_ body: JSONValue) throws(Fault) {
+        do throws(HostRefusal) { try control.writeWorkingSet(memoryPath: body.text("mem_file_path") ?? "") } catch {
+            throw Fault("Working set error: \(error)")
+        }
+    }
+
     func loadSnapshot(_ body: JSONValue) throws(Fault) {
-        let memoryPath = try Self.memoryPath(body)
+        let (memoryPath, isServed) = try Self.memorySource(body)
         guard kept.isUntouched else {
             throw Fault(
                 "Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources."
@@ -42,7 +49,7 @@ extension APIService {
         let isPaused = body.boolean("resume_vm") != true
         do throws(HostRefusal) {
             let bytes = try control.openSnapshot(
-                statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath)
+                statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed)
             let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
             try control.restore(Self.machine(configuration), isPaused: isPaused)
             kept = configuration
@@ -50,7 +57,7 @@ extension APIService {
         } catch { throw Fault("Load snapshot error: \(error)") }
     }
 
-    private static func memoryPath(_ body: JSONValue) throws(Fault) -> String {
+    private static func memorySource(_ body: JSONValue) throws(Fault) -> (path: String, isServed: Bool) {
         let path = body.text("mem_file_path")
         let backend = body["mem_backend"]
         if (path == nil) == (backend == nil) {
@@ -60,11 +67,8 @@ extension APIService {
                     : "An error occurred when deserializing the json body of a request: too many fields: either `mem_backend` or `mem_file_path` exclusively is required."
             )
         }
-        if let path { return path }
-        guard backend?.text("backend_type") == "File" else {
-            throw Fault("Load snapshot error: this version of the monitor takes pages from a File only (backend_type).")
-        }
-        return backend?.text("backend_path") ?? ""
+        if let path { return (path, false) }
+        return (backend?.text("backend_path") ?? "", backend?.text("backend_type") == "Uffd")
     }
 
     private static func machine(

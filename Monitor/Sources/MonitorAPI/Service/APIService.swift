@@ -187,6 +187,7 @@ public final class APIService {
         case .setState: try setState(body)
         case .createSnapshot: try createSnapshot(body)
         case .createLiveSnapshot: return try createLiveSnapshot(body)
+        case .saveWorkingSet: try saveWorkingSet(body)
         case .loadSnapshot: try loadSnapshot(body)
         }
         return .noContent

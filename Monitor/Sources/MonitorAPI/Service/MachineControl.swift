@@ -19,7 +19,8 @@ public protocol MachineControl: AnyObject {
 
     /// Reads a snapshot's state, and takes the memory that belongs to it; `restore` then goes on from there.
     /// - Returns: the configuration that was kept with it, as JSON.
-    func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8]
+    /// - Parameter isServed: whether `memoryPath` is a socket, where a process listens that puts pages in their places.
+    func openSnapshot(statePath: String, memoryPath: String, isServed: Bool) throws(HostRefusal) -> [UInt8]
     /// Builds the machine of the snapshot that was opened last.
     /// - Parameter isPaused: whether its guest stands still until `resume`.
     func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal)
@@ -31,7 +32,9 @@ public protocol MachineControl: AnyObject {
     func writeSnapshot(
         statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
     ) throws(HostRefusal)
-    /// The same of a machine that runs, and goes on to do so.
+    /// Writes down, beside the memory file that the machine was made from, which of its pages it has touched.
+    func writeWorkingSet(memoryPath: String) throws(HostRefusal)
+    /// A snapshot of a machine that runs, and goes on to do so.
     /// - Returns: for how many nanoseconds it stood still.
     func writeLiveSnapshot(
         statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]

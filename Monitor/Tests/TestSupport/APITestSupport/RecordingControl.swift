@@ -34,8 +34,10 @@ public final class RecordingControl: MachineControl {
     /// What `openSnapshot` gives, when there is something.
     public var snapshot: String?
 
-    public func openSnapshot(statePath: String, memoryPath: String) throws(HostRefusal) -> [UInt8] {
-        calls.append("open \(statePath) \(memoryPath)")
+    public func openSnapshot(
+        statePath: String, memoryPath: String, isServed: Bool
+    ) throws(HostRefusal) -> [UInt8] {
+        calls.append("open \(statePath) \(memoryPath)" + (isServed ? " served" : ""))
         guard let snapshot else { throw HostRefusal("No such file or directory (os error 2)") }
         return Array(snapshot.utf8)
     }
@@ -52,6 +54,11 @@ public final class RecordingControl: MachineControl {
         if let refusal { throw refusal }
         calls.append("snapshot \(statePath) \(memoryPath)" + (isDifferential ? " of changes" : ""))
         snapshot = String(decoding: configuration, as: UTF8.self)
+    }
+
+    public func writeWorkingSet(memoryPath: String) throws(HostRefusal) {
+        if let refusal { throw refusal }
+        calls.append("working set \(memoryPath)")
     }
 
     public func writeLiveSnapshot(

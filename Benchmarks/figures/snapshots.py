@@ -1,0 +1,273 @@
+"""Snapshots on this machine, natively, with bare guests: restores, clones, forks, rates; Firecracker beside them where it runs.
+
+Environment: MONITOR, FIRECRACKER (programs), BENCH_SCRATCH; REPEATS (100) restores, CLONES (100), FORK_MIB (1024) in use.
+The guests are a few instructions each. Both monitors are driven by the same client through Firecracker's API."""
+import http.client
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+REPEATS, CLONES = int(os.environ.get("REPEATS", 100)), int(os.environ.get("CLONES", 100))
+FORK_MIB = int(os.environ.get("FORK_MIB", 1024))
+TOUCHED_MIB, MIB, START = 32, 1 << 20, 32 << 20
+OURS, FIRECRACKER = "swiftlet-vmm", "Firecracker 1.12.1"
+PROGRAMS = {OURS: os.path.realpath(os.environ["MONITOR"])}
+if os.environ.get("FIRECRACKER"):
+    PROGRAMS[FIRECRACKER] = os.path.realpath(os.environ["FIRECRACKER"])
+scratch = os.path.join(os.environ.get("BENCH_SCRATCH", "build/bench"), "snapshots")
+shutil.rmtree(scratch, ignore_errors=True)
+os.makedirs(scratch)
+os.chdir(scratch)
+
+
+def kernel(name, code):
+    """An ELF file with one page of 64-bit code at 16 MiB. Source: System V ABI, ELF-64 object file format."""
+    address = 16 << 20
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, address, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0x1000, address, address, len(code), len(code), 0x1000)
+    with open(name, "wb") as file:
+        file.write((header + segment).ljust(0x1000, b"\0") + code)
+
+
+def each_page(action, mebibytes):
+    """mov edi, start; action on [rdi]; add edi, 4096; cmp edi, end; jb to action"""
+    back = struct.pack("b", -(len(action) + 14))
+    end = struct.pack("<I", START + mebibytes * MIB)
+    return b"\xbf" + struct.pack("<I", START) + action + b"\x81\xc7\x00\x10\x00\x00\x81\xff" + end + b"\x72" + back
+
+
+def say(letter):
+    return b"\x66\xba\xf8\x03\xb0" + letter + b"\xee"
+
+
+# mov dx, 0x3fd; in al, dx; test al, 1; jz to the first; mov dx, 0x3f8; in al, dx
+WAIT = b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7\x66\xba\xf8\x03\xec"
+FILL, READ, COUNT = b"\xc6\x07\x07", b"\x8a\x07", b"\xff\x07"
+# Says so every twenty instructions, for ever.
+kernel("beat", b"\x66\xba\xf8\x03\xb0\x01\xee\xb9\x14\x00\x00\x00\xff\xc9\x75\xfc\xeb\xf4")
+touch = WAIT + each_page(READ, TOUCHED_MIB) + say(b"T")
+kernel("touch", each_page(FILL, TOUCHED_MIB) + say(b"R") + touch + b"\xe9" + struct.pack("<i", -(len(touch) + 5)))
+write = each_page(COUNT, FORK_MIB)
+kernel("write", each_page(FILL, FORK_MIB) + say(b"R") + write + b"\xe9" + struct.pack("<i", -(len(write) + 5)))
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(120)
+        self.sock.connect(self.path)
+
+
+class Monitor:
+    number = 0
+
+    def __init__(self, name):
+        Monitor.number += 1
+        self.socket = f"api{Monitor.number}"
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [PROGRAMS[name], "--api-sock", self.socket], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, bufsize=0)
+
+    def ask(self, path, method="PUT", **body):
+        while not os.path.exists(self.socket):
+            if self.process.poll() is not None:
+                raise RuntimeError("the monitor ended")
+        for _ in range(1000):
+            try:
+                connection = Connection(self.socket)
+                connection.request(method, path, json.dumps(body))
+                break
+            except (ConnectionRefusedError, FileNotFoundError):
+                continue
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{path}: {text.decode()}")
+        return json.loads(text) if text else None
+
+    def boot(self, name, mebibytes):
+        self.ask("/machine-config", vcpu_count=1, mem_size_mib=mebibytes)
+        self.ask("/boot-source", kernel_image_path=name, boot_args="console=ttyS0")
+        self.ask("/actions", action_type="InstanceStart")
+        return self
+
+    def load(self, name):
+        self.ask("/snapshot/load", snapshot_path=f"{name}.state", resume_vm=True,
+                 mem_backend={"backend_type": "File", "backend_path": f"{name}.memory"})
+        return self
+
+    def save(self, name):
+        self.ask("/vm", "PATCH", state="Paused")
+        self.ask("/snapshot/create", snapshot_path=f"{name}.state", mem_file_path=f"{name}.memory")
+
+    def wait(self, letter, seconds=120):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([self.process.stdout], [], [], 0.5)[0]:
+                text = os.read(self.process.stdout.fileno(), 4096)
+                if letter in text:
+                    return time.monotonic()
+                if not text:
+                    break
+        raise RuntimeError("the guest says nothing")
+
+    def faults(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[7])
+
+    def private_kib(self):
+        with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith("Private"))
+
+    def end(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+
+
+def result(figure, goal, ours, peer="", met=None):
+    verdict = "" if met is None else "met" if met else "MISSED"
+    print(f"{figure}: {ours} (goal: {goal or 'none'}; Firecracker: {peer or 'not measured'}) {verdict}", flush=True)
+    if os.environ.get("BENCH_RESULTS"):
+        with open(os.environ["BENCH_RESULTS"], "a") as file:
+            file.write("\t".join([figure, goal, ours, peer, verdict]) + "\n")
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def prepare(name, guest, mebibytes, letter):
+    """A snapshot `guest` of a machine; None where the monitor cannot make it on this machine."""
+    monitor = Monitor(name)
+    try:
+        monitor.boot(guest, mebibytes).wait(letter)
+        monitor.save(f"{name[:5]}-{guest}")
+        return f"{name[:5]}-{guest}"
+    except Exception as problem:
+        print(f"bench: {name} cannot take part with \"{guest}\": {problem}", flush=True)
+        return None
+    finally:
+        monitor.end()
+
+
+def restores(name, snapshot):
+    """Milliseconds from the start of the process, and from the request, to the guest's first byte."""
+    whole, asked = [], []
+    for _ in range(REPEATS):
+        monitor = Monitor(name)
+        while not os.path.exists(monitor.socket):
+            pass
+        begin = time.monotonic()
+        end = monitor.load(snapshot).wait(b"\x01")
+        whole.append((end - monitor.begin) * 1000)
+        asked.append((end - begin) * 1000)
+        monitor.end()
+    return whole, asked
+
+
+def clones(name, snapshot, count):
+    """Seconds until all say something, KiB of each that are its own, seconds until all are gone."""
+    begin = time.monotonic()
+    monitors = [Monitor(name) for _ in range(count)]
+    for monitor in monitors:
+        monitor.load(snapshot)
+    for monitor in monitors:
+        monitor.wait(b"\x01")
+    ready = time.monotonic() - begin
+    # Stopped, so that the others' memory can be looked at in peace.
+    private = [monitor.private_kib() for monitor in monitors]
+    begin = time.monotonic()
+    for monitor in monitors:
+        monitor.process.send_signal(signal.SIGKILL)
+    for monitor in monitors:
+        monitor.end()
+    return ready, private, time.monotonic() - begin
+
+
+def touching(snapshot):
+    """Milliseconds and page faults while a clone reads what it has not touched yet."""
+    monitor = Monitor(OURS).load(snapshot)
+    time.sleep(0.3)
+    faults, begin = monitor.faults(), time.monotonic()
+    monitor.process.stdin.write(b"x")
+    end = monitor.wait(b"T")
+    return monitor, (end - begin) * 1000, monitor.faults() - faults
+
+
+snapshots = {name: prepare(name, "beat", 128, b"\x01") for name in PROGRAMS}
+texts, least = {}, {}
+for name, snapshot in snapshots.items():
+    if snapshot:
+        whole, asked = restores(name, snapshot)
+        texts[name] = (f"p50 {statistics.median(whole):.2f} ms, p99 {percentile(whole, 0.99):.2f} ms, "
+                       f"from the request p50 {statistics.median(asked):.2f} ms")
+        least[name] = (statistics.median(whole), percentile(whole, 0.99))
+result("restore of 128 MiB, process start to first guest instruction", "p50 1 ms, p99 3 ms", texts[OURS],
+       texts.get(FIRECRACKER, ""), least[OURS][0] <= 1 and least[OURS][1] <= 3)
+for count in sorted({1, 10, CLONES}):
+    texts = {}
+    for name, snapshot in snapshots.items():
+        if snapshot:
+            ready, private, gone = clones(name, snapshot, count)
+            texts[name] = f"{count / ready:.0f} made, {count / gone:.0f} ended a second"
+            if name == OURS:
+                own = private
+                ours_ready = ready
+    result(f"{count} clones of one snapshot", "", texts[OURS], texts.get(FIRECRACKER, ""))
+result(f"{CLONES} clones, time each", "", f"{ours_ready / CLONES * 1000:.2f} ms")
+result(f"{CLONES} clones, memory of their own each", "at most 1024 KiB",
+       f"median {statistics.median(own):.0f} KiB, most {max(own)} KiB", "", max(own) <= 1024)
+
+if snapshot := prepare(OURS, "touch", 128, b"R"):
+    plain = []
+    for _ in range(5):
+        monitor, *figures = touching(snapshot)
+        plain.append(figures)
+        if len(plain) == 5:
+            monitor.ask("/swiftlet/working-set", mem_file_path=f"{snapshot}.memory")
+        monitor.end()
+    ahead = []
+    for _ in range(5):
+        monitor, *figures = touching(snapshot)
+        ahead.append(figures)
+        monitor.end()
+    plain, ahead = min(plain), min(ahead)
+    result(f"reading {TOUCHED_MIB} MiB in a clone", "", f"{plain[0]:.0f} ms, {plain[1]} page faults")
+    result("the same with the working set of an earlier one", "at most half",
+           f"{ahead[0]:.0f} ms, {ahead[1]} page faults", "", ahead[0] <= plain[0] / 2)
+
+monitor = Monitor(OURS).boot("write", FORK_MIB + 64)
+try:
+    monitor.wait(b"R", 600)
+    pauses = []
+    for number in range(2):
+        begin = time.monotonic()
+        answer = monitor.ask("/swiftlet/live-snapshot", snapshot_path=f"fork{number}.state",
+                             mem_file_path=f"fork{number}.memory")
+        pauses.append((answer["pause_us"] / 1000, time.monotonic() - begin))
+        os.unlink(f"fork{number}.memory")
+    result(f"live snapshot of {FORK_MIB} MiB in use and written, pause", "at most 10 ms",
+           f"{pauses[0][0]:.1f} ms (written in {pauses[0][1]:.1f} s)", "", pauses[0][0] <= 10)
+    result("a second one of the same machine, pause", "at most 10 ms", f"{pauses[1][0]:.1f} ms", "", pauses[1][0] <= 10)
+finally:
+    monitor.end()
+os.chdir("..")
+shutil.rmtree("snapshots", ignore_errors=True)
