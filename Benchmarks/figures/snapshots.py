@@ -18,6 +18,8 @@ import time
 REPEATS, CLONES = int(os.environ.get("REPEATS", 100)), int(os.environ.get("CLONES", 100))
 FORK_MIB = int(os.environ.get("FORK_MIB", 1024))
 TOUCHED_MIB, MIB, START = 32, 1 << 20, 32 << 20
+# No text of a monitor has these bytes.
+BEAT, READY, DONE = b"\x01", b"\x02", b"\x03"
 OURS, FIRECRACKER = "swiftlet-vmm", "Firecracker 1.12.1"
 PROGRAMS = {OURS: os.path.realpath(os.environ["MONITOR"])}
 if os.environ.get("FIRECRACKER"):
@@ -53,10 +55,10 @@ WAIT = b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7\x66\xba\xf8\x03\xec"
 FILL, READ, COUNT = b"\xc6\x07\x07", b"\x8a\x07", b"\xff\x07"
 # Says so every twenty instructions, for ever.
 kernel("beat", b"\x66\xba\xf8\x03\xb0\x01\xee\xb9\x14\x00\x00\x00\xff\xc9\x75\xfc\xeb\xf4")
-touch = WAIT + each_page(READ, TOUCHED_MIB) + say(b"T")
-kernel("touch", each_page(FILL, TOUCHED_MIB) + say(b"R") + touch + b"\xe9" + struct.pack("<i", -(len(touch) + 5)))
+touch = WAIT + each_page(READ, TOUCHED_MIB) + say(DONE)
+kernel("touch", each_page(FILL, TOUCHED_MIB) + say(READY) + touch + b"\xe9" + struct.pack("<i", -(len(touch) + 5)))
 write = each_page(COUNT, FORK_MIB)
-kernel("write", each_page(FILL, FORK_MIB) + say(b"R") + write + b"\xe9" + struct.pack("<i", -(len(write) + 5)))
+kernel("write", each_page(FILL, FORK_MIB) + say(READY) + write + b"\xe9" + struct.pack("<i", -(len(write) + 5)))
 
 
 class Connection(http.client.HTTPConnection):
@@ -142,7 +144,7 @@ class Monitor:
 
 
 def result(figure, goal, ours, peer="", met=None):
-    verdict = "" if met is None else "met" if met else "MISSED"
+    verdict = "" if met is None else "reached" if met else "MISSED"
     print(f"{figure}: {ours} (goal: {goal or 'none'}; Firecracker: {peer or 'not measured'}) {verdict}", flush=True)
     if os.environ.get("BENCH_RESULTS"):
         with open(os.environ["BENCH_RESULTS"], "a") as file:
@@ -176,7 +178,7 @@ def restores(name, snapshot):
         while not os.path.exists(monitor.socket):
             pass
         begin = time.monotonic()
-        end = monitor.load(snapshot).wait(b"\x01")
+        end = monitor.load(snapshot).wait(BEAT)
         whole.append((end - monitor.begin) * 1000)
         asked.append((end - begin) * 1000)
         monitor.end()
@@ -190,7 +192,7 @@ def clones(name, snapshot, count):
     for monitor in monitors:
         monitor.load(snapshot)
     for monitor in monitors:
-        monitor.wait(b"\x01")
+        monitor.wait(BEAT)
     ready = time.monotonic() - begin
     # Stopped, so that the others' memory can be looked at in peace.
     private = [monitor.private_kib() for monitor in monitors]
@@ -208,17 +210,17 @@ def touching(snapshot):
     time.sleep(0.3)
     faults, begin = monitor.faults(), time.monotonic()
     monitor.process.stdin.write(b"x")
-    end = monitor.wait(b"T")
+    end = monitor.wait(DONE)
     return monitor, (end - begin) * 1000, monitor.faults() - faults
 
 
-snapshots = {name: prepare(name, "beat", 128, b"\x01") for name in PROGRAMS}
+snapshots = {name: prepare(name, "beat", 128, BEAT) for name in PROGRAMS}
 texts, least = {}, {}
 for name, snapshot in snapshots.items():
     if snapshot:
         whole, asked = restores(name, snapshot)
         texts[name] = (f"p50 {statistics.median(whole):.2f} ms, p99 {percentile(whole, 0.99):.2f} ms, "
-                       f"from the request p50 {statistics.median(asked):.2f} ms")
+                       f"least {min(whole):.2f} ms; from the request p50 {statistics.median(asked):.2f}, least {min(asked):.2f} ms")
         least[name] = (statistics.median(whole), percentile(whole, 0.99))
 result("restore of 128 MiB, process start to first guest instruction", "p50 1 ms, p99 3 ms", texts[OURS],
        texts.get(FIRECRACKER, ""), least[OURS][0] <= 1 and least[OURS][1] <= 3)
@@ -236,7 +238,7 @@ result(f"{CLONES} clones, time each", "", f"{ours_ready / CLONES * 1000:.2f} ms"
 result(f"{CLONES} clones, memory of their own each", "at most 1024 KiB",
        f"median {statistics.median(own):.0f} KiB, most {max(own)} KiB", "", max(own) <= 1024)
 
-if snapshot := prepare(OURS, "touch", 128, b"R"):
+if snapshot := prepare(OURS, "touch", 128, READY):
     plain = []
     for _ in range(5):
         monitor, *figures = touching(snapshot)
@@ -256,7 +258,7 @@ if snapshot := prepare(OURS, "touch", 128, b"R"):
 
 monitor = Monitor(OURS).boot("write", FORK_MIB + 64)
 try:
-    monitor.wait(b"R", 600)
+    monitor.wait(READY, 600)
     pauses = []
     for number in range(2):
         begin = time.monotonic()

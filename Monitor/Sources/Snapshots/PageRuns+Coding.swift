@@ -14,6 +14,8 @@ extension PageRuns {
                 UInt64(first) + UInt64(length) <= pageCount, append(.init(first: first, count: length))
             else { return nil }
         }
+        // Two that touch would have become one.
+        guard runs.count == count else { return nil }
     }
 
     func write(to writer: inout LittleEndianWriter) {

@@ -9,6 +9,7 @@ extension VirtioFuzzTargets {
     public static func snapshot(_ bytes: [UInt8]) {
         // As it is, and with a header that fits: no fuzzer finds a checksum.
         _ = try? MachineState(decoding: bytes)
+        judgeLists(bytes)
         guard let state = try? MachineState(decoding: framed(bytes)) else { return }
         guard (try? MachineState(decoding: state.encoded)) == state else {
             fatalError("a state file that is written again is another one")
@@ -20,6 +21,53 @@ extension VirtioFuzzTargets {
             try? ProcessorCompatibility.judge(processor.identification, processor.identification)
         }
         for device in state.devices.prefix(4) { goOn(device) }
+    }
+
+    /// The lists of pages beside the state: as they are, and with checksums that fit. What is taken lies inside memory.
+    private static func judgeLists(_ bytes: [UInt8]) {
+        let memoryBytes: UInt64 = 1 << 20
+        let identifier = [UInt8](repeating: 7, count: MachineState.identifierBytes)
+        func number(_ value: Int, bytes count: Int) -> [UInt8] {
+            (0..<count).map { UInt8(truncatingIfNeeded: UInt64(bitPattern: Int64(value)) >> (8 * UInt64($0))) }
+        }
+        func checksum(_ bytes: [UInt8]) -> [UInt8] {
+            var checksum = Checksum()
+            checksum.add(bytes[...])
+            return number(Int(truncatingIfNeeded: checksum.value), bytes: 8)
+        }
+        let start = Array("SWLTPAGE".utf8) + number(1, bytes: 8) + identifier + number(1 << 20, bytes: 8)
+        let set = start + bytes
+        for candidate in [bytes, set + checksum(set)] {
+            guard let set = WorkingSet(decoding: candidate, identifier: identifier, memoryBytes: memoryBytes) else {
+                continue
+            }
+            judge(set.read)
+            judge(set.written)
+            guard set.encoded(identifier: identifier, memoryBytes: memoryBytes) == candidate else {
+                fatalError("a working set that is written again is another one")
+            }
+        }
+        let parents = Int(bytes.first ?? 0) & 3
+        let end =
+            Array("SWLTDIFF".utf8) + number(1, bytes: 8) + identifier + number(1 << 20, bytes: 8)
+            + number(parents, bytes: 4) + number(max(0, bytes.count - 16 * parents) / 8, bytes: 4) + checksum(bytes)
+        for candidate in [bytes, bytes + end + checksum(end)] {
+            guard let file = try? memoryFile(name: "changes", lengthBytes: memoryBytes),
+                (try? writeAll(file.number, candidate, offset: memoryBytes)) != nil,
+                let image = try? DifferentialImage(file)
+            else { continue }
+            judge(image.pages)
+        }
+    }
+
+    private static func judge(_ pages: PageRuns) {
+        var last: UInt32 = 0
+        for run in pages.runs {
+            guard run.count > 0, run.first >= last, run.first + run.count <= 256 else {
+                fatalError("a list of pages leaves memory or does not rise")
+            }
+            last = run.first + run.count
+        }
     }
 
     private static func framed(_ bytes: [UInt8]) -> [UInt8] {
