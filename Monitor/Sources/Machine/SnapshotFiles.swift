@@ -111,7 +111,7 @@ public struct SnapshotFiles: Sendable {
     /// The working set that is kept beside the memory file; nil when there is none that belongs to the state.
     public func readWorkingSet(of state: MachineState) -> WorkingSet? {
         guard let file = try? open(workingSetPath, [.readOnly, .nonBlocking]),
-            let bytes = try? readBytes(file.number, offset: 0, count: WorkingSet.maximumBytes)
+            let bytes = try? Self.contents(of: file.number, atMost: WorkingSet.maximumBytes)
         else { return nil }
         return WorkingSet(
             decoding: bytes, identifier: state.identifier,
@@ -124,9 +124,14 @@ public struct SnapshotFiles: Sendable {
         do throws(LinuxError) {
             // One byte more than may be, so that what is too long is seen to be; a pipe is not waited for.
             let file = try open(statePath, [.readOnly, .nonBlocking])
-            bytes = try readBytes(file.number, offset: 0, count: SnapshotFormat.maximumBytes + 1)
+            bytes = try Self.contents(of: file.number, atMost: SnapshotFormat.maximumBytes + 1)
         } catch { throw .file(purpose: "snapshot's state file", path: statePath, error) }
         do throws(SnapshotError) { return try MachineState(decoding: bytes) } catch { throw .snapshot(error) }
+    }
+
+    /// As much room as the file is long: each page of a larger one would be a page fault of the restore.
+    private static func contents(of file: Int32, atMost count: Int) throws(LinuxError) -> [UInt8] {
+        try readBytes(file, offset: 0, count: Int(min(try fileSizeBytes(file), UInt64(count))))
     }
 
     /// Opens the memory file, if it is the one that belongs to a state.
