@@ -54,10 +54,17 @@ let package = Package(
         tests("VirtioQueues", ["GuestMemory", "VirtioTestSupport"]),
         module("SharedFolders", ["CLinux", "LinuxCalls", "GuestMemory"]),
         tests("SharedFolders", ["LinuxCalls", "GuestMemory", "VirtioTestSupport"]),
-        module("VirtioDevices", ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders"]),
+        module("MetadataService", ["LinuxCalls", "WireFormats"]),
+        tests("MetadataService", ["LinuxCalls", "WireFormats", "APITestSupport"]),
+        module(
+            "VirtioDevices",
+            ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders", "MetadataService"]),
         tests(
             "VirtioDevices",
-            ["CLinux", "LinuxCalls", "GuestMemory", "VirtioQueues", "SharedFolders", "VirtioTestSupport"]),
+            [
+                "CLinux", "LinuxCalls", "WireFormats", "GuestMemory", "VirtioQueues", "SharedFolders",
+                "MetadataService", "VirtioTestSupport", "APITestSupport",
+            ]),
         module("LegacyDevices", ["CLinux", "LinuxCalls"]),
         tests("LegacyDevices", ["LinuxCalls"]),
         module("GuestBoot", ["LinuxCalls", "GuestMemory"]),
@@ -85,19 +92,22 @@ let package = Package(
             "Machine",
             [
                 "CLinux", "LinuxCalls", "GuestMemory", "KVMHost", "VirtioQueues", "SharedFolders", "VirtioDevices",
-                "LegacyDevices", "GuestBoot", "Jail", "MachineConfiguration", "Snapshots",
+                "LegacyDevices", "GuestBoot", "Jail", "MachineConfiguration", "MetadataService", "Snapshots",
             ]),
         tests(
             "Machine", ["LinuxCalls", "GuestMemory", "MachineConfiguration", "BootTestSupport", "Snapshots", "KVMHost"]),
-        module("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration"]),
+        module("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService"]),
         .target(
-            name: "APITestSupport", dependencies: ["LinuxCalls", "MachineConfiguration", "MonitorAPI"],
+            name: "APITestSupport",
+            dependencies: ["LinuxCalls", "MachineConfiguration", "MetadataService", "MonitorAPI"],
             path: "Tests/TestSupport/APITestSupport", swiftSettings: settings),
-        tests("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "APITestSupport"]),
+        tests(
+            "MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService", "APITestSupport"]),
         .executableTarget(
             name: "swiftlet-vmm",
             dependencies: [
-                "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MonitorAPI", "Snapshots", "WireFormats",
+                "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI", "Snapshots",
+                "WireFormats",
             ],
             swiftSettings: settings),
     ]

@@ -23,6 +23,32 @@ extension IOVectorList {
         return Int(truncatingIfNeeded: done)
     }
 
+    /// Copies bytes out, `offset` bytes behind the beginning; the list stays as it is.
+    ///
+    /// - Returns: how many bytes were copied: `buffer.count`, or fewer when the list ends before.
+    public borrowing func copyOut(_ buffer: UnsafeMutableRawBufferPointer, atByte offset: UInt64 = 0) -> Int {
+        var skip = offset
+        var done = 0
+        var index = first
+        while index < first &+ count, done < buffer.count {
+            // SAFETY: the vector is a checked range; the destination is the caller's own.
+            let vector = unsafe storage[index]
+            index &+= 1
+            let length = unsafe UInt64(vector.length)
+            if skip >= length {
+                skip &-= length
+                continue
+            }
+            let part = min(Int(truncatingIfNeeded: length &- skip), buffer.count &- done)
+            if let base = unsafe vector.base, let destination = buffer.baseAddress {
+                unsafe (destination + done).copyMemory(from: base + Int(truncatingIfNeeded: skip), byteCount: part)
+            }
+            skip = 0
+            done &+= part
+        }
+        return done
+    }
+
     /// Copies bytes in, `offset` bytes behind the beginning; the list stays as it is.
     ///
     /// - Returns: how many bytes were copied: `buffer.count`, or fewer when the list ends before.

@@ -2,6 +2,7 @@ import GuestMemory
 import Jail
 import LinuxCalls
 import MachineConfiguration
+import MetadataService
 import SharedFolders
 import VirtioDevices
 
@@ -10,6 +11,8 @@ import VirtioDevices
 struct DeviceAssembly {
     let memory: GuestMemory
     let loop: EventLoop
+    /// What guests are told by interfaces that it names.
+    let metadata: MetadataStore?
 
     func devices(_ configuration: VirtualMachineConfiguration) throws(MachineError) -> [PlatformDevice] {
         var devices: [PlatformDevice] = []
@@ -84,6 +87,9 @@ struct DeviceAssembly {
             }
             if let limits = interface.receiveLimits { try device.setReceiveLimits(limits.apply) }
             if let limits = interface.transmitLimits { try device.setTransmitLimits(limits.apply) }
+            if let endpoint = metadata?.endpoint(ofInterface: interface.id, mtu: interface.mtu) {
+                try device.serve(endpoint)
+            }
             return PlatformDevice(
                 try VirtioMMIOTransport(device: device, memory: memory),
                 handle: .interface(device, identifier: interface.id))

@@ -3,7 +3,7 @@ import VirtioDevices
 
 /// What the devices have counted, by Firecracker's names; what this machine does not count is zero.
 extension Machine {
-    /// - Parameter group: `block`, `net`, `vsock`, `entropy` or `balloon`: all devices of the kind together; or `block_ID`
+    /// - Parameter group: `block`, `net`, `mmds`, `vsock`, `entropy` or `balloon`: all devices of the kind together; or `block_ID`
     ///   or `net_ID`: one of them.
     public func count(_ group: String, _ name: String) -> UInt64 {
         var sum: UInt64 = 0
@@ -13,6 +13,7 @@ extension Machine {
                 if group == "block" || group == "block_" + drive.id { sum &+= Self.count(device, name) }
             case .interface(let device, let identifier):
                 if group == "net" || group == "net_" + identifier { sum &+= Self.count(device, name) }
+                if group == "mmds" { sum &+= device.metadataCount(name) }
             case .vsock(let device): if group == "vsock" { sum &+= Self.count(device.metrics, name) }
             case .entropy(let device): if group == "entropy" { sum &+= Self.count(device, name) }
             case .balloon(let device): if group == "balloon" { sum &+= Self.count(device.metrics, name) }

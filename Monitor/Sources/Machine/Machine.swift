@@ -5,6 +5,7 @@ import KVMHost
 import LegacyDevices
 import LinuxCalls
 public import MachineConfiguration
+public import MetadataService
 public import Snapshots
 import VirtioDevices
 
@@ -37,9 +38,11 @@ public final class Machine: @unchecked Sendable {
 
     /// Builds the machine up to its first instruction.
     ///
-    /// - Parameter enclosure: entered when everything is open, before the kernel is looked at.
+    /// - Parameters:
+    ///   - enclosure: entered when everything is open, before the kernel is looked at.
+    ///   - metadata: what the guest is told by the interfaces that it names.
     public convenience init(
-        _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none
+        _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none, metadata: MetadataStore? = nil
     ) throws(MachineError) {
         let memory: GuestMemory
         do throws(LinuxError) {
@@ -47,7 +50,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, isPaused: false)
+        try self.init(configuration, memory: memory, metadata, isPaused: false)
         try boot(configuration, enclosure)
         try watch(configuration)
     }
@@ -61,7 +64,7 @@ public final class Machine: @unchecked Sendable {
     /// - Throws: before anything has run, when the snapshot, the configuration and this host do not fit together.
     public convenience init(
         _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
-        memory image: consuming MemoryImage, isPaused: Bool
+        memory image: consuming MemoryImage, metadata: MetadataStore? = nil, isPaused: Bool
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
@@ -70,7 +73,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, isPaused: isPaused)
+        try self.init(configuration, memory: memory, metadata, isPaused: isPaused)
         try restore(state)
         try watch(configuration)
     }
@@ -79,7 +82,7 @@ public final class Machine: @unchecked Sendable {
     /// - Parameter path: the socket that it listens on. Who answers there decides what the guest's memory is.
     public convenience init(
         _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
-        memoryServedBy path: String, isPaused: Bool
+        memoryServedBy path: String, metadata: MetadataStore? = nil, isPaused: Bool
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
@@ -88,13 +91,13 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .file(purpose: "page fault handler's socket", path: path, error)
         }
-        try self.init(configuration, memory: memory, isPaused: isPaused)
+        try self.init(configuration, memory: memory, metadata, isPaused: isPaused)
         try restore(state)
         try watch(configuration)
     }
 
     private init(
-        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, isPaused: Bool
+        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool
     ) throws(MachineError) {
         self.memory = memory
         self.isPaused = isPaused
@@ -110,7 +113,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .system(doing: "prepare the console", error)
         }
-        devices = try DeviceAssembly(memory: memory, loop: loop).devices(configuration)
+        devices = try DeviceAssembly(memory: memory, loop: loop, metadata: metadata).devices(configuration)
         do throws(KVMError) {
             virtualMachine = try system.makeVirtualMachine()
             // In this order: an interrupt controller that is there first makes attaching memory slow.

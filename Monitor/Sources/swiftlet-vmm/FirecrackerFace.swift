@@ -2,6 +2,7 @@ import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
+import MetadataService
 import MonitorAPI
 import Snapshots
 import WireFormats
@@ -19,12 +20,15 @@ final class FirecrackerFace: @unchecked Sendable {
         self.invocation = invocation
         let log = MonitorLog(identifier: invocation.identifier)
         self.log = log
+        let metadata = MetadataStore(
+            limitBytes: invocation.metadataLimitBytes ?? invocation.maximumBodyBytes)
         let filtering: Confinement.Mode =
             if let recorder = invocation.recorder { .recorded(recorder) } else {
                 invocation.isFiltered ? .enforced : .open
             }
         owner = MachineOwner(
-            log: log, hasBootTimer: invocation.hasBootTimer, filtering: filtering, servesAPI: invocation.servesAPI)
+            log: log, metadata: metadata, hasBootTimer: invocation.hasBootTimer, filtering: filtering,
+            servesAPI: invocation.servesAPI)
         confinement = Confinement(filtering, parts: .all, dropsCapabilities: true)
         let now = Clock.monotonic.nanoseconds() / 1000
         let processorTime = Clock.processor.nanoseconds() / 1000
@@ -35,7 +39,7 @@ final class FirecrackerFace: @unchecked Sendable {
                 startupProcessorMicroseconds: invocation.startProcessorMicroseconds.map {
                     processorTime &- $0 &+ (invocation.parentProcessorMicroseconds ?? 0)
                 } ?? 0),
-            metadata: MetadataStore(limitBytes: invocation.metadataLimitBytes ?? invocation.maximumBodyBytes))
+            metadata: metadata)
     }
 
     /// Started under that name, or with a path for the API's socket.

@@ -2,6 +2,7 @@ import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
+import MetadataService
 import MonitorAPI
 import Snapshots
 import Synchronization
@@ -15,6 +16,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     }
 
     private let log: MonitorLog
+    private let metadata: MetadataStore
     private let hasBootTimer: Bool
     private let filtering: Confinement.Mode
     private let servesAPI: Bool
@@ -30,8 +32,11 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
 
-    init(log: MonitorLog, hasBootTimer: Bool, filtering: Confinement.Mode, servesAPI: Bool) {
+    init(
+        log: MonitorLog, metadata: MetadataStore, hasBootTimer: Bool, filtering: Confinement.Mode, servesAPI: Bool
+    ) {
         self.log = log
+        self.metadata = metadata
         self.filtering = filtering
         self.servesAPI = servesAPI
         self.hasBootTimer = hasBootTimer
@@ -86,7 +91,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     // MARK: What the API asks for
 
     func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
-        try start(configuration) { () throws(MachineError) in try Machine(configuration) }
+        try start(configuration) { () throws(MachineError) in try Machine(configuration, metadata: self.metadata) }
     }
 
     /// Has the main thread make a machine, and waits until it has.
@@ -140,10 +145,12 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         try start(configuration) { () throws(MachineError) in
             if isServed {
                 return try Machine(
-                    configuration, restoring: state, memoryServedBy: files.memoryPath, isPaused: isPaused)
+                    configuration, restoring: state, memoryServedBy: files.memoryPath, metadata: self.metadata,
+                    isPaused: isPaused)
             }
             let machine = try Machine(
-                configuration, restoring: state, memory: files.openMemory(of: state), isPaused: isPaused)
+                configuration, restoring: state, memory: files.openMemory(of: state), metadata: self.metadata,
+                isPaused: isPaused)
             machine.workingSet = files.readWorkingSet(of: state)
             return machine
         }

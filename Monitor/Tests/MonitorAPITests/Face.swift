@@ -1,4 +1,5 @@
 import APITestSupport
+import MetadataService
 
 @testable import MonitorAPI
 

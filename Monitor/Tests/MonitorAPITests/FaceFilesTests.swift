@@ -1,4 +1,5 @@
 import LinuxCalls
+import MetadataService
 import Testing
 import WireFormats
 
@@ -81,7 +82,7 @@ import WireFormats
         #expect(machine.memoryMebibytes == 64 && machine.hasEntropyDevice && machine.balloon == nil)
         #expect(machine.drives[0].limits?.operations?.size == 5)
         #expect(machine.bootSource.bootArguments.hasSuffix(" root=/dev/vda ro"))
-        #expect(face.service.metadata.requiresToken)
+        #expect(face.service.metadata.manner.isTokenRequired)
     }
 
     @Test(arguments: [

@@ -1,5 +1,6 @@
 import LinuxCalls
 import MachineConfiguration
+import MetadataService
 import WireFormats
 
 /// Requests before the start: each is checked as far as it can be by itself, and kept.
@@ -206,7 +207,15 @@ extension APIService {
             throw Fault("MMMDS config error: The MMDS IPv4 address is not link local.")
         }
         kept.metadata = configuration
+        applyMetadata(of: kept)
+    }
+
+    /// Hands on how the guest is to be told.
+    func applyMetadata(of kept: KeptConfiguration) {
+        guard let configuration = kept.metadata else { return }
         metadata.configure(
+            address: configuration.text("ipv4_address").flatMap { IPv4Text.parse($0) } ?? 0,
+            interfaces: (configuration["network_interfaces"]?.elements ?? []).compactMap { $0.text },
             isTokenRequired: configuration.text("version") == "V2",
             isPlain: configuration.boolean("imds_compat") ?? false)
     }

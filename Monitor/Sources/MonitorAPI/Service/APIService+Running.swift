@@ -1,4 +1,5 @@
 import MachineConfiguration
+import MetadataService
 import WireFormats
 
 /// Requests about the machine that runs, and the one that starts it.

@@ -51,7 +51,9 @@ extension APIService {
             let bytes = try control.openSnapshot(
                 statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed)
             let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
-            try control.restore(Self.machine(configuration), isPaused: isPaused)
+            let machine = try Self.machine(configuration)
+            applyMetadata(of: configuration)
+            try control.restore(machine, isPaused: isPaused)
             kept = configuration
             state = isPaused ? .paused : .running
         } catch { throw Fault("Load snapshot error: \(error)") }

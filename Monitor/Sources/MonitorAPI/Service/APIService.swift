@@ -1,4 +1,5 @@
 import LinuxCalls
+public import MetadataService
 import WireFormats
 
 /// What the API does: one request in, one answer out. Knows nothing of sockets.

@@ -32,6 +32,7 @@ public struct FirecrackerInvocation: Equatable, Sendable {
         ("boot-timer", .none, "Log how long the guest took to say that it has booted"),
         ("config-file", .text, "Path of a file with the machine's configuration as JSON"),
         ("describe-snapshot", .refused, "This version makes no snapshots"),
+        ("enable-pci", .none, "Taken, and without effect: devices are found by the command line or ACPI"),
         ("help", .none, "Print this"),
         ("http-api-max-payload-size", .number, "Longest body of a request, in bytes [default: 51200]"),
         ("id", .text, "The machine's name: letters, digits and hyphens, at most 64 [default: anonymous-instance]"),

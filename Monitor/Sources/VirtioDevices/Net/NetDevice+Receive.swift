@@ -10,6 +10,7 @@ extension NetDevice {
 
     /// Reads frames into the guest's buffers until there are no more of either.
     func deliver() {
+        if metadataPort != nil { deliverMetadata() }
         guard isReadable, !isBroken, service != nil else { return }
         var framesLeft = Self.maximumFrames
         let descriptor = interface.descriptor.number

@@ -33,6 +33,11 @@ extension NetDevice {
                     service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
                     continue
                 }
+                if metadataPort != nil, takeForMetadata() {
+                    transmitLimiter.spend(bytes: outgoing.totalBytes)
+                    service?.transmitQueue.addUsed(head: chain.head, writtenBytes: 0)
+                    continue
+                }
                 do throws(LinuxError) {
                     // SAFETY: the vectors are checked ranges of guest memory.
                     let count = unsafe try outgoing.withVectors { pieces throws(LinuxError) in
@@ -56,6 +61,7 @@ extension NetDevice {
             }
         } catch { fail(error) }
         service?.publishSent()
+        if metadataPort != nil { deliver() }
     }
 }
 

@@ -19,6 +19,7 @@ public final class NetDevice: VirtioDevice, EventHandler {
         static let transmitDoorbell: UInt32 = 2
         static let receiveLimiter: UInt32 = 3
         static let transmitLimiter: UInt32 = 4
+        static let metadata: UInt32 = 5
     }
 
     struct Service: ~Copyable {
@@ -52,6 +53,8 @@ public final class NetDevice: VirtioDevice, EventHandler {
     var isInterfaceFull = false
     var window = NetReceiveWindow()
     var outgoing = IOVectorList(capacity: 1024)
+    /// What answers frames to the metadata service, on an interface that it is for.
+    var metadataPort: NetMetadataPort?
     private let isLinkUp = Atomic<Bool>(true)
 
     /// - Parameters:
@@ -141,6 +144,7 @@ public final class NetDevice: VirtioDevice, EventHandler {
 
     public func reset() {
         window.removeAll()
+        metadataPort?.reset()
         guard let service = service.take() else { return }
         for (registration, descriptor) in service.registrations { loop.remove(registration, descriptor) }
         if let registration = service.interfaceRegistration {
@@ -173,6 +177,9 @@ public final class NetDevice: VirtioDevice, EventHandler {
         case Token.transmitLimiter:
             transmitLimiter.rewind()
             send()
+        case Token.metadata:
+            metadataPort?.timer.drain()
+            deliver()
         default:
             if readiness.contains(.writable) && isInterfaceFull {
                 watchForRoom(false)

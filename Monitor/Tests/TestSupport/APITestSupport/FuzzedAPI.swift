@@ -1,4 +1,5 @@
 import LinuxCalls
+import MetadataService
 import MonitorAPI
 
 /// A connection's whole life: the bytes come in pieces, requests are found in them and carried out by a service whose
