@@ -86,6 +86,8 @@ let package = Package(
         .executableTarget(
             name: "jail-recorder", dependencies: ["CLinux", "LinuxCalls", "Jail"], path: "Tests/jail-recorder",
             swiftSettings: settings),
+        module("Jailer", ["LinuxCalls"]),
+        tests("Jailer", ["LinuxCalls"]),
         module("MachineConfiguration", ["WireFormats"]),
         tests("MachineConfiguration"),
         module(
@@ -106,8 +108,8 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-vmm",
             dependencies: [
-                "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI", "Snapshots",
-                "WireFormats",
+                "LinuxCalls", "Jail", "Jailer", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI",
+                "Snapshots", "WireFormats",
             ],
             swiftSettings: settings),
     ]

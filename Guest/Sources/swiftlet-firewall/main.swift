@@ -8,7 +8,7 @@ exitProcess(runFirewall())
 
 /// Does what the first argument says.
 func runFirewall() -> Int32 {
-    let arguments = (try? processArguments()) ?? []
+    let arguments = processArguments()
     switch arguments.count > 1 ? ByteString(arguments[1]) : "" {
     case "run": return Firewall.run()
     case "apply": return Firewall.apply()

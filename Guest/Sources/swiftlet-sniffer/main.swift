@@ -8,7 +8,7 @@ exitProcess(runSniffer())
 
 /// Does what the first argument says.
 func runSniffer() -> Int32 {
-    let arguments = (try? processArguments()) ?? []
+    let arguments = processArguments()
     switch arguments.count > 1 ? ByteString(arguments[1]) : "" {
     case "run": return Sniffer.run()
     case "stream": return SnifferClient.copy(.live)

@@ -72,6 +72,13 @@ void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const
     sigaction(SIGSYS, &action, NULL);
 }
 
+char **linux_program_arguments(void) {
+    char **place = environ - 1;
+    // No address is as small as the number.
+    for (uintptr_t count = 0; (uintptr_t)place[-1] != count; count++) place--;
+    return place;
+}
+
 // Set by the linker: where the program's code begins and ends.
 extern const char __executable_start[], etext[];
 

@@ -1,7 +1,10 @@
+import CLinux
 import LinuxCalls
 
 /// Takes away what a monitor could see and do beside its machine: file system, network, other processes' memory and
 /// messages, capabilities.
+///
+/// Landlock says the same of files once more, and is what is left where a user may make no namespace.
 ///
 /// Entered once, when everything that is opened by name is open and before any thread is started. What is left of the file
 /// system is an empty folder that cannot be written to, and in it, at their own paths, the folders of its Unix sockets.
@@ -14,13 +17,19 @@ public struct Enclosure: Sendable {
     private let isOpen: Bool
     /// The folders in which sockets are connected to by name.
     private let socketFolders: [[UInt8]]
+    /// Those below which files are opened and changed.
+    private let fileFolders: [String]
     /// Whether files of many users are served: that takes capabilities over the host's users.
     private let servesFiles: Bool
 
-    /// - Parameter socketPaths: of sockets that are connected to, or removed, by name while the machine runs.
-    public init(socketPaths: [String], servesFiles: Bool) {
+    /// - Parameters:
+    ///   - socketPaths: of sockets that are connected to, or removed, by name while the machine runs.
+    ///   - sharedFolders: whose files are served.
+    ///   - otherFolders: below whose descriptors files are opened too.
+    public init(socketPaths: [String], sharedFolders: [String], otherFolders: [String] = []) {
         isOpen = false
-        self.servesFiles = servesFiles
+        servesFiles = !sharedFolders.isEmpty
+        fileFolders = sharedFolders + otherFolders
         socketFolders = socketPaths.map { path in
             let bytes = Array(path.utf8)
             guard let slash = bytes.lastIndex(of: 0x2f) else { return [0x2e] }
@@ -31,6 +40,7 @@ public struct Enclosure: Sendable {
     private init() {
         isOpen = true
         socketFolders = []
+        fileFolders = []
         servesFiles = false
     }
 
@@ -44,6 +54,7 @@ public struct Enclosure: Sendable {
         var shortfalls: [Shortfall] = []
         let isRoot = Namespaces.effectiveUser() == 0
         let keepsFiles = servesFiles && isRoot
+        let folders = try FolderRules(removing: socketFolders, everything: fileFolders.map { Array($0.utf8) })
         do throws(LinuxError) {
             let kinds: NamespaceKinds = [.mount, .hostName, .interProcess, .network]
             let (user, group) = (Namespaces.effectiveUser(), Namespaces.effectiveGroup())
@@ -63,7 +74,33 @@ public struct Enclosure: Sendable {
         try PrivilegeDrop.refuseNewPrivileges()
         try PrivilegeDrop.keepOnly(keepsFiles ? .files : [])
         try PrivilegeDrop.leaveNoCoreFile()
+        do throws(LinuxError) { try folders.apply() } catch {
+            // Where the root is empty, little is missed.
+            if !shortfalls.isEmpty || (error.number != EOPNOTSUPP && error.number != ENOSYS) {
+                shortfalls.append(Shortfall(description: "no Landlock to keep it from the host's files (\(error))"))
+            }
+        }
         return shortfalls
+    }
+
+    /// Folders, open, and what may be done below each.
+    private final class FolderRules {
+        private var folders: [(number: Int32, access: Landlock.Access)] = []
+
+        init(removing: [[UInt8]], everything: [[UInt8]]) throws(LinuxError) {
+            for path in removing { try add(path, .removing) }
+            for path in everything { try add(path, .everything) }
+        }
+
+        private func add(_ path: [UInt8], _ access: Landlock.Access) throws(LinuxError) {
+            folders.append((try FileTree.open(path, .path).release(), access))
+        }
+
+        func apply() throws(LinuxError) {
+            try Landlock.restrict(allowing: folders.map { ($0.number, $0.access) })
+        }
+
+        deinit { for folder in folders { _ = FileDescriptor(owning: folder.number) } }
     }
 
     /// - Returns: whether there is a user namespace. Nobody gets one who was moved by chroot(2), as everybody in the emulated

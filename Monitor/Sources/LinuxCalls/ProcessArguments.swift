@@ -1,11 +1,22 @@
+import CLinux
+
 /// The arguments that this process was started with, its own name first; what is no UTF-8 is repaired.
 ///
-/// Read from the kernel, because the standard library has none in an embedded build.
-public func processArguments() throws(LinuxError) -> [String] {
-    let file = try open("/proc/self/cmdline", .readOnly)
-    var bytes: [UInt8] = []
-    while try read(file.number, appendingTo: &bytes, maximumBytes: 4096) > 0 {}
-    // Each argument ends with a zero byte.
-    return bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
-        .map { String(decoding: $0, as: UTF8.self) }
+/// Taken from where the kernel has put them, because the standard library has none in an embedded build and there may be no
+/// `/proc` to read them from.
+public func processArguments() -> [String] {
+    var arguments: [String] = []
+    // SAFETY: the list ends with a null, and each of its texts with a zero; nothing changes them.
+    guard var place = unsafe linux_program_arguments() else { return [] }
+    while let text = unsafe place.pointee {
+        var bytes: [UInt8] = []
+        var offset = 0
+        while unsafe text[offset] != 0 {
+            unsafe bytes.append(UInt8(bitPattern: text[offset]))
+            offset += 1
+        }
+        arguments.append(String(decoding: bytes, as: UTF8.self))
+        unsafe place += 1
+    }
+    return arguments
 }

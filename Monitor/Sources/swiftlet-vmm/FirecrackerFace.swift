@@ -1,4 +1,5 @@
 import Jail
+import Jailer
 import LinuxCalls
 import Machine
 import MachineConfiguration
@@ -42,10 +43,10 @@ final class FirecrackerFace: @unchecked Sendable {
             metadata: metadata)
     }
 
-    /// Started under that name, or with a path for the API's socket.
+    /// Started under a name with "firecracker" in it, as the jailer wants it, or with a path for the API's socket.
     static func isMeant(by arguments: [String]) -> Bool {
-        let name = arguments.first?.utf8.split(separator: 0x2f).last.map { String(decoding: $0, as: UTF8.self) }
-        return name == "firecracker" || arguments.contains("--api-sock")
+        let name = arguments.first?.utf8.split(separator: 0x2f).last.map(Array.init)
+        return name.map(Jailer.isMonitor) == true || arguments.contains("--api-sock")
     }
 
     /// - Returns: what to exit with.

@@ -8,7 +8,8 @@ exitProcess(runMonitor())
 
 /// Builds the machine that the arguments name, runs it, and says how it ended.
 func runMonitor() -> Int32 {
-    let arguments = (try? processArguments()) ?? []
+    let arguments = processArguments()
+    if let rest = JailerFace.arguments(of: arguments) { return JailerFace.run(rest) }
     if FirecrackerFace.isMeant(by: arguments) { return FirecrackerFace.run(arguments.dropFirst()) }
     let invocation: Invocation
     do throws(InvocationError) {
@@ -22,7 +23,10 @@ func runMonitor() -> Int32 {
         writeToStandardOutput(Invocation.helpText)
         return 0
     case .version:
-        writeToStandardOutput("swiftlet-vmm \(Invocation.versionNumber)\n")
+        let landlock = Landlock.version
+        writeToStandardOutput(
+            "swiftlet-vmm \(Invocation.versionNumber)\n"
+                + (landlock > 0 ? "Landlock \(landlock)\n" : "no Landlock in this kernel\n"))
         return 0
     case .snapshot(let command): return command.run()
     case .run(let source, let filtering, let isEnclosed): return run(source, filtering, isEnclosed: isEnclosed)
@@ -44,7 +48,7 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
             enclosure: isEnclosed
                 ? Enclosure(
                     socketPaths: configuration.vsock.map { [$0.udsPath] } ?? [],
-                    servesFiles: !configuration.sharedFolders.isEmpty) : .none)
+                    sharedFolders: configuration.sharedFolders.map { $0.pathOnHost }) : .none)
     } catch {
         writeToStandardError("swiftlet-vmm: \(error)\n")
         return ExitStatus.notBuilt

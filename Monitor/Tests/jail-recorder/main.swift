@@ -97,7 +97,7 @@ openMissingStandardStreams()
 runRecorder()
 
 func runRecorder() -> Never {
-    let arguments = (try? processArguments()) ?? []
+    let arguments = processArguments()
     if arguments.dropFirst().first == "--list" {
         for role in ThreadRole.allCases {
             for rule in RoleRules.rules(role, with: .all) {

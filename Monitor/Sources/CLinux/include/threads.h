@@ -21,7 +21,11 @@ void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const
 /// Lets go of the program's own code in memory; what is run again comes back from its file. Any thread.
 void linux_release_program_code(void);
 
-/// The program's arguments and environment, as the C library received them (`NULL`-terminated).
+/// The program's environment, as the C library received it (`NULL`-terminated).
 extern char **environ;
+
+/// The program's arguments (`NULL`-terminated): the kernel puts them in front of the environment, and their number in front
+/// of them. As long as the environment is the one that the process was started with. Source: System V ABI, AMD64, 3.4.1.
+char **linux_program_arguments(void);
 
 #endif
