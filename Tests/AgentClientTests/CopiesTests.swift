@@ -1,4 +1,5 @@
 import AgentProtocol
+import Synchronization
 import Testing
 
 @testable import AgentClient
@@ -32,6 +33,27 @@ import Testing
             return count
         }
         #expect(count == 12)
+    }
+
+    @Test func `a connection that was lost with the transport's reset is made again`() throws {
+        let calls = Mutex(0)
+        let agent = try ScriptedAgent { conversation in
+            let call = calls.withLock { calls in
+                calls += 1
+                return calls
+            }
+            // The first is never heard of, the second ends at once.
+            if call == 3 { conversation.greet() }
+            if call != 2 { conversation.waitForEnd() }
+        }
+        defer { agent.stop() }
+        let endpoint = DirectEndpoint(path: agent.path)
+        _ = try AgentConnection.toRestored(endpoint, until: Deadline(afterMilliseconds: 20_000))
+        #expect(calls.withLock { $0 } == 3)
+        #expect(throws: AgentClientError.self) {
+            try AgentConnection.toRestored(
+                DirectEndpoint(path: agent.path + "-nobody"), until: Deadline(afterMilliseconds: 200))
+        }
     }
 
     @Test func `an agent that answers something else is not believed`() throws {

@@ -1,4 +1,5 @@
 public import AgentProtocol
+import LinuxCalls
 
 /// What a machine's owner asks for around a snapshot, and of a clone. Documentation/agent-protocol.md, "Machines that are
 /// copied".
@@ -6,6 +7,25 @@ extension AgentConnection {
     private static let copiesID: UInt32 = 0xffff_ff00
     /// What the agent has for its answer above the time that it was given.
     private static let answerMilliseconds: UInt64 = 10_000
+
+    /// The connection to an agent in a machine that has just been restored. The guest's kernel ends every connection when it
+    /// hears that the transport was reset, and tells nobody: one that was made a moment before is lost, and made again.
+    public static func toRestored(
+        _ endpoint: any AgentEndpoint, until deadline: Deadline
+    ) throws(AgentClientError) -> AgentConnection {
+        var patienceMilliseconds: UInt64 = 100
+        while true {
+            do throws(AgentClientError) {
+                let attempt = Deadline(afterMilliseconds: patienceMilliseconds).earlier(deadline)
+                return try AgentConnection(to: endpoint, until: attempt)
+            } catch {
+                let isWorthAnother = error.code == .silent || error.code == .gone || error.code == .unreachable
+                guard isWorthAnother, !deadline.isOver else { throw error }
+                if error.code != .silent { sleep(nanoseconds: 5_000_000) }
+                patienceMilliseconds = min(2 * patienceMilliseconds, 5000)
+            }
+        }
+    }
 
     /// Stops every user program. They go on with `release`, or when this connection ends.
     /// - Returns: how many processes stand still.
