@@ -12,7 +12,7 @@ extension RoleRules {
             Rule(.write, for: "answers, the log, metrics, a snapshot's state, waking other threads"),
             Rule(.close, for: "clients, files"),
             Rule(.timerSet, need: .rare, for: "the balloon's reports"),
-        ] + files + saving + lock + memory + ending + [
+        ] + files + saving + keeping + lock + memory + ending + [
             clock,
             Rule(.gettid, for: "telling itself from others"),
         ]
@@ -27,17 +27,36 @@ extension RoleRules {
         opening([.readWrite, .nonBlocking], for: "disks that can be written"),
         opening([.readWrite, .append, .nonBlocking], for: "log and metrics, which exist"),
         Rule(.statx, [.word(2, 0x1000)], for: "what an open file is: AT_EMPTY_PATH"),
+        Rule(.pread, for: "a snapshot's state"),
         opening([.readWrite, .create, .exclusive, .noFollow], for: "a new snapshot's files"),
     ]
 
     /// What a snapshot takes.
-    private static let saving: [Rule] = [
+    static let saving: [Rule] = [
         Rule(.ftruncate, for: "the length of a snapshot's memory"),
         Rule(.lseek, for: "which memory was ever used, how large a disk is"),
         Rule(.pwrite, for: "a snapshot's memory"),
-        Rule(.pread, for: "a snapshot's state"),
         Rule(.renameat2, for: "the names of a snapshot's files"),
         Rule(.unlinkat, [.word(2, 0)], for: "what is left of a snapshot that was not finished"),
+        ioctl(linux_KVM_GET_CLOCK, for: "the guest's clock"),
+        ioctl(linux_KVM_GET_MSR_INDEX_LIST, for: "what a processor's state consists of"),
+        ioctl(linux_KVM_GET_TSC_KHZ, for: "how fast a processor counts"),
+        ioctl(linux_KVM_GET_REGS, for: "a processor's state"),
+        ioctl(linux_KVM_GET_SREGS, for: "a processor's state"),
+        ioctl(linux_KVM_GET_XSAVE, for: "a processor's state"),
+        ioctl(linux_KVM_GET_XCRS, for: "a processor's state"),
+        ioctl(linux_KVM_GET_DEBUGREGS, for: "a processor's state"),
+        ioctl(linux_KVM_GET_LAPIC, for: "a processor's state"),
+        ioctl(linux_KVM_GET_MSRS, for: "a processor's state"),
+        ioctl(linux_KVM_GET_MP_STATE, for: "a processor's state"),
+        ioctl(linux_KVM_GET_VCPU_EVENTS, for: "a processor's state"),
+        Rule(.getrandom, for: "what binds a snapshot's files to each other"),
+        Rule(.tgkill, [.word(2, 10)], for: "calling processors out of their guest: SIGUSR1"),
+        Rule(.getpid, for: "calling processors out of their guest"),
+    ]
+
+    /// What a snapshot takes besides whose memory is kept as it was while the guest goes on.
+    private static let keeping: [Rule] = [
         Rule(
             .mmap, [.word(2, 3), .word(3, 0x4001)],
             for: "guest memory as it was: PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE"),
@@ -57,20 +76,5 @@ extension RoleRules {
             for: "a copy of the process that writes memory as it was: SIGCHLD and no flags, no new thread or namespace"),
         Rule(.closeRange, for: "the copy's descriptors, which it has no use for"),
         Rule(.wait4, for: "the copy's end"),
-        ioctl(linux_KVM_GET_CLOCK, for: "the guest's clock"),
-        ioctl(linux_KVM_GET_MSR_INDEX_LIST, for: "what a processor's state consists of"),
-        ioctl(linux_KVM_GET_TSC_KHZ, for: "how fast a processor counts"),
-        ioctl(linux_KVM_GET_REGS, for: "a processor's state"),
-        ioctl(linux_KVM_GET_SREGS, for: "a processor's state"),
-        ioctl(linux_KVM_GET_XSAVE, for: "a processor's state"),
-        ioctl(linux_KVM_GET_XCRS, for: "a processor's state"),
-        ioctl(linux_KVM_GET_DEBUGREGS, for: "a processor's state"),
-        ioctl(linux_KVM_GET_LAPIC, for: "a processor's state"),
-        ioctl(linux_KVM_GET_MSRS, for: "a processor's state"),
-        ioctl(linux_KVM_GET_MP_STATE, for: "a processor's state"),
-        ioctl(linux_KVM_GET_VCPU_EVENTS, for: "a processor's state"),
-        Rule(.getrandom, for: "what binds a snapshot's files to each other"),
-        Rule(.tgkill, [.word(2, 10)], for: "calling processors out of their guest: SIGUSR1"),
-        Rule(.getpid, for: "calling processors out of their guest"),
     ]
 }

@@ -13,6 +13,7 @@ public enum RoleRules {
             case .processor: processor
             case .drive: drive
             case .folder: folder
+            case .control: control
             case .api: api
             case .memory: prefetch
             }
@@ -122,7 +123,7 @@ public enum RoleRules {
             Rule(.connect, with: .vsock, for: "the guest's connections to programs"),
             Rule(.shutdown, with: .vsock, for: "the end of one direction"),
             Rule(.getsockopt, with: .vsock, need: .rare, for: "why a connection broke"),
-            Rule(.unlinkat, [.word(2, 0)], with: [.vsock, .api], for: "the sockets' names at the end"),
+            Rule(.unlinkat, [.word(2, 0)], with: [.vsock, .api, .control], for: "the sockets' names at the end"),
             Rule(.signalReturn, need: .rare, for: "a signal that interrupts"),
             Rule(.exitGroup, for: "the machine's end"),
         ]
@@ -137,7 +138,7 @@ public enum RoleRules {
             ioctl(linux_KVM_GET_SREGS, for: "where a guest broke"),
             ioctl(linux_KVM_TRANSLATE, for: "where a guest broke"),
             ioctl(linux_KVM_GET_MP_STATE, for: "whether a guest halted for good"),
-            ioctl(linux_KVM_KVMCLOCK_CTRL, with: .api, for: "telling the guest that it stood still"),
+            ioctl(linux_KVM_KVMCLOCK_CTRL, with: [.api, .control], for: "telling the guest that it stood still"),
             Rule(.write, for: "the serial port's output, waking other threads"),
         ] + lock + memory + ending + [
             Rule(.signalReturn, for: "being called out of the guest"),

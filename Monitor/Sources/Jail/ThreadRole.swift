@@ -8,6 +8,8 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
     case drive = 3
     /// Serves one shared folder.
     case folder = 4
+    /// Serves the control socket.
+    case control = 5
     /// Serves Firecracker's API: it opens what clients name.
     case api = 6
 
@@ -20,6 +22,7 @@ public enum ThreadRole: UInt16, CaseIterable, Sendable {
         case .processor: "processor"
         case .drive: "drive"
         case .folder: "folder"
+        case .control: "control"
         case .api: "api"
         case .memory: "memory"
         }
@@ -40,8 +43,12 @@ public struct JailedParts: OptionSet, Sendable {
     /// Limits of what devices do in a time.
     public static let limits = JailedParts(rawValue: 64)
 
+    /// A socket by which the machine is paused, resumed and saved while it runs.
+    public static let control = JailedParts(rawValue: 128)
     /// Firecracker's API, by which the machine is paused, saved and changed while it runs.
     public static let api = JailedParts(rawValue: 256)
 
-    public static let all: JailedParts = [.network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .api]
+    public static let all: JailedParts = [
+        .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api,
+    ]
 }

@@ -45,10 +45,24 @@ public enum FileTree {
     public static func open(
         _ path: [UInt8], asRoot directory: Int32, _ flags: OpenFlags, mode: UInt32 = 0o666
     ) throws(LinuxError) -> FileDescriptor {
+        try open(path, directory, flags, mode, resolving: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    }
+
+    /// Opens what lies below `directory`: EXDEV for what leads out of it, ELOOP for a link.
+    /// Source: openat2(2), RESOLVE_BENEATH.
+    public static func open(
+        _ path: [UInt8], beneath directory: Int32, _ flags: OpenFlags, mode: UInt32 = 0o666
+    ) throws(LinuxError) -> FileDescriptor {
+        try open(path, directory, flags, mode, resolving: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    }
+
+    private static func open(
+        _ path: [UInt8], _ directory: Int32, _ flags: OpenFlags, _ mode: UInt32, resolving bits: Int32
+    ) throws(LinuxError) -> FileDescriptor {
         var how = open_how()
         how.flags = UInt64(UInt32(bitPattern: flags.rawValue | O_CLOEXEC))
         how.mode = flags.contains(.create) ? UInt64(mode) : 0
-        how.resolve = UInt64(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        how.resolve = UInt64(UInt32(bitPattern: bits))
         let number = try withKernelBytes(path) { name throws(LinuxError) in
             // SAFETY: the name and the structure outlive the call.
             unsafe try withUnsafeMutablePointer(to: &how) { how throws(LinuxError) in

@@ -61,10 +61,12 @@ public final class Machine: @unchecked Sendable {
     ///   - configuration: with the same processors, memory and devices as the other machine had; what stands behind
     ///     them on the host may be other files and interfaces. What it says of a kernel is not looked at.
     ///   - isPaused: whether it stands still until `resume`.
+    ///   - enclosure: entered when everything is open, before the state is put into devices.
     /// - Throws: before anything has run, when the snapshot, the configuration and this host do not fit together.
     public convenience init(
         _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
-        memory image: consuming MemoryImage, metadata: MetadataStore? = nil, isPaused: Bool
+        memory image: consuming MemoryImage, metadata: MetadataStore? = nil, isPaused: Bool,
+        enclosure: Enclosure = .none
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
@@ -74,6 +76,7 @@ public final class Machine: @unchecked Sendable {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
         try self.init(configuration, memory: memory, metadata, isPaused: isPaused)
+        try Self.enter(enclosure)
         try restore(state)
         try watch(configuration)
     }
@@ -132,9 +135,7 @@ public final class Machine: @unchecked Sendable {
         _ configuration: VirtualMachineConfiguration, _ enclosure: Enclosure
     ) throws(MachineError) {
         let files = try BootFiles(configuration.bootSource)
-        do throws(LinuxError) {
-            for shortfall in try enclosure.enter() { writeToStandardError("swiftlet-vmm: \(shortfall)\n") }
-        } catch { throw .system(doing: "give up the rights of this user", error) }
+        try Self.enter(enclosure)
         let boot = try files.load(
             configuration, into: memory, deviceCount: devices.count, hasConsole: serialPort != nil)
         let count = configuration.virtualCPUCount
@@ -148,6 +149,12 @@ public final class Machine: @unchecked Sendable {
             throw .kvm(error)
         }
         try prefault(boot.sureToBeWritten)
+    }
+
+    private static func enter(_ enclosure: Enclosure) throws(MachineError) {
+        do throws(LinuxError) {
+            for shortfall in try enclosure.enter() { writeToStandardError("swiftlet-vmm: \(shortfall)\n") }
+        } catch { throw .system(doing: "give up the rights of this user", error) }
     }
 
     /// Runs the guest until it ends or is ended, and takes everything down.
@@ -175,6 +182,9 @@ public final class Machine: @unchecked Sendable {
         serialPort?.flush()
         return end.result ?? .requested
     }
+
+    /// Returns when `run` has begun to serve the devices, or is over. Any thread but that one.
+    public func waitUntilServed() { loop.perform {} }
 
     /// Ends the guest, as SIGTERM does. Any thread.
     public func requestEnd() { end.reach(.requested) }

@@ -1,3 +1,4 @@
+import CLinux
 import LinuxCalls
 public import Snapshots
 
@@ -5,10 +6,14 @@ public import Snapshots
 public struct SnapshotFiles: Sendable {
     public let statePath: String
     public let memoryPath: String
+    private let folder: Int32?
 
-    public init(statePath: String, memoryPath: String) {
+    /// - Parameter folder: an open folder, the caller's, in which both lie by plain names; nothing else of the host is
+    ///   reached then. Nil: the paths lead anywhere.
+    public init(statePath: String, memoryPath: String, in folder: Int32? = nil) {
         self.statePath = statePath
         self.memoryPath = memoryPath
+        self.folder = folder
     }
 
     /// Writes a snapshot of a machine that stands still. Both files get their names only when they are whole, and replace
@@ -58,15 +63,15 @@ public struct SnapshotFiles: Sendable {
         let partialMemory = memoryPath + ".partial"
         let known = machine.changes.parents
         do throws(MachineError) {
-            let state = try Self.make(partialState)
-            let memory = try Self.make(partialMemory)
+            let state = try make(partialState)
+            let memory = try make(partialMemory)
             let result = try write(state.number, memory.number)
-            try Self.rename(partialMemory, memoryPath)
-            try Self.rename(partialState, statePath)
+            try rename(partialMemory, memoryPath)
+            try rename(partialState, statePath)
             return result
         } catch {
-            try? removeFile(partialState)
-            try? removeFile(partialMemory)
+            try? remove(partialState)
+            try? remove(partialMemory)
             for parent in machine.changes.parents where !known.contains(parent) { machine.changes.remove(parent) }
             throw error
         }
@@ -74,7 +79,7 @@ public struct SnapshotFiles: Sendable {
 
     /// Whether the file that would be replaced is memory that a differential snapshot would be relative to.
     private func holdsParent(of machine: Machine) -> Bool {
-        guard let file = try? open(memoryPath, [.readOnly, .nonBlocking]),
+        guard let file = try? open(memoryPath),
             let found = try? MemoryImage.readTrailer(file.number)
         else { return false }
         return machine.changes.parents.contains(found.identifier)
@@ -123,7 +128,7 @@ public struct SnapshotFiles: Sendable {
         let bytes: [UInt8]
         do throws(LinuxError) {
             // One byte more than may be, so that what is too long is seen to be; a pipe is not waited for.
-            let file = try open(statePath, [.readOnly, .nonBlocking])
+            let file = try open(statePath)
             bytes = try Self.contents(of: file.number, atMost: SnapshotFormat.maximumBytes + 1)
         } catch { throw .file(purpose: "snapshot's state file", path: statePath, error) }
         do throws(SnapshotError) { return try MachineState(decoding: bytes) } catch { throw .snapshot(error) }
@@ -137,7 +142,7 @@ public struct SnapshotFiles: Sendable {
     /// Opens the memory file, if it is the one that belongs to a state.
     public func openMemory(of state: MachineState) throws(MachineError) -> MemoryImage {
         let file: FileDescriptor
-        do throws(LinuxError) { file = try open(memoryPath, [.readOnly, .nonBlocking]) } catch {
+        do throws(LinuxError) { file = try open(memoryPath) } catch {
             throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
         }
         let (memoryBytes, overflow) = state.memoryMebibytes.multipliedReportingOverflow(by: 1 << 20)
@@ -147,17 +152,44 @@ public struct SnapshotFiles: Sendable {
         } catch { throw .snapshot(error) }
     }
 
-    private static func make(_ path: String) throws(MachineError) -> FileDescriptor {
+    // MARK: Files by their names
+
+    private func open(_ path: String) throws(LinuxError) -> FileDescriptor {
+        guard let folder else { return try LinuxCalls.open(path, [.readOnly, .nonBlocking]) }
+        return try FileTree.open(Self.plain(path), beneath: folder, [.readOnly, .nonBlocking])
+    }
+
+    private func make(_ path: String) throws(MachineError) -> FileDescriptor {
+        let flags: OpenFlags = [.readWrite, .create, .exclusive, .noFollow]
         do throws(LinuxError) {
             // One that a writer left that was killed is of no use to anybody.
-            try removeFile(path)
-            return try open(path, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600)
+            try remove(path)
+            guard let folder else { return try LinuxCalls.open(path, flags, mode: 0o600) }
+            return try FileTree.open(Self.plain(path), beneath: folder, flags, mode: 0o600)
         } catch { throw .file(purpose: "snapshot file", path: path, error) }
     }
 
-    private static func rename(_ path: String, _ other: String) throws(MachineError) {
-        do throws(LinuxError) { try FileTree.rename(Array(path.utf8), to: Array(other.utf8)) } catch {
-            throw .file(purpose: "snapshot file", path: other, error)
+    private func rename(_ path: String, _ other: String) throws(MachineError) {
+        do throws(LinuxError) {
+            guard let folder else { return try FileTree.rename(Array(path.utf8), to: Array(other.utf8)) }
+            try FileTree.rename(Self.plain(path), in: folder, to: Self.plain(other))
+        } catch { throw .file(purpose: "snapshot file", path: other, error) }
+    }
+
+    /// What is not there is as good as removed.
+    private func remove(_ path: String) throws(LinuxError) {
+        guard let folder else { return try removeFile(path) }
+        do throws(LinuxError) { try FileTree.remove(Self.plain(path), in: folder) } catch {
+            if error.number != ENOENT { throw error }
         }
+    }
+
+    /// - Throws: EINVAL for what is not the name of a file in a folder.
+    private static func plain(_ name: String) throws(LinuxError) -> [UInt8] {
+        let bytes = Array(name.utf8)
+        guard !bytes.isEmpty, bytes.count <= 255, !bytes.contains(0x2f), name != ".", name != ".." else {
+            throw .invalidArgument
+        }
+        return bytes
     }
 }

@@ -14,8 +14,7 @@ extension VirtualMachineConfiguration {
             document, path: "",
             known: [
                 "boot-source", "machine-config", "drives", "network-interfaces", "shared-folders", "vsock", "balloon",
-                "entropy",
-                "console", "lifeline",
+                "entropy", "console", "lifeline", "control", "restore",
             ])
         guard let boot = reader.value("boot-source") else {
             throw .missing(field: "boot-source", wanted: "an object with kernel_image_path")
@@ -51,6 +50,8 @@ extension VirtualMachineConfiguration {
             let lifeline = try ObjectReader(lifeline, path: "lifeline", known: ["descriptor"])
             configuration.lifelineDescriptor = Int32(try lifeline.requiredInteger("descriptor", descriptorRange))
         }
+        if let control = reader.value("control") { configuration.control = try Control(control) }
+        if let restore = reader.value("restore") { configuration.restore = try Restore(restore) }
         try configuration.checkWhole()
         return configuration
     }

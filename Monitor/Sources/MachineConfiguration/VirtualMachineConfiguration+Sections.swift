@@ -215,6 +215,29 @@ extension VirtualMachineConfiguration.Console {
     }
 }
 
+extension VirtualMachineConfiguration.Control {
+    init(_ value: JSONValue) throws(ConfigurationError) {
+        let reader = try ObjectReader(value, path: "control", known: ["socket_path", "folder"])
+        let path = try reader.requiredText("socket_path", wanted: "the path of a Unix socket to be made")
+        // sun_path holds 108 bytes with its final zero.
+        if path.utf8.count > 107 { throw reader.invalid("socket_path", wanted: "a path of at most 107 bytes") }
+        self.init(
+            socketPath: path,
+            folder: try reader.requiredText("folder", wanted: "the path of a folder for the snapshots that are made"))
+    }
+}
+
+extension VirtualMachineConfiguration.Restore {
+    init(_ value: JSONValue) throws(ConfigurationError) {
+        let reader = try ObjectReader(value, path: "restore", known: ["folder", "state", "memory", "resume"])
+        self.init(
+            folder: try reader.requiredText("folder", wanted: "the path of the snapshot's folder"),
+            state: try reader.requiredText("state", wanted: "the name of the state file in that folder"),
+            memory: try reader.requiredText("memory", wanted: "the name of the memory file in that folder"),
+            resumes: try reader.boolean("resume") ?? true)
+    }
+}
+
 extension ObjectReader {
     /// An identifier: ASCII letters, digits and underscores.
     func identifier(_ name: String) throws(ConfigurationError) -> String {

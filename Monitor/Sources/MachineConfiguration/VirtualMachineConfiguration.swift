@@ -24,6 +24,10 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var console = Console()
     /// A descriptor of the process: when its other end closes, the machine ends.
     public var lifelineDescriptor: Int32?
+    /// Nil: nobody controls the machine while it runs.
+    public var control: Control?
+    /// Nil: the machine begins with its kernel.
+    public var restore: Restore?
 
     public init(bootSource: BootSource, virtualCPUCount: UInt32, memoryMebibytes: UInt64) {
         self.bootSource = bootSource
@@ -168,5 +172,34 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public var outputDescriptor: Int32 = 1
 
         public init() {}
+    }
+
+    /// The socket by which the machine is controlled while it runs.
+    public struct Control: Equatable, Sendable {
+        public var socketPath: String
+        /// The only folder in which files are opened or made after the start.
+        public var folder: String
+
+        public init(socketPath: String, folder: String) {
+            self.socketPath = socketPath
+            self.folder = folder
+        }
+    }
+
+    /// The snapshot that the machine goes on from, instead of beginning with its kernel.
+    public struct Restore: Equatable, Sendable {
+        public var folder: String
+        /// Names of files in that folder.
+        public var state: String
+        public var memory: String
+        /// Whether the guest runs at once; else it stands still until it is resumed.
+        public var resumes: Bool
+
+        public init(folder: String, state: String, memory: String, resumes: Bool) {
+            self.folder = folder
+            self.state = state
+            self.memory = memory
+            self.resumes = resumes
+        }
     }
 }

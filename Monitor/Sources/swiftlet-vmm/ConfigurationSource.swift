@@ -8,11 +8,14 @@ enum ConfigurationSource: Equatable {
     case descriptor(Int32)
 
     /// Reads and checks it.
-    func load() throws(ConfigurationSourceError) -> VirtualMachineConfiguration {
+    /// - Returns: the machine, and what was written of it.
+    func load() throws(ConfigurationSourceError) -> (machine: VirtualMachineConfiguration, document: JSONValue) {
         let bytes: [UInt8]
         do throws(LinuxError) { bytes = try read() } catch { throw .unreadable(name, error) }
+        let document: JSONValue
+        do throws(JSONError) { document = try JSONParser.parse(bytes) } catch { throw .invalid(name, .syntax(error)) }
         do throws(ConfigurationError) {
-            return try VirtualMachineConfiguration.parse(bytes)
+            return (try VirtualMachineConfiguration.parse(document: document), document)
         } catch {
             throw .invalid(name, error)
         }

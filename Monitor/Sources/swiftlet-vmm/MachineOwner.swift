@@ -20,6 +20,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private let hasBootTimer: Bool
     private let filtering: Confinement.Mode
     private let servesAPI: Bool
+    /// The only folder in which files are opened; nil: they are opened anywhere.
+    private let folder: Int32?
     private let mainThread = currentThreadNumber()
     private let step = Atomic<UInt32>(Step.idle)
     // Handed from one thread to the other along with `step`.
@@ -32,15 +34,21 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
 
+    /// - Parameter folder: an open folder, the caller's.
     init(
-        log: MonitorLog, metadata: MetadataStore, hasBootTimer: Bool, filtering: Confinement.Mode, servesAPI: Bool
+        log: MonitorLog, metadata: MetadataStore, hasBootTimer: Bool = false,
+        filtering: Confinement.Mode = .enforced, servesAPI: Bool = false, folder: Int32? = nil
     ) {
         self.log = log
         self.metadata = metadata
         self.filtering = filtering
         self.servesAPI = servesAPI
         self.hasBootTimer = hasBootTimer
+        self.folder = folder
     }
+
+    /// Takes over a machine that somebody else has made and runs.
+    func take(_ machine: Machine) { self.machine = machine }
 
     /// Waits until a machine is wanted, and runs it to its end. The main thread's.
     func waitAndRun() -> MachineEnd {
@@ -161,7 +169,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     ) throws(HostRefusal) {
         let machine = try running()
         do throws(MachineError) {
-            _ = try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+            _ = try SnapshotFiles(statePath: statePath, memoryPath: memoryPath, in: folder)
                 .write(machine, isDifferential ? .differential : .full, configuration: configuration)
         } catch { throw HostRefusal("\(error)") }
     }
@@ -178,7 +186,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     ) throws(HostRefusal) -> UInt64 {
         let machine = try running()
         do throws(MachineError) {
-            return try SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+            return try SnapshotFiles(statePath: statePath, memoryPath: memoryPath, in: folder)
                 .writeLive(machine, isDifferential ? .differential : .full, configuration: configuration)
         } catch { throw HostRefusal("\(error)") }
     }
@@ -199,6 +207,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
 
     func replaceDisk(_ identifier: String, path: String) throws(HostRefusal) {
         let machine = try running()
+        if folder != nil { throw HostRefusal("The jail lets this machine open no other file.") }
         do throws(LinuxError) { try machine.replaceDisk(identifier, path: path) } catch {
             throw HostRefusal(error.originalWords)
         }

@@ -2,6 +2,8 @@ import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
+import Snapshots
+import WireFormats
 
 openMissingStandardStreams()
 exitProcess(runMonitor())
@@ -35,32 +37,64 @@ func runMonitor() -> Int32 {
 
 func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclosed: Bool) -> Int32 {
     let configuration: VirtualMachineConfiguration
+    let document: JSONValue
     do throws(ConfigurationSourceError) {
-        configuration = try source.load()
+        (configuration, document) = try source.load()
     } catch {
         writeToStandardError("swiftlet-vmm: \(error)\n")
         return ExitStatus.badConfiguration
     }
     let machine: Machine
-    do throws(MachineError) {
-        machine = try Machine(
-            configuration,
-            enclosure: isEnclosed
-                ? Enclosure(
-                    socketPaths: configuration.vsock.map { [$0.udsPath] } ?? [],
-                    sharedFolders: configuration.sharedFolders.map { $0.pathOnHost }) : .none)
+    var face: ControlFace?
+    do throws(ControlFault) {
+        if let control = configuration.control {
+            face = try ControlFace(control, document, isPaused: configuration.restore?.resumes == false)
+        }
+        machine = try build(configuration, isEnclosed: isEnclosed)
     } catch {
+        face?.removeSocket()
         writeToStandardError("swiftlet-vmm: \(error)\n")
         return ExitStatus.notBuilt
     }
     let terminal =
         configuration.console.isEnabled ? configuration.console.inputDescriptor.flatMap(RawTerminal.init) : nil
-    let end = machine.run(
-        Confinement(
-            filtering, parts: configuration.jailedParts(hasTerminal: terminal != nil), dropsCapabilities: isEnclosed))
+    let confinement = Confinement(
+        filtering, parts: configuration.jailedParts(hasTerminal: terminal != nil), dropsCapabilities: isEnclosed)
+    do throws(LinuxError) { try face?.start(machine, confinement) } catch {
+        writeToStandardError("swiftlet-vmm: start the thread of control: \(error)\n")
+        machine.requestEnd()
+    }
+    let end = machine.run(confinement)
+    face?.removeSocket()
     terminal?.restore()
     writeToStandardError("swiftlet-vmm: \(end)\n")
     return end.exitStatus
+}
+
+/// Builds the machine, of its kernel or of its snapshot.
+private func build(
+    _ configuration: VirtualMachineConfiguration, isEnclosed: Bool
+) throws(ControlFault) -> Machine {
+    var enclosure = Enclosure.none
+    if isEnclosed {
+        var sockets = configuration.vsock.map { [$0.udsPath] } ?? []
+        if let control = configuration.control { sockets.append(control.socketPath) }
+        enclosure = Enclosure(
+            socketPaths: sockets, sharedFolders: configuration.sharedFolders.map { $0.pathOnHost },
+            otherFolders: configuration.control.map { [$0.folder] } ?? [])
+    }
+    do throws(MachineError) {
+        guard let restore = configuration.restore else { return try Machine(configuration, enclosure: enclosure) }
+        let folder: FileDescriptor
+        do throws(LinuxError) { folder = try open(restore.folder, [.readOnly, .directory]) } catch {
+            throw .file(purpose: "snapshot's folder", path: restore.folder, error)
+        }
+        let files = SnapshotFiles(statePath: restore.state, memoryPath: restore.memory, in: folder.number)
+        let state = try files.readState()
+        let memory = try files.openMemory(of: state)
+        return try Machine(
+            configuration, restoring: state, memory: memory, isPaused: !restore.resumes, enclosure: enclosure)
+    } catch { throw ControlFault(description: "\(error)") }
 }
 
 extension VirtualMachineConfiguration {
@@ -74,6 +108,8 @@ extension VirtualMachineConfiguration {
         if drives.contains(where: { $0.limits != nil }) { parts.insert(.limits) }
         if console.isEnabled { parts.insert(.console) }
         if hasTerminal { parts.insert(.terminal) }
+        // Limits may come while it runs.
+        if control != nil { parts.formUnion([.control, .limits]) }
         return parts
     }
 }

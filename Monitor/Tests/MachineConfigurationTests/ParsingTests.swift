@@ -56,7 +56,7 @@ import Testing
         #"{"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"x": 1}}"#, #""drives": [{"x": 1}]"#,
         #""network-interfaces": [{"x": 1}]"#, #""shared-folders": [{"x": 1}]"#, #""vsock": {"x": 1}"#,
         #""balloon": {"x": 1}"#, #""entropy": {"x": 1}"#,
-        #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#,
+        #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#, #""control": {"x": 1}"#, #""restore": {"x": 1}"#,
     ])
     func `the page on the configuration names every field`(_ text: String) throws {
         let page = URL(filePath: #filePath).appending(path: "../../../../Documentation/monitor-configuration.md")
@@ -190,6 +190,20 @@ import Testing
         let machine = try VirtualMachineConfiguration.parse(
             Array(document(", \"network-interfaces\": [\(interface)]").utf8))
         #expect(machine.networkInterfaces.first?.hostAddress == .init([10, 191, 0, 5], prefixLength: 30))
+    }
+
+    @Test func `control and restoring name their folders and what lies in them`() throws {
+        let machine = try parse(
+            document(
+                #", "control": {"socket_path": "/run/c", "folder": "/f"}, "restore": {"folder": "/s", "state": "a", "memory": "b"}"#
+            ))
+        #expect(machine.control == .init(socketPath: "/run/c", folder: "/f"))
+        #expect(machine.restore == .init(folder: "/s", state: "a", memory: "b", resumes: true))
+        #expect(message(document(#", "control": {"socket_path": "/run/c"}"#))?.contains("control.folder") == true)
+        #expect(message(document(#", "restore": {"folder": "/s", "state": "a"}"#))?.contains("restore.memory") == true)
+        let path = "/" + String(repeating: "a", count: 107)
+        #expect(
+            message(document(", \"control\": {\"socket_path\": \"\(path)\", \"folder\": \"/f\"}"))?.contains("107 bytes") == true)
     }
 
     @Test func `no truncation traps`() {

@@ -200,6 +200,32 @@ struct SnapshotTests {
         #expect(guest.waitForEnd() == .poweredOff)
     }
 
+    @Test func `below a folder, plain names are taken and nothing else`() throws {
+        let folder = NSTemporaryDirectory() + "snapshot-\(UInt64.random(in: 0...UInt64.max))"
+        try FileManager.default.createDirectory(atPath: folder + "/in", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let opened = try open(folder + "/in", [.readOnly, .directory])
+        let guest = try booted(BareGuest().rememberAndEcho(0x4b).powerOff)
+        guest.wait(for: "ready\n")
+        guest.machine.pause()
+        for name in ["", ".", "..", "../state", "/state", "sub/state", String(repeating: "a", count: 300)] {
+            let files = SnapshotFiles(statePath: name, memoryPath: "memory", in: opened.number)
+            #expect(throws: MachineError.self) { try files.write(guest.machine, configuration: []) }
+            #expect(throws: MachineError.self) { _ = try files.readState() }
+        }
+        let files = SnapshotFiles(statePath: "state", memoryPath: "memory", in: opened.number)
+        _ = try files.write(guest.machine, configuration: [])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["in"])
+        #expect(Set(try FileManager.default.contentsOfDirectory(atPath: folder + "/in")) == ["state", "memory"])
+        // What somebody puts in their place leads nowhere.
+        try FileManager.default.moveItem(atPath: folder + "/in/state", toPath: folder + "/state")
+        try FileManager.default.createSymbolicLink(atPath: folder + "/in/state", withDestinationPath: "../state")
+        #expect(throws: MachineError.self) { _ = try files.readState() }
+        try guest.machine.resume()
+        try guest.type("q")
+        #expect(guest.waitForEnd() == .poweredOff)
+    }
+
     @Test func `a disk that is full ends the snapshot and not the machine`() throws {
         let guest = try booted(BareGuest().rememberAndEcho(0x4b).powerOff)
         guest.wait(for: "ready\n")

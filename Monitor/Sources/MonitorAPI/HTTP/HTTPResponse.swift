@@ -24,7 +24,7 @@ public struct HTTPResponse: Equatable, Sendable {
         return response
     }
 
-    static func fault(_ message: String, status: Int = 400) -> HTTPResponse {
+    public static func fault(_ message: String, status: Int = 400) -> HTTPResponse {
         var response = HTTPResponse(status: status)
         JSONValue.object([JSONMember("fault_message", .string(message))]).write(to: &response.body)
         return response

@@ -1,4 +1,4 @@
-import WireFormats
+public import WireFormats
 
 /// A whole machine from a file: each section is what the request of that name would have as its body.
 extension APIService {
@@ -14,6 +14,13 @@ extension APIService {
         ("network-interfaces", "network-interfaces", "iface_id"), ("vsock", "vsock", nil),
         ("balloon", "balloon", nil), ("mmds-config", "mmds/config", nil), ("entropy", "entropy", nil),
     ]
+
+    /// Takes over a machine that was made of such a file already, and that has sections of its own beside.
+    /// - Parameter isPaused: whether it stands still.
+    public func adopt(_ document: JSONValue, isPaused: Bool) {
+        kept = KeptConfiguration(ofFile: document)
+        state = isPaused ? .paused : .running
+    }
 
     /// Takes over what the file's bytes describe.
     public func configure(_ bytes: [UInt8]) throws(FileFault) {

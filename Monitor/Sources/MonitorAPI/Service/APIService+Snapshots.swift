@@ -89,19 +89,10 @@ extension APIService {
         do throws(JSONShapeError) { document = try JSONParser.parseFree(bytes) } catch {
             throw HostRefusal("the configuration in the state file: \(error)")
         }
-        guard let machine = document["machine-config"] else {
+        guard document["machine-config"] != nil else {
             throw HostRefusal("the state file holds no configuration")
         }
-        var kept = KeptConfiguration()
-        func section(_ name: String) -> JSONValue? { document[name].flatMap { $0 == .null ? nil : $0 } }
-        kept.machine = machine
-        kept.bootSource = section("boot-source")
-        kept.drives = section("drives")?.elements ?? []
-        kept.interfaces = section("network-interfaces")?.elements ?? []
-        kept.vsock = section("vsock")
-        kept.balloon = section("balloon")
-        kept.entropy = section("entropy")
-        kept.metadata = section("mmds-config")
+        var kept = KeptConfiguration(ofFile: document)
         for other in overrides {
             let name = other.text("iface_id") ?? ""
             guard let index = kept.interfaces.firstIndex(where: { $0.text("iface_id") == name }) else {

@@ -18,6 +18,21 @@ struct KeptConfiguration {
     var entropy: JSONValue?
     var metadata: JSONValue?
 
+    init() {}
+
+    /// What a file says, or a document as `document` is.
+    init(ofFile file: JSONValue) {
+        func section(_ name: String) -> JSONValue? { file[name].flatMap { $0 == .null ? nil : $0 } }
+        machine = (section("machine-config") ?? machine).completed(Shapes.machine)
+        bootSource = section("boot-source")
+        drives = section("drives")?.elements ?? []
+        interfaces = section("network-interfaces")?.elements ?? []
+        vsock = section("vsock")
+        balloon = section("balloon")
+        entropy = section("entropy")
+        metadata = section("mmds-config")
+    }
+
     var isUntouched: Bool {
         bootSource == nil && drives.isEmpty && interfaces.isEmpty && vsock == nil && balloon == nil && entropy == nil
             && metadata == nil
