@@ -41,6 +41,8 @@ enum Completions {
 
     static var volumes: CompletionKind { .custom { _, _, _ in VolumeCommand.store.list().map { $0.name + ":" } } }
 
+    static var snapshots: CompletionKind { .custom { _, _, _ in SnapshotCommand.store.list().map(\.name) } }
+
     static var networks: CompletionKind { .list(["none", "tap", "tap:"]) }
 
     private static var running: [String] {

@@ -28,6 +28,7 @@ public struct SwiftletCommand: ParsableCommand {
                     RunCommand.self, ExecCommand.self, PsCommand.self, LogsCommand.self, CopyCommand.self,
                     StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
                     UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
+                    PauseCommand.self, ResumeCommand.self, SnapshotCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

@@ -43,6 +43,17 @@ import Testing
                 && machine.bootSource.bootArguments.contains("nr_uarts=0"))
     }
 
+    @Test func `control is by a socket beside the machine's own, and in a folder of its own`() throws {
+        var specification = MachineSpecification()
+        specification.kernelPath = "/kernels/vmlinux"
+        specification.imageDiskPaths = ["/disk"]
+        let text = MonitorConfiguration(
+            specification: specification, initrdPaths: [], socketPath: "/run/s", controlFolder: "/machines/\"1\"/control"
+        ).json
+        let machine = try VirtualMachineConfiguration.parse(Array(text.utf8))
+        #expect(machine.control == .init(socketPath: "/run/s_control", folder: "/machines/\"1\"/control"))
+    }
+
     @Test func `an image of several files is a drive of segments, and its check goes to the agent`() throws {
         var specification = MachineSpecification()
         specification.kernelPath = "/kernels/vmlinux"

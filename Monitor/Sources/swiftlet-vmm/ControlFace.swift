@@ -2,6 +2,7 @@ import Jail
 import LinuxCalls
 import Machine
 import MachineConfiguration
+import MetadataService
 import MonitorAPI
 import WireFormats
 

@@ -186,6 +186,7 @@ struct MachineDocument: Encodable {
         return switch record.state {
         case .starting: "starting"
         case .running: "running" + (health.map { " (\($0.state.rawValue))" } ?? "") + again
+        case .paused: "paused" + again
         case .restarting: "restarting" + again
         case .exited: "exited (\(record.exitStatus ?? 0)) \(Units.since(record.endedSeconds))"
         case .failed: "failed \(Units.since(record.endedSeconds))"

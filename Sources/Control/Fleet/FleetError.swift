@@ -11,6 +11,10 @@ public struct FleetError: CodedError {
         case invalidName = "machine.invalid-name"
         /// The operation wants a machine that runs.
         case notRunning = "machine.not-running"
+        /// The machine stands still, and what is asked for needs one that runs.
+        case paused = "machine.paused"
+        /// The machine's monitor refused, or did not answer.
+        case notControlled = "machine.not-controlled"
         /// The operation wants a machine that does not run.
         case stillRunning = "machine.still-running"
         /// A value of a machine's description that cannot be used.

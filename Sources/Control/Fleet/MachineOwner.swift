@@ -171,7 +171,7 @@ public final class MachineOwner {
         if let modules = specification.modulesPath { initrds.append(modules) }
         let configuration = MonitorConfiguration(
             specification: specification, interfaces: machine.record.interfaces, initrdPaths: initrds,
-            socketPath: socketPath)
+            socketPath: socketPath, controlFolder: try machine.prepareControl())
         let configurationPath = machine.folder.appending("monitor.json")
         try files { () throws(HostFileError) in
             try configurationPath.replaceQuickly(Array(configuration.json.utf8))

@@ -9,6 +9,8 @@ public enum MachineState: String, Codable, Sendable {
     case starting
     /// The program runs.
     case running
+    /// The program stands still, with its whole machine. Written down beside the record: see `PauseMark`.
+    case paused
     /// The program ended, and is run again soon.
     case restarting
     /// The program ended; `exitStatus` is there.

@@ -23,8 +23,14 @@ public struct MachineRemote: Sendable {
         VsockEndpoint(path: record.socketPath, domain: try Launchers.sockets(of: record, paths: store.paths))
     }
 
+    /// - Throws: `.paused` for a machine that stands still, whose agent would never answer.
     public func connect() throws -> AgentConnection {
-        try AgentConnection(to: try endpoint(), until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
+        if store.isPaused(record) {
+            throw FleetError(
+                .paused,
+                "the machine \"\(record.name)\" is paused; let it go on first: swiftlet resume \(record.name)")
+        }
+        return try AgentConnection(to: try endpoint(), until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
     }
 
     /// How long a copy may stand still.
@@ -37,6 +43,8 @@ public struct MachineRemote: Sendable {
     public func stop(graceSeconds: Double?, comesBack: Bool = false) throws {
         if comesBack { try store.markComingBack(record) }
         let grace = min(graceSeconds ?? record.specification.container.stopTimeoutSeconds, 86_400)
+        // A program that stands still could not end.
+        if store.isPaused(record) { try resume() }
         signalOwner(SignalWatcher.stop)
         if store.waitUntilOver(record, milliseconds: UInt64(grace * 1000)) { return }
         do {
@@ -58,6 +66,7 @@ public struct MachineRemote: Sendable {
         try files { () throws(HostFileError) in
             try store.folder(record.id).appending(OwnedMachine.restartRequest).replaceQuickly([])
         }
+        if store.isPaused(record) { try resume() }
         signalOwner(SignalWatcher.stop)
         let grace = min(record.specification.container.stopTimeoutSeconds, 86_400)
         if wait(seconds: grace, until: { ($0.resetCount ?? 0) > before }) == nil {

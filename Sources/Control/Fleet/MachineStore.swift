@@ -140,7 +140,7 @@ public struct MachineStore: Sendable {
     private func record(_ id: String) -> MachineRecord? {
         guard let record = MachineRecord.read(from: folder(id)) else { return nil }
         if record.state.isOver { return record }
-        guard let lock = try? MachineLock.take(in: folder(id)) else { return record }
+        guard let lock = try? MachineLock.take(in: folder(id)) else { return withPause(record) }
         // Read again: the owner may have finished between the two.
         guard var record = MachineRecord.read(from: folder(id)) else { return nil }
         defer { extendLifetime(lock) }
@@ -196,7 +196,9 @@ public struct MachineStore: Sendable {
                 "the record of the machine \"\(reference)\" cannot be read, and a process still owns it: the one that holds \(folder(id))/\(MachineLock.fileName); end that, and remove it then"
             )
         }
-        for port in ["", "_\(VsockPorts.agent)"] { try? HostPath("\(paths.runtime)/\(id)\(port)").removeFile() }
+        for port in ["", "_\(VsockPorts.agent)", "_control"] {
+            try? HostPath("\(paths.runtime)/\(id)\(port)").removeFile()
+        }
         for name in (try? names.folderNames()) ?? [] {
             let link = names.appending(String(decoding: name, as: UTF8.self))
             if let target = try? link.linkTarget(), target.elementsEqual(id.utf8) { try? link.removeFile() }
@@ -298,7 +300,9 @@ public struct MachineStore: Sendable {
     func removeRuntimeFiles(_ record: MachineRecord) {
         guard !record.isEmulated else { return }
         try? HostPath(record.socketPath).removeFile()
-        for port in [VsockPorts.agent] { try? HostPath("\(record.socketPath)_\(port)").removeFile() }
+        for path in ["\(record.socketPath)_\(VsockPorts.agent)", MonitorConfiguration.controlSocket(record.socketPath)] {
+            try? HostPath(path).removeFile()
+        }
     }
 
     func removeFolder(_ record: MachineRecord) {
@@ -306,13 +310,21 @@ public struct MachineStore: Sendable {
         Self.removeTree(folder(record.id))
     }
 
-    /// The files of a folder without folders in it, and the folder: the record first, the lock last, so that whoever
+    /// The files of a folder without folders in it but `OwnedMachine.controlFolder`, and the folder: the record first, the lock last, so that whoever
     /// finds a record finds the lock that goes with it.
     private static func removeTree(_ folder: HostPath) {
         let lock = Array(MachineLock.fileName.utf8)
         try? folder.appending(MachineRecord.fileName).removeFile()
         for name in (try? folder.folderNames()) ?? [] where name != lock { try? folder.appending(name).removeFile() }
+        Self.removeFiles(in: folder.appending(OwnedMachine.controlFolder))
         try? folder.appending(lock).removeFile()
+        // SAFETY: the text is valid during the call.
+        unsafe rmdir(folder.description)
+    }
+
+    /// The files of a folder, and the folder.
+    static func removeFiles(in folder: HostPath) {
+        for name in (try? folder.folderNames()) ?? [] { try? folder.appending(name).removeFile() }
         // SAFETY: the text is valid during the call.
         unsafe rmdir(folder.description)
     }

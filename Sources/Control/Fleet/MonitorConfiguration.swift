@@ -14,6 +14,11 @@ struct MonitorConfiguration {
     var interfaces: [AssignedInterface] = []
     let initrdPaths: [String]
     let socketPath: String
+    /// Where the monitor makes the files of snapshots; nil: nobody controls the machine while it runs.
+    var controlFolder: String?
+
+    /// Where a running machine's monitor takes orders: beside its `uds_path`.
+    static func controlSocket(_ socketPath: String) -> String { socketPath + "_control" }
 
     /// Words for the kernel's command line. Few lines on the console, for each byte of it is an exit of the machine.
     var bootArguments: String {
@@ -45,6 +50,10 @@ struct MonitorConfiguration {
                 ? "\"console\":{\"enabled\":false}" : "\"console\":{\"input_descriptor\":-1}",
             "\"lifeline\":{\"descriptor\":0}",
         ]
+        if let controlFolder {
+            sections.append(
+                "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}")
+        }
         let folders = specification.container.folders
         if !folders.isEmpty {
             let list = folders.enumerated().map { folder($0, $1) }.joined(separator: ",")

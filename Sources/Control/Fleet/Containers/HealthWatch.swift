@@ -16,6 +16,7 @@ final class HealthWatch: Sendable {
     private let specification: MachineSpecification
     private let endpoint: any AgentEndpoint
     private let file: HostPath
+    private let pauseMark: HostPath
     private let whenUnhealthy: @Sendable (String) -> Void
     private let stop: SharedEvent
     private let done: SharedEvent
@@ -30,6 +31,7 @@ final class HealthWatch: Sendable {
         specification = machine.record.specification
         self.endpoint = endpoint
         file = machine.folder.appending(HealthReport.fileName)
+        pauseMark = machine.folder.appending(PauseMark.fileName)
         self.whenUnhealthy = whenUnhealthy
         stop = try SharedEvent()
         done = try SharedEvent()
@@ -61,8 +63,11 @@ final class HealthWatch: Sendable {
             let isEarly = report.state == .starting && elapsed < check.startPeriodSeconds
             if isOver(after: isEarly ? check.earlyPauseSeconds(since: elapsed) : check.intervalSeconds) { return }
             let counts = Self.seconds(since: begin) >= check.startPeriodSeconds
+            // Who stands still cannot answer, and is as healthy as before.
+            if pauseMark.exists { continue }
             let answer = ask()
             if isStopped.load(ordering: .acquiring) { return }
+            if answer.exitStatus == nil, pauseMark.exists { continue }
             let isNews = report.add(answer, counts: counts, retries: check.retries)
             write(report)
             guard isNews else { continue }

@@ -1,0 +1,132 @@
+import ArgumentParser
+import Fleet
+
+struct SnapshotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot", abstract: "Keep machines as they are at one moment: make, list, inspect and remove snapshots.",
+        subcommands: [
+            SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotInspectCommand.self,
+            SnapshotRemoveCommand.self,
+        ])
+
+    static var store: SnapshotStore { SnapshotStore(Product.paths) }
+}
+
+struct SnapshotCreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Write down a machine that runs: processors, memory and devices.",
+        discussion: """
+            The machine stands still meanwhile, and goes on afterwards. Its memory holds what its program knows, secrets
+            included: the files can be read by their owner only. Machines with shared folders, or with disks or volumes that
+            they write to, are refused.
+
+            Examples:
+              swiftlet snapshot create web
+              swiftlet snapshot create web before-upgrade
+              swiftlet snapshot create --stop web
+            """)
+
+    @Flag(help: "End the machine from where the snapshot stands.") var stop = false
+    @Argument(help: "A machine's name or id.", completion: Completions.runningMachines) var machine: String
+    @Argument(help: "What the snapshot is to be called; the machine's name and a number if not given.") var name: String?
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let store = Product.fleet.store
+        let record = try store.findRunning(machine)
+        let made = try MachineRemote(record, store: store).makeSnapshot(name, ends: stop)
+        if format.isJSON { return Output.json(SnapshotDocument(made)) }
+        Output.line(made.name)
+    }
+}
+
+struct SnapshotListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List snapshots.", discussion: "Example:\n  swiftlet snapshot ls", aliases: ["ls"])
+    @Flag(name: [.short, .long], help: "Print the ids only.") var quiet = false
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        let documents = SnapshotCommand.store.list().map(SnapshotDocument.init)
+        if format.isJSON { return quiet ? Output.json(documents.map(\.id)) : Output.json(documents) }
+        if quiet { return documents.forEach { Output.line($0.id) } }
+        var table = Table("ID", "NAME", "MACHINE", "IMAGE", "MEMORY", "TAKES", "CREATED")
+        for document in documents {
+            table.add(
+                document.id, document.name, document.machine, document.image, "\(document.memoryMebibytes) MiB",
+                Units.size(document.usedBytes), Units.since(document.createdSeconds))
+        }
+        Output.line(table.text)
+    }
+}
+
+struct SnapshotInspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Print all that is known about snapshots, as JSON.",
+        discussion: "Example:\n  swiftlet snapshot inspect web-1")
+    @Argument(help: "Names or ids.", completion: Completions.snapshots) var snapshots: [String]
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        try collect(snapshots, asJSON: format.isJSON) { SnapshotDocument(try SnapshotCommand.store.find($0)) }
+    }
+}
+
+struct SnapshotRemoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Remove snapshots.",
+        discussion: "Example:\n  swiftlet snapshot rm web-1", aliases: ["rm"])
+    @Argument(help: "Names or ids.", completion: Completions.snapshots) var snapshots: [String]
+    @OptionGroup var format: FormatOptions
+
+    func run() throws {
+        try forEach(snapshots, asJSON: format.isJSON) { try SnapshotCommand.store.remove($0) }
+    }
+}
+
+/// A snapshot, for programs: names that stay.
+struct SnapshotDocument: Encodable {
+    var id: String
+    var name: String
+    var created: String
+    /// The machine that it was made of, which may be gone.
+    var machine: String
+    var machineID: String
+    var image: String
+    var imageDigest: String
+    var kernel: String
+    var command: [String]
+    var processors: Int
+    var memoryMebibytes: Int
+    var stateBytes: UInt64
+    var memoryBytes: UInt64
+    /// On this computer; memory that was never written to takes no room.
+    var usedBytes: UInt64
+    var path: String
+    let createdSeconds: Int64
+
+    enum CodingKeys: String, CodingKey {
+        case id, name, created, machine, machineID, image, imageDigest, kernel, command, processors, memoryMebibytes
+        case stateBytes, memoryBytes, usedBytes, path
+    }
+
+    init(_ record: SnapshotRecord) {
+        let store = SnapshotCommand.store
+        id = record.id
+        name = record.name
+        created = Timestamp.text(seconds: record.createdSeconds)
+        createdSeconds = record.createdSeconds
+        machine = record.machineName
+        machineID = record.machineID
+        image = record.specification.image
+        imageDigest = record.specification.imageDigest
+        kernel = record.specification.kernel
+        command = record.specification.command
+        processors = record.specification.processors
+        memoryMebibytes = record.specification.memoryMebibytes
+        stateBytes = record.stateBytes
+        memoryBytes = record.memoryBytes
+        usedBytes = store.usedBytes(record)
+        path = store.path(record)
+    }
+}

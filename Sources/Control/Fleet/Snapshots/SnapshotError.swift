@@ -1,0 +1,37 @@
+public import CodedErrors
+import HostFiles
+
+/// Why a snapshot could not be made, found or removed.
+public struct SnapshotError: CodedError {
+    public enum Code: String, Sendable {
+        case unknown = "snapshot.unknown"
+        case ambiguous = "snapshot.ambiguous"
+        case duplicateName = "snapshot.duplicate-name"
+        case invalidName = "snapshot.invalid-name"
+        /// Something of the machine lies outside of it, and would not be what it was.
+        case unsuitableMachine = "snapshot.unsuitable-machine"
+        /// What is written down about it cannot be read, or a file is missing.
+        case damaged = "snapshot.damaged"
+        case unusableFolder = "snapshot.unusable-folder"
+        case diskFull = "snapshot.disk-full"
+    }
+
+    public let code: Code
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    init(_ error: HostFileError) {
+        self.init(
+            error.isDiskFull ? .diskFull : .unusableFolder,
+            error.isDiskFull ? "\(error); make room and try again" : "\(error)")
+    }
+}
+
+/// Translates what the file system said.
+func snapshotFiles<Result: ~Copyable>(_ body: () throws(HostFileError) -> Result) throws(SnapshotError) -> Result {
+    do throws(HostFileError) { return try body() } catch { throw SnapshotError(error) }
+}

@@ -1,0 +1,134 @@
+import CLinux
+import Glibc
+import HostFiles
+import LinuxCalls
+
+/// Every snapshot of one user: a folder each, with a record, a state file and a memory file.
+///
+/// A folder gets its name when all of it is there; what a command that was killed has left begins with a dot, and goes when
+/// the next snapshot is made.
+public struct SnapshotStore: Sendable {
+    private let root: HostPath
+
+    public init(_ paths: ProductPaths) { root = HostPath(paths.data).appending("snapshots") }
+
+    func folder(_ id: String) -> HostPath { root.appending(id) }
+    public func path(_ record: SnapshotRecord) -> String { folder(record.id).description }
+
+    /// Every snapshot, the newest first.
+    public func list() -> [SnapshotRecord] {
+        ((try? root.folderNames()) ?? []).map { String(decoding: $0, as: UTF8.self) }.filter { !$0.hasPrefix(".") }
+            .compactMap { SnapshotRecord.read(from: folder($0)) }
+            .sorted { ($0.createdSeconds, $0.id) > ($1.createdSeconds, $1.id) }
+    }
+
+    /// Bytes that a snapshot takes on this computer.
+    public func usedBytes(_ record: SnapshotRecord) -> UInt64 {
+        [SnapshotRecord.stateName, SnapshotRecord.memoryName].reduce(0) { sum, name in
+            sum + ((try? folder(record.id).appending(name).status().allocatedBytes) ?? 0)
+        }
+    }
+
+    /// The snapshot that a name, an id or the first digits of one mean.
+    public func find(_ reference: String) throws(SnapshotError) -> SnapshotRecord {
+        let all = list()
+        if let named = all.first(where: { $0.name == reference }) { return named }
+        let isHexadecimal = reference.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        let matches = isHexadecimal && reference.utf8.count >= 3 ? all.filter { $0.id.hasPrefix(reference) } : []
+        if matches.count > 1 {
+            throw SnapshotError(
+                .ambiguous, "\"\(reference)\" could be any of \(matches.map(\.id).joined(separator: ", "))")
+        }
+        guard let match = matches.first else {
+            throw SnapshotError(
+                .unknown, "no snapshot is called \"\(reference)\"; `swiftlet snapshot ls` shows what there is")
+        }
+        return match
+    }
+
+    /// Removes a snapshot. Who has its memory open keeps it.
+    public func remove(_ reference: String) throws(SnapshotError) {
+        let record = try find(reference)
+        // What has a dot before it is listed no more, whatever becomes of this process.
+        let gone = root.appending(".gone-\(record.id)")
+        try snapshotFiles { () throws(HostFileError) in try folder(record.id).rename(to: gone) }
+        MachineStore.removeFiles(in: gone)
+    }
+
+    public static func check(name: String) throws(SnapshotError) {
+        do throws(FleetError) { try MachineNames.check(name) } catch {
+            throw SnapshotError(
+                .invalidName,
+                "\"\(name)\" cannot name a snapshot; use letters, digits, \".\", \"_\" and \"-\", at most 63, beginning with a letter or digit"
+            )
+        }
+    }
+
+    /// Whether a name is free; asked before a machine is held up for nothing.
+    func checkFree(_ name: String) throws(SnapshotError) {
+        if list().contains(where: { $0.name == name }) {
+            throw SnapshotError(
+                .duplicateName,
+                "a snapshot is called \"\(name)\" already; choose another name, or remove it: swiftlet snapshot rm \(name)")
+        }
+    }
+
+    /// Takes over the two files that a monitor has written into `source`, and lists them as a snapshot.
+    func take(_ draft: SnapshotRecord, from source: HostPath) throws(SnapshotError) -> SnapshotRecord {
+        var record = draft
+        let place = root.appending(".new-\(record.id)")
+        try snapshotFiles { () throws(HostFileError) in try place.makeFolders(mode: 0o700) }
+        do throws(SnapshotError) {
+            try snapshotFiles { () throws(HostFileError) in
+                for name in [SnapshotRecord.stateName, SnapshotRecord.memoryName] {
+                    let file = place.appending(name)
+                    try source.appending(name).rename(to: file)
+                    try HostFile(file).synchronize()
+                    let size = try file.status().sizeBytes
+                    if name == SnapshotRecord.stateName { record.stateBytes = size } else { record.memoryBytes = size }
+                }
+            }
+            try record.write(to: place)
+            try publish(record, place)
+            return record
+        } catch {
+            MachineStore.removeFiles(in: place)
+            throw error
+        }
+    }
+
+    /// One at a time, so that two never get one name.
+    private func publish(_ record: SnapshotRecord, _ place: HostPath) throws(SnapshotError) {
+        let lock = try self.lock()
+        try checkFree(record.name)
+        try snapshotFiles { () throws(HostFileError) in
+            try place.rename(to: folder(record.id))
+            try root.synchronizeFolder()
+        }
+        extendLifetime(lock)
+    }
+
+    private func lock() throws(SnapshotError) -> FileDescriptor {
+        let path = root.appending(".lock").description
+        do throws(LinuxError) {
+            let file = try open(path, [.readWrite, .create], mode: 0o600)
+            // LOCK_EX. SAFETY: no address is passed.
+            unsafe try systemCallRestarting(__NR_flock, Int(file.number), 2)
+            return file
+        } catch {
+            throw SnapshotError(error.number == ENOSPC ? .diskFull : .unusableFolder, "cannot lock \(path): \(error)")
+        }
+    }
+
+    /// What killed commands left an hour ago or longer: nobody needs that long between the two names of a folder.
+    func removeLeftovers() {
+        let now = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
+        for name in ((try? root.folderNames()) ?? []).map({ String(decoding: $0, as: UTF8.self) }) {
+            guard name.hasPrefix(".gone-") || name.hasPrefix(".new-") else { continue }
+            let left = root.appending(name)
+            guard let status = try? left.status(), name.hasPrefix(".gone-") || now - status.modifiedSeconds > 3600
+            else { continue }
+            MachineStore.removeFiles(in: left)
+        }
+    }
+}
