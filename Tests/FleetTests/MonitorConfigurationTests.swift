@@ -48,7 +48,8 @@ import Testing
         specification.kernelPath = "/kernels/vmlinux"
         specification.imageDiskPaths = ["/disk"]
         let text = MonitorConfiguration(
-            specification: specification, initrdPaths: [], socketPath: "/run/s", controlFolder: "/machines/\"1\"/control"
+            specification: specification, initrdPaths: [], socketPath: "/run/s",
+            controlFolder: "/machines/\"1\"/control"
         ).json
         let machine = try VirtualMachineConfiguration.parse(Array(text.utf8))
         #expect(machine.control == .init(socketPath: "/run/s_control", folder: "/machines/\"1\"/control"))

@@ -203,7 +203,8 @@ import Testing
         #expect(message(document(#", "restore": {"folder": "/s", "state": "a"}"#))?.contains("restore.memory") == true)
         let path = "/" + String(repeating: "a", count: 107)
         #expect(
-            message(document(", \"control\": {\"socket_path\": \"\(path)\", \"folder\": \"/f\"}"))?.contains("107 bytes") == true)
+            message(document(", \"control\": {\"socket_path\": \"\(path)\", \"folder\": \"/f\"}"))?.contains(
+                "107 bytes") == true)
     }
 
     @Test func `no truncation traps`() {

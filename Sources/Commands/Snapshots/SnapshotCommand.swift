@@ -3,7 +3,8 @@ import Fleet
 
 struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "snapshot", abstract: "Keep machines as they are at one moment: make, list, inspect and remove snapshots.",
+        commandName: "snapshot",
+        abstract: "Keep machines as they are at one moment: make, list, inspect and remove snapshots.",
         subcommands: [
             SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotInspectCommand.self,
             SnapshotRemoveCommand.self,
@@ -28,7 +29,8 @@ struct SnapshotCreateCommand: ParsableCommand {
 
     @Flag(help: "End the machine from where the snapshot stands.") var stop = false
     @Argument(help: "A machine's name or id.", completion: Completions.runningMachines) var machine: String
-    @Argument(help: "What the snapshot is to be called; the machine's name and a number if not given.") var name: String?
+    @Argument(help: "What the snapshot is to be called; the machine's name and a number if not given.") var name:
+        String?
     @OptionGroup var format: FormatOptions
 
     func run() throws {
@@ -42,7 +44,8 @@ struct SnapshotCreateCommand: ParsableCommand {
 
 struct SnapshotListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List snapshots.", discussion: "Example:\n  swiftlet snapshot ls", aliases: ["ls"])
+        commandName: "list", abstract: "List snapshots.", discussion: "Example:\n  swiftlet snapshot ls",
+        aliases: ["ls"])
     @Flag(name: [.short, .long], help: "Print the ids only.") var quiet = false
     @OptionGroup var format: FormatOptions
 

@@ -55,7 +55,8 @@ extension MachineRemote {
             do throws(LinuxError) { taken = try MachineLock.take(in: folder, creates: true) } catch {
                 throw FleetError(
                     .notRunning,
-                    "the machine \"\(record.name)\" has ended, or was started by an earlier version and cannot be controlled")
+                    "the machine \"\(record.name)\" has ended, or was started by an earlier version and cannot be controlled"
+                )
             }
             if let lock = taken {
                 defer { extendLifetime(lock) }
@@ -63,7 +64,8 @@ extension MachineRemote {
             }
             if end.isOver {
                 throw FleetError(
-                    .busy, "another command is saving or pausing the machine \"\(record.name)\"; try again when it has ended")
+                    .busy,
+                    "another command is saving or pausing the machine \"\(record.name)\"; try again when it has ended")
             }
             LinuxCalls.sleep(nanoseconds: 20_000_000)
         }

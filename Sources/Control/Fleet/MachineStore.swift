@@ -300,7 +300,8 @@ public struct MachineStore: Sendable {
     func removeRuntimeFiles(_ record: MachineRecord) {
         guard !record.isEmulated else { return }
         try? HostPath(record.socketPath).removeFile()
-        for path in ["\(record.socketPath)_\(VsockPorts.agent)", MonitorConfiguration.controlSocket(record.socketPath)] {
+        for path in ["\(record.socketPath)_\(VsockPorts.agent)", MonitorConfiguration.controlSocket(record.socketPath)]
+        {
             try? HostPath(path).removeFile()
         }
     }

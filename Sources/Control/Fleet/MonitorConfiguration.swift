@@ -52,7 +52,8 @@ struct MonitorConfiguration {
         ]
         if let controlFolder {
             sections.append(
-                "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}")
+                "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}"
+            )
         }
         let folders = specification.container.folders
         if !folders.isEmpty {

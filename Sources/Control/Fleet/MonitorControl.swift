@@ -82,7 +82,8 @@ struct MonitorAnswer: Equatable {
     init?(_ bytes: [UInt8]) throws(AgentClientError) {
         let end = Array("\r\n\r\n".utf8)
         guard bytes.count >= end.count else { return nil }
-        guard let head = (0...(bytes.count - end.count)).first(where: { bytes[$0..<($0 + end.count)].elementsEqual(end) })
+        guard
+            let head = (0...(bytes.count - end.count)).first(where: { bytes[$0..<($0 + end.count)].elementsEqual(end) })
         else { return nil }
         let lines = String(decoding: bytes[..<head], as: UTF8.self).split(separator: "\r\n")
         let words = (lines.first ?? "").split(separator: " ")

@@ -94,6 +94,7 @@ extension MachineRemote {
         guard let what else { return }
         throw SnapshotError(
             .unsuitableMachine,
-            "no snapshot can be made of the machine \"\(record.name)\": \(what); run it without, or with that read-only")
+            "no snapshot can be made of the machine \"\(record.name)\": \(what); run it without, or with that read-only"
+        )
     }
 }

@@ -69,7 +69,8 @@ public struct SnapshotStore: Sendable {
         if list().contains(where: { $0.name == name }) {
             throw SnapshotError(
                 .duplicateName,
-                "a snapshot is called \"\(name)\" already; choose another name, or remove it: swiftlet snapshot rm \(name)")
+                "a snapshot is called \"\(name)\" already; choose another name, or remove it: swiftlet snapshot rm \(name)"
+            )
         }
     }
 
