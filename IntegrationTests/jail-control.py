@@ -37,7 +37,8 @@ for turn in range(3):
     ask("PATCH", "/vm", {"state": "Resumed"})
 ask("PUT", "/snapshot/create", {"snapshot_path": "state", "mem_file_path": "memory"}, 400)
 ask("PUT", "/actions", {"action_type": "InstanceStart"}, 400)
-ask("PUT", "/mmds", {}, 400)
+for name in ("/mmds", "//mmds"): ask("PUT", name, {}, 400)
+for name in ("live-snapshot", "working-set"): ask("PUT", "//swiftlet/" + name, {}, 400)
 ask("GET", "/vm/config", wanted=200)
 limits = {"bandwidth": {"size": 1 << 30, "refill_time": 100}}
 ask("PATCH", "/drives/" + drive, {"drive_id": drive, "rate_limiter": limits})

@@ -92,7 +92,7 @@ public struct SnapshotFiles: Sendable {
     public func writeWorkingSet(_ machine: Machine) throws(MachineError) {
         let (identifier, memoryBytes): ([UInt8], UInt64)
         let file: FileDescriptor
-        do throws(LinuxError) { file = try open(memoryPath, [.readOnly, .nonBlocking]) } catch {
+        do throws(LinuxError) { file = try open(memoryPath) } catch {
             throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
         }
         do throws(SnapshotError) { (identifier, memoryBytes) = try MemoryImage.readTrailer(file.number) } catch {
@@ -102,20 +102,20 @@ public struct SnapshotFiles: Sendable {
         guard machine.oldestSnapshot == identifier else { throw .snapshot(.foreignMemory) }
         let partial = workingSetPath + ".partial"
         do throws(MachineError) {
-            let file = try Self.make(partial)
+            let file = try make(partial)
             do throws(LinuxError) {
                 try writeAll(file.number, set.encoded(identifier: identifier, memoryBytes: memoryBytes))
             } catch { throw .file(purpose: "working set", path: partial, error) }
-            try Self.rename(partial, workingSetPath)
+            try rename(partial, workingSetPath)
         } catch {
-            try? removeFile(partial)
+            try? remove(partial)
             throw error
         }
     }
 
     /// The working set that is kept beside the memory file; nil when there is none that belongs to the state.
     public func readWorkingSet(of state: MachineState) -> WorkingSet? {
-        guard let file = try? open(workingSetPath, [.readOnly, .nonBlocking]),
+        guard let file = try? open(workingSetPath),
             let bytes = try? Self.contents(of: file.number, atMost: WorkingSet.maximumBytes)
         else { return nil }
         return WorkingSet(

@@ -24,9 +24,10 @@ final class ControlFace: @unchecked Sendable {
 
     /// - Parameters:
     ///   - document: the configuration as it was given, which requests ask for and change.
+    ///   - isRestored: whether the machine is made of a snapshot.
     ///   - isPaused: whether the machine begins by standing still.
     init(
-        _ control: VirtualMachineConfiguration.Control, _ document: JSONValue, isPaused: Bool
+        _ control: VirtualMachineConfiguration.Control, _ document: JSONValue, isRestored: Bool, isPaused: Bool
     ) throws(ControlFault) {
         socketPath = control.socketPath
         do throws(LinuxError) { folder = try open(control.folder, [.readOnly, .directory]) } catch {
@@ -47,13 +48,16 @@ final class ControlFace: @unchecked Sendable {
             server = try APIServer(
                 UnixSocket.listen(socketPath), loop: loop, maximumBodyBytes: Self.maximumBodyBytes
             ) { [service] in
+                switch $0.path.utf8.split(separator: 0x2f).first.map({ String(decoding: $0, as: UTF8.self) }) {
                 // Nobody in this guest reads what would be stored there.
-                if $0.path.utf8.starts(with: "/mmds".utf8) {
-                    return .fault("This machine has no metadata service.")
-                }
-                // It takes calls that the jail leaves to Firecracker's face.
-                if $0.path.utf8.starts(with: "/swiftlet/live-snapshot".utf8) {
+                case "mmds": return .fault("This machine has no metadata service.")
+                // Which of its pages changed is told by /proc, which the enclosure leaves out.
+                case "snapshot" where isRestored:
+                    return .fault("This machine was made of a snapshot, and no other is made of it.")
+                // These take calls that the jail leaves to Firecracker's face.
+                case "swiftlet":
                     return .fault("This machine is paused for a snapshot: PATCH /vm, PUT /snapshot/create.")
+                default: break
                 }
                 return service.answer($0)
             }

@@ -177,7 +177,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     func writeWorkingSet(memoryPath: String) throws(HostRefusal) {
         let machine = try running()
         do throws(MachineError) {
-            try SnapshotFiles(statePath: "", memoryPath: memoryPath).writeWorkingSet(machine)
+            try SnapshotFiles(statePath: "", memoryPath: memoryPath, in: folder).writeWorkingSet(machine)
         } catch { throw HostRefusal("\(error)") }
     }
 

@@ -48,7 +48,9 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
     var face: ControlFace?
     do throws(ControlFault) {
         if let control = configuration.control {
-            face = try ControlFace(control, document, isPaused: configuration.restore?.resumes == false)
+            face = try ControlFace(
+                control, document, isRestored: configuration.restore != nil,
+                isPaused: configuration.restore?.resumes == false)
         }
         machine = try build(configuration, isEnclosed: isEnclosed)
     } catch {

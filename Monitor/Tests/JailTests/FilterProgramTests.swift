@@ -84,6 +84,9 @@ import Testing
         }
         if role != .folder {
             #expect(simulate(code, FilteredCall(number: UInt32(__NR_openat), arguments: [])) == refuse)
+        }
+        // Below a folder that is open.
+        if role != .folder, role != .control {
             #expect(simulate(code, FilteredCall(number: UInt32(__NR_openat2), arguments: [])) == refuse)
         }
     }
