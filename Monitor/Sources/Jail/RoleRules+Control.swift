@@ -7,7 +7,8 @@ extension RoleRules {
             Rule(.read, for: "requests, being woken"),
             Rule(.write, for: "answers, a snapshot's state, waking other threads"),
             Rule(.close, for: "connections, a snapshot's files"),
-            Rule(.openat2, for: "a snapshot's files, below their folder"),
+            // Below a descriptor: AT_FDCWD is negative.
+            Rule(.openat2, [.bits(0, mask: 0x8000_0000, 0)], for: "a snapshot's files, below their folder"),
             Rule(.gettid, for: "telling itself from others"),
         ] + saving + lock + memory + ending + [clock]
 }
