@@ -6,7 +6,10 @@ import LinuxCalls
 
 /// Snapshots of a machine that runs.
 extension MachineRemote {
-    /// Has the machine stand still, writes it down, and lets it go on.
+    /// How long the guest may take to stop its programs.
+    private static let holdMilliseconds: UInt32 = 5000
+
+    /// Has the machine's programs stop and the machine stand still, writes it down, and lets it go on.
     /// - Parameters:
     ///   - name: nil for the machine's own and a number.
     ///   - ends: whether the machine is ended instead, from exactly where the snapshot stands.
@@ -32,6 +35,10 @@ extension MachineRemote {
                     try? source.appending(file).removeFile()
                 }
             }
+            // Whoever goes on from the snapshot finds the programs held, and makes the machine another one before they go on.
+            let agent = try connect()
+            defer { try? agent.release() }
+            try agent.hold(patienceMilliseconds: Self.holdMilliseconds)
             try write()
             do {
                 let made = try snapshots.take(draft(name ?? freeName(snapshots)), from: source)
