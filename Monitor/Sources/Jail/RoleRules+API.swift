@@ -69,7 +69,8 @@ extension RoleRules {
         Rule(
             .mremap, [.word(3, 7)],
             for: "page tables moved there: MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP"),
-        Rule(.madvise, [.word(2, 4)], for: "copies of pages that are done with: MADV_DONTNEED"),
+        Rule(
+            .madvise, [.word(2, 4)], need: .rare, for: "copies of pages that are done with, where there are any: MADV_DONTNEED"),
         Rule(.fcntl, [.word(1, 1030)], for: "the memory's file, kept while it is copied: F_DUPFD_CLOEXEC"),
         Rule(
             .clone, [.long(0, 17)],

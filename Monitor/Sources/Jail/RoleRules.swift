@@ -109,8 +109,8 @@ public enum RoleRules {
             Rule(.madvise, [.word(2, 23)], for: "pages copied ahead: MADV_POPULATE_WRITE"),
             Rule(.madvise, [.word(2, 9)], with: .balloon, for: "pages that the guest gives back: MADV_REMOVE"),
             Rule(
-                .madvise, [.word(2, 4)], with: [.balloon, .network, .vsock], need: .rare,
-                for: "pages and rooms given back: MADV_DONTNEED"),
+                .madvise, [.word(2, 4)], need: .rare,
+                for: "pages and rooms given back, and the program's code while the guest sleeps: MADV_DONTNEED"),
             ioctl(linux_TUNSETOFFLOAD, with: .network, for: "what the guest's network driver leaves to us"),
             ioctl(
                 0x8010_aa01, with: .api, need: .rare,

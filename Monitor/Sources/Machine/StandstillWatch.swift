@@ -53,6 +53,8 @@ final class StandstillWatch: EventHandler {
         isExamining = false
         for processor in processors where processor.isStuck != true {
             isKnownToSleep = true
+            // What the guest's start has used of the program; a guest that sleeps needs little.
+            releaseProgramCode()
             return
         }
         found()

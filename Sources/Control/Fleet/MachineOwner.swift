@@ -193,7 +193,9 @@ public final class MachineOwner {
         defer {
             console.hide()
             monitor.end()
-            if monitor.wasKilled { launcher.removeSocket(socketPath) }
+            if monitor.wasKilled {
+                for path in [socketPath, MonitorConfiguration.controlSocket(socketPath)] { launcher.removeSocket(path) }
+            }
         }
         // Everything from here on happens while the guest boots.
         let launcher = launcher
