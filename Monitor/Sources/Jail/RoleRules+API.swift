@@ -70,7 +70,8 @@ extension RoleRules {
             .mremap, [.word(3, 7)],
             for: "page tables moved there: MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP"),
         Rule(
-            .madvise, [.word(2, 4)], need: .rare, for: "copies of pages that are done with, where there are any: MADV_DONTNEED"),
+            .madvise, [.word(2, 4)], need: .rare,
+            for: "copies of pages that are done with, where there are any: MADV_DONTNEED"),
         Rule(.fcntl, [.word(1, 1030)], for: "the memory's file, kept while it is copied: F_DUPFD_CLOEXEC"),
         Rule(
             .clone, [.long(0, 17)],
