@@ -15,6 +15,7 @@ final class StandstillWatch: EventHandler {
     private var usedNanoseconds: UInt64 = 0
     private var isExamining = false
     private var isKnownToSleep = false
+    private var hasLooked = false
 
     init(_ loop: EventLoop, _ processors: [ProcessorThread], found: @escaping () -> Void) throws(LinuxError) {
         self.processors = processors
@@ -31,6 +32,11 @@ final class StandstillWatch: EventHandler {
     }
 
     private func look() {
+        if !hasLooked {
+            hasLooked = true
+            // What the machine's threads began with, and most of what the guest's drivers did.
+            releaseProgramCode()
+        }
         var used: UInt64 = 0
         for processor in processors { used &+= processor.usedNanoseconds }
         // A sleeping guest's processors still use a little; an examination costs less than this.
