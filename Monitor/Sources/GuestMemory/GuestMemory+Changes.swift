@@ -20,14 +20,8 @@ extension GuestMemory {
         return changed
     }
 
-    /// For who enters a place where `/proc` cannot be seen: keeps the process's page table open.
-    public func prepareForChanges() {
-        pageTable = try? open("/proc/self/pagemap", [.readOnly, .nonBlocking])
-    }
-
     /// The pages whose entries in the page table, by their high bytes, are wanted; nil where the table cannot be seen.
     func pages(where isWanted: (UInt8) -> Bool) throws(LinuxError) -> PageRuns? {
-        if let table = pageTable?.number { return try collect(from: table, isWanted) }
         guard let table = try? open("/proc/self/pagemap", [.readOnly, .nonBlocking]) else { return nil }
         return try collect(from: table.number, isWanted)
     }

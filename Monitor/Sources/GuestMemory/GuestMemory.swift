@@ -16,8 +16,6 @@ public import LinuxCalls
     var privateRanges: [GuestRange] = []
     /// Changed only while the guest stands still.
     public internal(set) var backing: Backing
-    /// See `prepareForChanges`.
-    var pageTable: FileDescriptor?
 
     private let pageServer: FileDescriptor?
     /// The descriptor for who puts pages in their places, when that is another process.
