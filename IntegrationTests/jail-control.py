@@ -38,7 +38,10 @@ for turn in range(3):
 ask("PUT", "/snapshot/create", {"snapshot_path": "state", "mem_file_path": "memory"}, 400)
 ask("PUT", "/actions", {"action_type": "InstanceStart"}, 400)
 for name in ("/mmds", "//mmds"): ask("PUT", name, {}, 400)
-for name in ("live-snapshot", "working-set"): ask("PUT", "//swiftlet/" + name, {}, 400)
+files = {"snapshot_path": "state", "mem_file_path": "memory"}
+for turn in range(3): ask("PUT", "/swiftlet/live-snapshot", files, 200)
+ask("PUT", "/swiftlet/live-snapshot", {**files, "snapshot_type": "Diff"}, 400)
+for name in ("/swiftlet/working-set", "//swiftlet//working-set"): ask("PUT", name, {"mem_file_path": "memory"}, 400)
 ask("GET", "/vm/config", wanted=200)
 limits = {"bandwidth": {"size": 1 << 30, "refill_time": 100}}
 ask("PATCH", "/drives/" + drive, {"drive_id": drive, "rate_limiter": limits})

@@ -56,7 +56,7 @@ extension RoleRules {
     ]
 
     /// What a snapshot takes besides whose memory is kept as it was while the guest goes on.
-    private static let keeping: [Rule] = [
+    static let keeping: [Rule] = [
         Rule(
             .mmap, [.word(2, 3), .word(3, 0x4001)],
             for: "guest memory as it was: PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE"),

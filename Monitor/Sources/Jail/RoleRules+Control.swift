@@ -10,5 +10,5 @@ extension RoleRules {
             // Below a descriptor: AT_FDCWD is negative.
             Rule(.openat2, [.bits(0, mask: 0x8000_0000, 0)], for: "a snapshot's files, below their folder"),
             Rule(.gettid, for: "telling itself from others"),
-        ] + saving + lock + memory + ending + [clock]
+        ] + saving + keeping + lock + memory + ending + [clock]
 }

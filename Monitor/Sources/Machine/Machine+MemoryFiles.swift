@@ -33,7 +33,7 @@ extension Machine {
             if changes.isTracking && memory.backing == .shared {
                 _ = try memory.freeze()
                 changes.begin(with: state.identifier)
-            } else if memory.backing != .shared {
+            } else if memory.backing != .shared, seesPageTable {
                 try note(state.identifier, allChanges())
             }
             return written
@@ -55,13 +55,14 @@ extension Machine {
                 changes.begin(with: state.identifier)
                 return SnapshotCopy(.frozen(frozen), state.identifier, fullTrailer(state), memory.totalBytes)
             }
-            let pages = try allChanges()
+            let pages = seesPageTable ? try allChanges() : PageRuns()
             // Nothing is allocated in there.
             let memory = memory
             let process = try ProcessCopy(keeping: memoryFile) { () throws(LinuxError) in
                 _ = isDifferential ? try memory.write(pages, to: memoryFile) : try memory.writeImage(to: memoryFile)
             }
-            changes.add(state.identifier, pages)
+            // What changed since an earlier one is known in any case, for the kernel's record goes on.
+            if seesPageTable { changes.add(state.identifier, pages) }
             return SnapshotCopy(
                 .process(process), state.identifier,
                 isDifferential ? differentialTrailer(state, pages) : fullTrailer(state), memory.totalBytes)
@@ -79,6 +80,7 @@ extension Machine {
 
     private func isDifferential(_ kind: SnapshotKind) throws(MachineError) -> Bool {
         if kind == .full { return false }
+        guard seesPageTable else { throw .changesUnseen }
         if !changes.parents.isEmpty { return true }
         // The first of them has all there is, for nothing has been kept yet.
         guard changes.isTracking, memory.backing == .shared else { throw .changesUnknown }

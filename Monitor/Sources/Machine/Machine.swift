@@ -35,6 +35,9 @@ public final class Machine: @unchecked Sendable {
     public var workingSet: WorkingSet?
     /// What is known of the pages that changed. Of whoever controls the machine.
     var changes: ChangeRecord
+    /// Whether this process may look at its own page table (`/proc/self/pagemap`). Without it full snapshots are made, and no
+    /// differential one is laid over them. To be set before the first one is made.
+    public var seesPageTable = true
 
     /// Builds the machine up to its first instruction.
     ///

@@ -25,6 +25,8 @@ public enum MachineError: Error, Sendable {
     case notRestored
     /// A differential snapshot of a machine that has no snapshot that it could be relative to.
     case changesUnknown
+    /// A differential snapshot of a machine whose process may not look at its page table.
+    case changesUnseen
 }
 
 extension MachineError: CustomStringConvertible {
@@ -44,6 +46,7 @@ extension MachineError: CustomStringConvertible {
         case .changesUnknown:
             "what changed is not known: track_dirty_pages must be set before the machine starts, or it must have been made "
                 + "from a snapshot; make a full snapshot"
+        case .changesUnseen: "what changed cannot be seen in this machine's jail; make a full snapshot"
         case .notRestored: "the machine was not made from a snapshot's memory file"
         case .notPaused: "the machine runs; pause it first"
         }

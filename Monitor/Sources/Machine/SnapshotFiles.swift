@@ -79,7 +79,7 @@ public struct SnapshotFiles: Sendable {
 
     /// Whether the file that would be replaced is memory that a differential snapshot would be relative to.
     private func holdsParent(of machine: Machine) -> Bool {
-        guard let file = try? open(memoryPath),
+        guard machine.seesPageTable, let file = try? open(memoryPath),
             let found = try? MemoryImage.readTrailer(file.number)
         else { return false }
         return machine.changes.parents.contains(found.identifier)

@@ -24,10 +24,9 @@ final class ControlFace: @unchecked Sendable {
 
     /// - Parameters:
     ///   - document: the configuration as it was given, which requests ask for and change.
-    ///   - isRestored: whether the machine is made of a snapshot.
     ///   - isPaused: whether the machine begins by standing still.
     init(
-        _ control: VirtualMachineConfiguration.Control, _ document: JSONValue, isRestored: Bool, isPaused: Bool
+        _ control: VirtualMachineConfiguration.Control, _ document: JSONValue, isPaused: Bool
     ) throws(ControlFault) {
         socketPath = control.socketPath
         do throws(LinuxError) { folder = try open(control.folder, [.readOnly, .directory]) } catch {
@@ -48,16 +47,12 @@ final class ControlFace: @unchecked Sendable {
             server = try APIServer(
                 UnixSocket.listen(socketPath), loop: loop, maximumBodyBytes: Self.maximumBodyBytes
             ) { [service] in
-                switch $0.path.utf8.split(separator: 0x2f).first.map({ String(decoding: $0, as: UTF8.self) }) {
+                let parts = $0.path.utf8.split(separator: 0x2f).map { String(decoding: $0, as: UTF8.self) }
                 // Nobody in this guest reads what would be stored there.
-                case "mmds": return .fault("This machine has no metadata service.")
-                // Which of its pages changed is told by /proc, which the enclosure leaves out.
-                case "snapshot" where isRestored:
-                    return .fault("This machine was made of a snapshot, and no other is made of it.")
-                // These take calls that the jail leaves to Firecracker's face.
-                case "swiftlet":
-                    return .fault("This machine is paused for a snapshot: PATCH /vm, PUT /snapshot/create.")
-                default: break
+                if parts.first == "mmds" { return .fault("This machine has no metadata service.") }
+                // Which pages it touched is told by /proc, which the enclosure leaves out.
+                if parts == ["swiftlet", "working-set"] {
+                    return .fault("What this machine touched cannot be seen in its jail.")
                 }
                 return service.answer($0)
             }
@@ -69,6 +64,7 @@ final class ControlFace: @unchecked Sendable {
     /// Serves on a thread of its own from the moment at which the machine runs.
     func start(_ machine: Machine, _ confinement: Confinement) throws(LinuxError) {
         owner.take(machine)
+        machine.seesPageTable = false
         // Signals are for the main thread, but the one by which a filter tells what it refused.
         let before = try blockSignals(SignalSet(bits: ~SignalSet(SignalNumber.badSystemCall).bits))
         defer { _ = try? setBlockedSignals(before) }

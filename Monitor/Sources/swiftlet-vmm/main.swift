@@ -49,8 +49,7 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
     do throws(ControlFault) {
         if let control = configuration.control {
             face = try ControlFace(
-                control, document, isRestored: configuration.restore != nil,
-                isPaused: configuration.restore?.resumes == false)
+                control, document, isPaused: configuration.restore?.resumes == false)
         }
         machine = try build(configuration, isEnclosed: isEnclosed)
     } catch {

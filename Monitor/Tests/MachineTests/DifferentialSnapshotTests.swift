@@ -210,6 +210,30 @@ struct DifferentialSnapshotTests {
         }
     }
 
+    @Test func `without sight of the page table, full snapshots of all are made, and no differential one`() throws {
+        let guest = try booted(BareGuest().keepTyped.powerOff, isTracking: true)
+        guest.machine.seesPageTable = false
+        for name in ["0", "1", "2"] { _ = try shelf[name].writeLive(guest.machine, configuration: []) }
+        #expect(throws: MachineError.self) {
+            _ = try shelf["3"].writeLive(guest.machine, .differential, configuration: [])
+        }
+        try end(guest, says: "ready\nq")
+        let clone = try clone("2")
+        clone.machine.seesPageTable = false
+        try clone.type("x")
+        clone.wait(for: "x")
+        _ = try shelf["3"].writeLive(clone.machine, configuration: [])
+        try clone.type("y")
+        clone.wait(for: "xy")
+        _ = try save(clone, "4", .full)
+        // In the place of what it was made from, too.
+        #expect(throws: MachineError.self) { _ = try save(clone, "2", .differential) }
+        try clone.machine.resume()
+        try end(clone, says: "xyqxy")
+        try end(try self.clone("3"), says: "qx")
+        try end(try self.clone("4"), says: "qxy")
+    }
+
     @Test func `a live snapshot that finds no room leaves the machine running`() throws {
         let guest = try booted(BareGuest().keepTyped.powerOff, isTracking: false)
         let nowhere = SnapshotFiles(statePath: shelf.path + "/state", memoryPath: shelf.path + "/nowhere/memory")

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Saves a jailed machine, what was made of it, and what was made of that, by their control sockets: standing still and running.
+
+Usage: jail-restored.py MONITOR KERNEL FOLDER"""
+import json, os, socket, subprocess, sys, time
+monitor, kernel, folder = sys.argv[1:]
+os.makedirs(folder, exist_ok=True)
+
+def start(name, restored):
+    place = f"{folder}/{name}"
+    os.makedirs(place + "/out", exist_ok=True)
+    configuration = {
+        "boot-source": {"kernel_image_path": kernel}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 16},
+        "vsock": {"guest_cid": 3, "uds_path": place + "/vsock"}, "console": {"enabled": False},
+        "control": {"socket_path": place + "/socket", "folder": place + "/out"}}
+    if restored: configuration["restore"] = {"folder": restored, "state": "state", "memory": "memory"}
+    with open(place + "/configuration", "w") as file: json.dump(configuration, file)
+    process = subprocess.Popen([monitor, "--config-file", place + "/configuration", "--no-api"])
+    return process, place
+
+def ask(place, method, name, body, wanted=204):
+    for _ in range(600):
+        try:
+            door = socket.socket(socket.AF_UNIX); door.settimeout(60); door.connect(place + "/socket"); break
+        except OSError: time.sleep(0.05)
+    else: sys.exit("nobody listens in " + place)
+    text = json.dumps(body)
+    door.sendall(f"{method} {name} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = door.recv(65536)
+        if not piece: sys.exit(f"{method} {name}: no answer")
+        answer += piece
+    if int(answer.split()[1]) != wanted: sys.exit(f"{place}: {method} {name}: {answer!r}")
+
+files = {"snapshot_path": "state", "mem_file_path": "memory"}
+restored, machines = None, []
+for name in ("first", "second", "third"):
+    process, place = start(name, restored)
+    machines.append((process, place))
+    for turn in range(3): ask(place, "PUT", "/swiftlet/live-snapshot", files, 200)
+    ask(place, "PUT", "/snapshot/create", files, 400)
+    ask(place, "PATCH", "/vm", {"state": "Paused"})
+    ask(place, "PUT", "/swiftlet/live-snapshot", files, 400)
+    for turn in range(2): ask(place, "PUT", "/snapshot/create", files)
+    # What changed, and what was touched, is told by files that its jail leaves out.
+    ask(place, "PUT", "/snapshot/create", {**files, "snapshot_type": "Diff"}, 400)
+    ask(place, "PUT", "/swiftlet/working-set", {"mem_file_path": "memory"}, 400)
+    ask(place, "PATCH", "/vm", {"state": "Resumed"})
+    ask(place, "PUT", "/swiftlet/live-snapshot", {**files, "snapshot_type": "Diff"}, 400)
+    found = sorted(os.listdir(place + "/out"))
+    if found != ["memory", "state"]: sys.exit(f"{place}/out holds {found}")
+    restored = place + "/out"
+for process, place in machines:
+    process.terminate()
+    print("ended", process.wait(60))
