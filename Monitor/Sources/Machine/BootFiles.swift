@@ -43,10 +43,11 @@ struct BootFiles {
                     start: UInt32(PlatformLayout.deviceWindow(index)),
                     interrupt: PlatformLayout.firstDeviceInterrupt + UInt32(index)))
         }
-        let platform = PlatformDescription(
+        var platform = PlatformDescription(
             processorIdentifiers: Array(0..<configuration.virtualCPUCount), virtioDevices: windows,
             serialPort: hasConsole ? SerialPortDescription() : nil,
             powerButtonInterrupt: PlatformLayout.powerButtonInterrupt)
+        platform.announcesKeyboardController = configuration.announcesKeyboard
         let request = BootRequest(
             kernel: kernel.descriptor.number, initialRamDisks: initialRamDisks.map { $0.descriptor.number },
             commandLine: configuration.bootSource.bootArguments, platform: platform,

@@ -12,6 +12,18 @@ extension Machine {
     /// What the guest does about it is its own affair.
     public func pressPowerButton() { powerButton.press() }
 
+    /// Presses control, alt and delete; the power button where the guest listens to no keyboard.
+    /// - Returns: false when the guest has not read what was pressed before.
+    public func pressControlAltDelete() -> Bool {
+        switch bus.pressKeys() {
+        case .interrupt: return true
+        case .full: return false
+        case .unheard:
+            pressPowerButton()
+            return true
+        }
+    }
+
     /// Has `body` called, on a processor's thread, each time that the guest says that it has booted. To be called before
     /// `run`.
     public func whenBooted(_ body: @escaping @Sendable () -> Void) { bus.whenBooted = body }

@@ -129,8 +129,10 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .kvm(error)
         }
-        bus = PlatformBus(
-            virtualMachine: virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+        do throws(LinuxError) {
+            bus = try PlatformBus(
+                virtualMachine: virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+        } catch { throw .system(doing: "prepare the keyboard", error) }
         do throws(KVMError) { try connectInterrupts() } catch { throw .kvm(error) }
     }
 
@@ -218,6 +220,7 @@ public final class Machine: @unchecked Sendable {
         if let serialPort {
             try virtualMachine.connect(serialPort.interrupt, toInterrupt: PlatformLayout.serialInterrupt)
         }
+        try virtualMachine.connect(bus.keyboardInterrupt, toInterrupt: PlatformLayout.keyboardInterrupt)
         try virtualMachine.connect(powerButton.event, toInterrupt: PlatformLayout.powerButtonInterrupt)
         for (index, device) in devices.enumerated() {
             let transport = device.transport

@@ -16,6 +16,8 @@ final class PlatformBus: @unchecked Sendable {
     /// What the references are borrowed from.
     private let kept: (SerialPort?, [VirtioMMIOTransport])
     private let virtualMachine: KVMVirtualMachine
+    /// Given to KVM as an irqfd.
+    let keyboardInterrupt: EventFile
     /// Called, on a processor's thread, each time that the guest says that it has booted. Set before any runs.
     var whenBooted: (@Sendable () -> Void)?
 
@@ -25,8 +27,11 @@ final class PlatformBus: @unchecked Sendable {
     var realTimeClock = RealTimeClock()
     var interruptController = IOInterruptController()
 
-    init(virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]) {
+    init(
+        virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]
+    ) throws(LinuxError) {
         self.virtualMachine = virtualMachine
+        keyboardInterrupt = try EventFile()
         kept = (serialPort, transports)
         self.serialPort = serialPort.map { BorrowedReference($0) }
         self.transports = transports.map { BorrowedReference($0) }

@@ -8,6 +8,7 @@ enum PlatformLayout {
     /// The interrupt of the first virtio device; one each from here, up to the last pin.
     static let firstDeviceInterrupt: UInt32 = 5
     static let serialInterrupt: UInt32 = 4
+    static let keyboardInterrupt: UInt32 = 1
     /// The last of the interrupt controller's 24 pins.
     static let powerButtonInterrupt: UInt32 = 23
 

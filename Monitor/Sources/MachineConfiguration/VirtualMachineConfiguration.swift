@@ -24,6 +24,8 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var console = Console()
     /// A descriptor of the process: when its other end closes, the machine ends.
     public var lifelineDescriptor: Int32?
+    /// Whether a kernel that asks ACPI finds a keyboard; looking for what is behind it takes time.
+    public var announcesKeyboard = false
     /// Nil: nobody controls the machine while it runs.
     public var control: Control?
     /// Nil: the machine begins with its kernel.

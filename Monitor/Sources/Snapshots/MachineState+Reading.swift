@@ -9,6 +9,7 @@ extension MachineState {
     public init(decoding bytes: [UInt8]) throws(SnapshotError) {
         self.init()
         let minor = try Self.checkFrame(bytes)
+        minorVersion = minor
         var reader = LittleEndianReader(bytes[SnapshotFormat.headerBytes...])
         var isMachineThere = false
         var isPlatformThere = false

@@ -9,6 +9,8 @@ public struct MachineState: Equatable, Sendable {
     /// What a memory image and its state have in common, and nothing else has; random.
     public static let identifierBytes = 16
 
+    /// Of the format that it was read from.
+    public internal(set) var minorVersion = SnapshotFormat.minor
     public var identifier: [UInt8] = []
     public var memoryMebibytes: UInt64 = 0
     /// What the guest's KVM clock showed.

@@ -64,9 +64,22 @@ final class FirecrackerFace: @unchecked Sendable {
                 "Firecracker v\(APIService.version)\n\nswiftlet-vmm \(Invocation.versionNumber)\n")
         case .snapshotVersion:
             writeToStandardOutput("v\(SnapshotFormat.major).\(SnapshotFormat.minor).0\n")
+        case .describeSnapshot(let path): return describe(path)
         case nil: return FirecrackerFace(invocation).serve()
         }
         return 0
+    }
+
+    /// Prints the version of the format that a state file has, when it is whole.
+    private static func describe(_ path: String) -> Int32 {
+        do throws(MachineError) {
+            let state = try SnapshotFiles(statePath: path, memoryPath: "").readState()
+            writeToStandardOutput("v\(SnapshotFormat.major).\(state.minorVersion).0\n")
+            return 0
+        } catch {
+            writeToStandardError("Error: \(error)\n")
+            return ExitStatus.notBuilt
+        }
     }
 
     private func serve() -> Int32 {
@@ -142,7 +155,7 @@ final class FirecrackerFace: @unchecked Sendable {
         let loop = try startServing()
         let end = owner.waitAndRun()
         // On the thread that counts, so that it does not count meanwhile.
-        _ = loop?.perform { [self] in service.metrics.flush(owner) }
+        _ = loop?.perform { [self] in service.flushMetrics() }
         if invocation.servesAPI { try? removeFile(invocation.socketPath) }
         log.write(end.exitStatus == 0 ? .info : .error, "\(end)", thread: "main")
         return end.exitStatus
@@ -155,7 +168,7 @@ final class FirecrackerFace: @unchecked Sendable {
             let loop = try EventLoop()
             var server: APIServer?
             if invocation.servesAPI { server = try listen(loop) }
-            let clock = try MetricsClock(loop) { [self] in service.metrics.flush(owner) }
+            let clock = try MetricsClock(loop) { [self] in service.flushMetrics() }
             // Signals are for the main thread, but the one by which a filter tells what it refused.
             let before = try blockSignals(SignalSet(bits: ~SignalSet(SignalNumber.badSystemCall).bits))
             try startThread(stackBytes: 512 << 10) { [kept = Kept(server, clock), log, confinement] in

@@ -196,7 +196,11 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         return machine
     }
 
-    func pressPowerButton() { machine?.pressPowerButton() }
+    func pressControlAltDelete() throws(HostRefusal) {
+        guard try running().pressControlAltDelete() else {
+            throw HostRefusal("i8042 internal buffer full.")
+        }
+    }
 
     func pause() throws(HostRefusal) { try running().pause() }
 

@@ -51,4 +51,16 @@ struct DisassemblyTests {
         #expect(fixed.contains("Hardware Reduced (V5) : 1"))
         #expect(try #require(texts["APIC"]).contains("Local Apic ID : 02"))
     }
+
+    @Test func `a keyboard is told of only where there is to be one`() throws {
+        var platform = examplePlatform
+        for isThere in [false, true] {
+            platform.announcesKeyboardController = isThere
+            let (texts, _) = try disassemble(
+                acpiTables(ACPITables(address: 0xe_0000, platform: platform).bytes, at: 0xe_0000))
+            let devices = try #require(texts["DSDT"])
+            #expect(devices.contains("EisaId (\"PNP0303\")") == isThere)
+            #expect(devices.contains("0x0060") == isThere && devices.contains("0x0064") == isThere)
+        }
+    }
 }

@@ -18,6 +18,55 @@ import Testing
         _ = controller.write(isCommand: true, 0xd1)
         #expect(controller.write(isCommand: false, 0x02) == .reset)
     }
+
+    private func listening() -> KeyboardController {
+        var controller = KeyboardController()
+        _ = controller.write(isCommand: true, 0x60)
+        _ = controller.write(isCommand: false, 0x01)
+        return controller
+    }
+
+    @Test func `keys are heard by a guest that listens, one byte after the other`() {
+        var controller = KeyboardController()
+        #expect(controller.press() == .unheard && !controller.isPending)
+        controller = listening()
+        #expect(controller.press() == .interrupt)
+        for byte: UInt8 in [0x14, 0x11, 0xe0, 0x71] {
+            #expect(controller.isPending && controller.read(isStatus: true) & 1 == 1)
+            #expect(controller.read(isStatus: false) == byte)
+        }
+        #expect(!controller.isPending && controller.read(isStatus: false) == 0)
+    }
+
+    @Test func `keys that nobody reads are refused, and a snapshot keeps the others`() throws {
+        var controller = listening()
+        for _ in 0..<4 { #expect(controller.press() == .interrupt) }
+        #expect(controller.press() == .full)
+        var copy = try #require(KeyboardController(figures: controller.figures))
+        #expect(copy.figures == controller.figures && copy.press() == .full)
+        #expect((0..<16).map { _ in copy.read(isStatus: false) }.suffix(4) == [0x14, 0x11, 0xe0, 0x71])
+        #expect(copy.press() == .interrupt)
+    }
+
+    @Test func `the keyboard agrees with what it is told`() {
+        var controller = listening()
+        #expect(controller.write(isCommand: false, 0xed) == .interrupt)
+        #expect(controller.read(isStatus: false) == 0xfa)
+    }
+
+    private static let noStates: [[UInt64]] = [
+        [], [4, 256], [256, 256, 256], [4, 257, 256], [4, 256, 257], [4, 256, 256, 1], [4, 1, 256, 256],
+        [4, 1, 256] + [UInt64](repeating: 1, count: 16),
+    ]
+    @Test(arguments: noStates)
+    func `what is no keyboard controller's state is refused`(_ figures: [UInt64]) {
+        #expect(KeyboardController(figures: figures) == nil)
+    }
+
+    @Test func `a state of before there were keys is read`() throws {
+        var controller = try #require(KeyboardController(figures: [5, 0x55, 256]))
+        #expect(controller.read(isStatus: false) == 0x55 && controller.press() == .interrupt)
+    }
 }
 
 @Suite struct RealTimeClockTests {

@@ -40,6 +40,8 @@ final class RunningMachine: @unchecked Sendable {
         (try? readBytes(console, offset: 0, count: 4096)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
+    var bytes: [UInt8] { (try? readBytes(console, offset: 0, count: 4096)) ?? [] }
+
     func wait(for text: String) {
         for _ in 0..<2000 where output != text { usleep(5000) }
     }
@@ -103,6 +105,21 @@ struct SnapshotTests {
         try guest.type("q")
         #expect(guest.waitForEnd() == .poweredOff)
         #expect(guest.output == "ready\naqK")
+    }
+
+    @Test func `control, alt and delete arrive with their interrupt, also in a clone that was saved before`() throws {
+        let guest = try booted(BareGuest().echoKeys.powerOff)
+        guest.wait(for: "ready\n")
+        let files = try Files()
+        guest.machine.pause()
+        _ = try guest.machine.writeSnapshot(state: files.state.number, memory: files.memory.number)
+        try guest.machine.resume()
+        let clone = try clone(files)
+        for (machine, before) in [(guest, "ready\n"), (clone, "")] {
+            #expect(machine.machine.pressControlAltDelete())
+            #expect(machine.waitForEnd() == .poweredOff)
+            #expect(machine.bytes == Array(before.utf8) + [0x14, 0x11, 0xe0, 0x71])
+        }
     }
 
     @Test func `a machine that stands still can be ended`() throws {

@@ -62,9 +62,35 @@ import WireFormats
         #expect(lines[1]["put_api_requests"]?.integer("actions_count") == 1)
         #expect(lines[0]["block"]?.integer("read_bytes") == 7)
         #expect(lines[1]["block"]?.integer("read_bytes") == 0)
-        for name in ["api_server", "balloon", "net", "vsock", "entropy", "mmds", "logger", "patch_api_requests"] {
+        // Each drive and interface has a group of its own, ahead of the sum.
+        #expect(lines[0]["block_rootfs"]?.integer("read_bytes") == 7)
+        #expect(lines[1]["net_eth0"]?.integer("rx_count") == 0)
+        #expect(lines[0]["net_eth0"]?["tap_write_agg"]?.integer("sum_us") == 0)
+        let names = (lines[0].members ?? []).map(\.name)
+        #expect(names.firstIndex(of: "block_rootfs").map { names[$0 + 1] } == "block")
+        for name in [
+            "api_server", "i8042", "uart", "latencies_us", "vcpu", "balloon", "net", "vsock", "entropy", "mmds",
+            "logger", "patch_api_requests",
+        ] {
             #expect(lines[0][name] != nil, "\(name)")
         }
+    }
+
+    @Test func `the metrics say how long a snapshot took`() throws {
+        let path = try scratchFile()
+        defer { try? removeFile(path) }
+        let face = Face()
+        #expect(face.ask(#"PUT /metrics {"metrics_path":"\#(path)"}"#) == "204")
+        face.start()
+        face.control.delayMicroseconds = 1500
+        #expect(face.ask(#"PATCH /vm {"state":"Paused"}"#) == "204")
+        #expect(face.ask(#"PUT /snapshot/create {"snapshot_path":"/s","mem_file_path":"/m"}"#) == "204")
+        #expect(face.ask(#"PUT /actions {"action_type":"FlushMetrics"}"#) == "204")
+        let line = try JSONParser.parse(Array(try content(path).utf8.dropLast()))
+        let latencies = try #require(line["latencies_us"])
+        #expect(try #require(latencies.integer("full_create_snapshot")) >= 1500)
+        #expect(try #require(latencies.integer("vmm_pause_vm")) >= 1500)
+        #expect(latencies.integer("diff_create_snapshot") == 0)
     }
 
     @Test func `a file describes what requests would`() throws {
@@ -115,6 +141,7 @@ import WireFormats
         #expect(invocation.identifier == "vm-1" && invocation.socketPath == "/s" && invocation.hasBootTimer)
         #expect(invocation.level == .warning && invocation.metadataLimitBytes == 100)
         #expect(invocation.maximumBodyBytes == 200 && invocation.startMicroseconds == 5)
+        #expect(try FirecrackerInvocation(["--describe-snapshot", "/s"]).errand == .describeSnapshot("/s"))
         for (arguments, status): (ArraySlice<String>, Int32) in [
             (["--foo"], 153), (["foo"], 153), (["--id"], 153), (["--id", "a b"], 1), (["--no-api"], 153),
             (["--api-sock", "a", "--api-sock", "b"], 153), (["--level", "x"], 152), (["--seccomp-filter", "f"], 153),

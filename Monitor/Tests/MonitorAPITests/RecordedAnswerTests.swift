@@ -210,10 +210,15 @@ import Testing
             ])
         #expect(
             face.control.calls == [
-                "disk rootfs /e", "limits rootfs 1000", "limits eth0 0 0", "balloon 20", "pause", "resume", "button",
+                "disk rootfs /e", "limits rootfs 1000", "limits eth0 0 0", "balloon 20", "pause", "resume", "keys",
             ])
         #expect(face.control.started?.bootSource.bootArguments == "console=ttyS0 root=/dev/vda rw")
         #expect(face.control.started?.virtualCPUCount == 2)
+        #expect(face.control.started?.announcesKeyboard == true)
+        face.control.refusal = HostRefusal("i8042 internal buffer full.")
+        #expect(
+            face.fault(#"PUT /actions {"action_type":"SendCtrlAltDel"}"#)
+                == "Internal VMM error: I8042 error: i8042 internal buffer full.")
     }
 
     @Test func `metadata is kept, merged and bounded`() {

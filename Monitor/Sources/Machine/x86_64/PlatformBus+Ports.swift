@@ -35,12 +35,24 @@ extension PlatformBus {
         return writeRarePort(port, byte)
     }
 
+    /// Presses control, alt and delete. Any thread.
+    func pressKeys() -> KeyboardController.Press {
+        lock.lock()
+        defer { lock.unlock() }
+        let press = keyboardController.press()
+        if press == .interrupt { keyboardInterrupt.signal() }
+        return press
+    }
+
     private func readRarePort(_ port: UInt16) -> UInt8 {
         lock.lock()
         defer { lock.unlock() }
         switch port {
         case Port.keyboardData, Port.keyboardStatus:
-            return keyboardController.read(isStatus: port == Port.keyboardStatus)
+            let isStatus = port == Port.keyboardStatus
+            let byte = keyboardController.read(isStatus: isStatus)
+            if !isStatus, keyboardController.isPending { keyboardInterrupt.signal() }
+            return byte
         case Port.clockIndex, Port.clockData: return realTimeClock.read(isIndex: port == Port.clockIndex)
         case Self.power.sleepControl, Self.power.sleepStatus: return 0
         default: return 0xff
@@ -52,8 +64,11 @@ extension PlatformBus {
         defer { lock.unlock() }
         switch port {
         case Port.keyboardData, Port.keyboardStatus:
-            let action = keyboardController.write(isCommand: port == Port.keyboardStatus, byte)
-            return action == .reset ? .reset : .none
+            switch keyboardController.write(isCommand: port == Port.keyboardStatus, byte) {
+            case .reset: return .reset
+            case .interrupt: keyboardInterrupt.signal()
+            case .none: break
+            }
         case Port.clockIndex, Port.clockData: realTimeClock.write(isIndex: port == Port.clockIndex, byte)
         case Self.power.sleepControl: if PowerPorts.isPowerOff(byte) { return .powerOff }
         case Self.power.reset: return .reset

@@ -9,11 +9,20 @@ extension APIService {
         case "InstanceStart": try start()
         case "SendCtrlAltDel":
             if state == .notStarted { throw Self.tooEarly }
-            control.pressPowerButton()
+            do throws(HostRefusal) { try control.pressControlAltDelete() } catch {
+                throw Fault("Internal VMM error: I8042 error: \(error)")
+            }
         default:
             if state == .notStarted { throw Self.tooEarly }
-            metrics.flush(control)
+            flushMetrics()
         }
+    }
+
+    /// Writes a line of metrics, if there is a file for it.
+    public func flushMetrics() {
+        metrics.flush(
+            control, drives: kept.drives.compactMap { $0.text("drive_id") },
+            interfaces: kept.interfaces.compactMap { $0.text("iface_id") })
     }
 
     /// Builds the machine that was described and starts its guest.

@@ -90,7 +90,13 @@ public final class APIService {
             let body = try read(bytes, operation, resource)
             isDeprecated = Self.isDeprecated(operation, body)
             try checkTime(operation)
+            let begin = Clock.monotonic.nanoseconds()
             var response = try handle(operation, resource ?? "", body)
+            if let name = Self.latency(operation, body) {
+                let microseconds = (Clock.monotonic.nanoseconds() - begin) / 1000
+                metrics.note(name, microseconds: microseconds)
+                metrics.note("vmm_" + name, microseconds: microseconds)
+            }
             response.isDeprecated = isDeprecated
             if isDeprecated { metrics.countDeprecated() }
             return response
@@ -139,6 +145,17 @@ public final class APIService {
         case .configureMetadata: body.text("version") != "V2" && operation.method == .put
         case .loadSnapshot: body["mem_file_path"] != nil || body["enable_diff_snapshots"] != nil
         default: false
+        }
+    }
+
+    /// Under what name the metrics say how long a request took.
+    private static func latency(_ operation: Operation, _ body: JSONValue) -> String? {
+        switch operation.handler {
+        case .createSnapshot:
+            body.text("snapshot_type") == "Diff" ? "diff_create_snapshot" : "full_create_snapshot"
+        case .loadSnapshot: "load_snapshot"
+        case .setState: body.text("state") == "Paused" ? "pause_vm" : "resume_vm"
+        default: nil
         }
     }
 

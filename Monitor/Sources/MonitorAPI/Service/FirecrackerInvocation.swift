@@ -1,7 +1,7 @@
 /// What a command line in Firecracker's way asks for.
 public struct FirecrackerInvocation: Equatable, Sendable {
     /// What to do at once, instead of serving.
-    public enum Errand: Equatable, Sendable { case help, version, snapshotVersion }
+    public enum Errand: Equatable, Sendable { case help, version, snapshotVersion, describeSnapshot(String) }
 
     public var errand: Errand?
     public var socketPath = "/run/firecracker.socket"
@@ -31,7 +31,7 @@ public struct FirecrackerInvocation: Equatable, Sendable {
         ("api-sock", .text, "Path of the Unix socket of the API [default: /run/firecracker.socket]"),
         ("boot-timer", .none, "Log how long the guest took to say that it has booted"),
         ("config-file", .text, "Path of a file with the machine's configuration as JSON"),
-        ("describe-snapshot", .refused, "This version makes no snapshots"),
+        ("describe-snapshot", .text, "Print the version of the format of a snapshot's state file"),
         ("enable-pci", .none, "Taken, and without effect: devices are found by the command line or ACPI"),
         ("help", .none, "Print this"),
         ("http-api-max-payload-size", .number, "Longest body of a request, in bytes [default: 51200]"),
@@ -97,6 +97,7 @@ public struct FirecrackerInvocation: Equatable, Sendable {
         case "help": errand = .help
         case "version": if errand == nil { errand = .version }
         case "snapshot-version": if errand == nil { errand = .snapshotVersion }
+        case "describe-snapshot": if errand == nil { errand = .describeSnapshot(value) }
         case "api-sock": socketPath = value
         case "boot-timer": hasBootTimer = true
         case "config-file": configurationPath = value

@@ -69,7 +69,9 @@ struct KeptConfiguration {
         if let vsock { members.append(JSONMember("vsock", vsock)) }
         if let balloon { members.append(JSONMember("balloon", balloon)) }
         if let entropy { members.append(JSONMember("entropy", entropy)) }
-        return try VirtualMachineConfiguration.parse(document: .object(members))
+        var configuration = try VirtualMachineConfiguration.parse(document: .object(members))
+        configuration.announcesKeyboard = true
+        return configuration
     }
 
     /// The kernel's command line: the root drive is named in it.

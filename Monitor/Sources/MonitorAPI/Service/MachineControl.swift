@@ -40,7 +40,8 @@ public protocol MachineControl: AnyObject {
         statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
     ) throws(HostRefusal) -> UInt64
 
-    func pressPowerButton()
+    /// Presses control, alt and delete, or the power button where the guest has no keyboard.
+    func pressControlAltDelete() throws(HostRefusal)
     func pause() throws(HostRefusal)
     func resume() throws(HostRefusal)
     /// Has a drive of the guest read and write another file, or the same one anew.
@@ -54,7 +55,7 @@ public protocol MachineControl: AnyObject {
     var balloon: BalloonReport? { get }
     func setBalloon(mebibytes: UInt32) throws(HostRefusal)
     func setBalloonInterval(seconds: UInt32) throws(HostRefusal)
-    /// Everything that the guest's devices have counted.
+    /// What the guest's devices of a group have counted, or one of them: `block_ID`, `net_ID`.
     func count(_ group: String, _ name: String) -> UInt64
 }
 

@@ -9,7 +9,10 @@ public final class MonitorMetrics {
     /// Requests and failures of each operation with a name for them; since the last line.
     private var counts: [(requests: UInt64, failures: UInt64)]
     private var deprecatedCalls: UInt64 = 0
-    private var before: [UInt64] = []
+    /// What each group of the machine's stood at when the line before was written.
+    private var before: [(group: String, values: [UInt64])] = []
+    /// How long the last request of each kind took; what there was none of is not here.
+    private var latencies: [(name: String, microseconds: UInt64)] = []
     private let startupMicroseconds: UInt64
     private let startupProcessorMicroseconds: UInt64
     private var isFirst = true
@@ -38,28 +41,29 @@ public final class MonitorMetrics {
         if failed { counts[index].failures += 1 } else { counts[index].requests += 1 }
     }
 
+    /// Notes for how long something took.
+    func note(_ name: String, microseconds: UInt64) {
+        latencies.removeAll { $0.name == name }
+        latencies.append((name, microseconds))
+    }
+
     func countDeprecated() { deprecatedCalls += 1 }
 
     /// Writes a line, if there is a file to write to.
-    public func flush(_ control: any MachineControl) {
+    /// - Parameters:
+    ///   - drives: their names, and those of the interfaces; each has a group of its own.
+    public func flush(_ control: any MachineControl, drives: [String] = [], interfaces: [String] = []) {
         guard let file else { return }
         var line: [UInt8] = []
         line.add("{\"utc_timestamp_ms\":\(Clock.realTime.nanoseconds() / 1_000_000)")
-        var place = 0
         for group in MetricGroup.all {
             switch group.source {
             case .requests(let method): write(group.name, method, to: &line)
             case .own: writeOwn(group, to: &line)
             case .machine:
-                line.add(",\"\(group.name)\":{")
-                for (index, name) in group.names.enumerated() {
-                    let now = control.count(group.name, name)
-                    if place == before.count { before.append(0) }
-                    Self.write(name, now &- before[place], isFirst: index == 0, to: &line)
-                    before[place] = now
-                    place += 1
-                }
-                line.append(UInt8(ascii: "}"))
+                let members = group.name == "block" ? drives : group.name == "net" ? interfaces : []
+                for member in members { writeMachine(group, group.name + "_" + member, control, to: &line) }
+                writeMachine(group, group.name, control, to: &line)
             }
         }
         line.add("}\n")
@@ -74,8 +78,30 @@ public final class MonitorMetrics {
         deprecatedCalls = 0
     }
 
+    private func writeMachine(
+        _ group: MetricGroup, _ name: String, _ control: any MachineControl, to line: inout [UInt8]
+    ) {
+        let place: Int
+        if let found = before.firstIndex(where: { $0.group == name }) {
+            place = found
+        } else {
+            place = before.count
+            before.append((name, group.names.map { _ in 0 }))
+        }
+        line.add(",\"\(name)\":{")
+        for (index, counter) in group.names.enumerated() {
+            let now = control.count(name, counter)
+            Self.write(counter, now &- before[place].values[index], isFirst: index == 0, to: &line)
+            before[place].values[index] = now
+        }
+        line.append(UInt8(ascii: "}"))
+    }
+
+    /// What ends in `_agg` stands for three figures of times, which are not taken here.
     private static func write(_ name: String, _ value: UInt64, isFirst: Bool, to line: inout [UInt8]) {
-        line.add("\(isFirst ? "" : ",")\"\(name)\":\(value)")
+        line.add("\(isFirst ? "" : ",")\"\(name)\":")
+        let isAggregate = name.utf8.suffix(4).elementsEqual("_agg".utf8)
+        line.add(isAggregate ? "{\"min_us\":0,\"max_us\":0,\"sum_us\":0}" : "\(value)")
     }
 
     private func write(_ name: String, _ method: HTTPRequest.Method, to line: inout [UInt8]) {
@@ -102,7 +128,7 @@ public final class MonitorMetrics {
                 case "deprecated_http_api_calls": deprecatedCalls
                 case "missed_log_count": log.lostLines
                 case "missed_metrics_count": missed
-                default: 0
+                default: latencies.first { $0.name == name }?.microseconds ?? 0
                 }
             Self.write(name, value, isFirst: index == 0, to: &line)
         }
@@ -136,13 +162,30 @@ struct MetricGroup: Sendable {
             names: [
                 "activate_fails", "cfg_fails", "no_avail_buffer", "event_fails", "execute_fails",
                 "invalid_reqs_count", "flush_count", "queue_event_count", "rate_limiter_event_count", "update_count",
-                "update_fails", "read_bytes", "write_bytes", "read_count", "write_count",
+                "update_fails", "read_bytes", "write_bytes", "read_count", "write_count", "read_agg", "write_agg",
                 "rate_limiter_throttled_events", "io_engine_throttled_events", "remaining_reqs_count",
             ]),
         .init(
             name: "deprecated_api", source: .own,
             names: ["deprecated_http_api_calls", "deprecated_cmd_line_api_calls"]),
         .init(name: "get_api_requests", source: .requests(.get), names: []),
+        .init(
+            name: "i8042", source: .own,
+            names: [
+                "error_count", "missed_read_count", "missed_write_count", "read_count", "reset_count", "write_count",
+            ]),
+        .init(
+            name: "uart", source: .machine,
+            names: [
+                "error_count", "flush_count", "missed_read_count", "missed_write_count", "read_count", "write_count",
+            ]),
+        .init(
+            name: "latencies_us", source: .own,
+            names: [
+                "full_create_snapshot", "diff_create_snapshot", "load_snapshot", "pause_vm", "resume_vm",
+                "vmm_full_create_snapshot", "vmm_diff_create_snapshot", "vmm_load_snapshot", "vmm_pause_vm",
+                "vmm_resume_vm",
+            ]),
         .init(
             name: "logger", source: .own,
             names: ["missed_metrics_count", "metrics_fails", "missed_log_count", "log_fails"]),
@@ -158,7 +201,8 @@ struct MetricGroup: Sendable {
                 "activate_fails", "cfg_fails", "mac_address_updates", "no_rx_avail_buffer", "no_tx_avail_buffer",
                 "event_fails", "rx_queue_event_count", "rx_event_rate_limiter_count", "rx_partial_writes",
                 "rx_rate_limiter_throttled", "rx_tap_event_count", "rx_bytes_count", "rx_packets_count", "rx_fails",
-                "rx_count", "tap_read_fails", "tap_write_fails", "tx_bytes_count", "tx_malformed_frames", "tx_fails",
+                "rx_count", "tap_read_fails", "tap_write_fails", "tap_write_agg", "tx_bytes_count",
+                "tx_malformed_frames", "tx_fails",
                 "tx_count", "tx_packets_count", "tx_partial_reads", "tx_queue_event_count",
                 "tx_rate_limiter_event_count", "tx_rate_limiter_throttled", "tx_spoofed_mac_count",
                 "tx_remaining_reqs_count",
@@ -166,6 +210,12 @@ struct MetricGroup: Sendable {
         .init(name: "patch_api_requests", source: .requests(.patch), names: []),
         .init(name: "put_api_requests", source: .requests(.put), names: []),
         .init(name: "seccomp", source: .own, names: ["num_faults"]),
+        .init(
+            name: "vcpu", source: .own,
+            names: [
+                "exit_io_in", "exit_io_out", "exit_mmio_read", "exit_mmio_write", "failures", "kvmclock_ctrl_fails",
+                "exit_io_in_agg", "exit_io_out_agg", "exit_mmio_read_agg", "exit_mmio_write_agg",
+            ]),
         .init(name: "vmm", source: .own, names: ["device_events", "panic_count"]),
         .init(
             name: "signals", source: .own,

@@ -7,6 +7,8 @@ public final class RecordingControl: MachineControl {
     public var started: VirtualMachineConfiguration?
     public var calls: [String] = []
     public var refusal: HostRefusal?
+    /// How long pausing and saving take.
+    public var delayMicroseconds: UInt64 = 0
 
     public init() {}
 
@@ -52,6 +54,7 @@ public final class RecordingControl: MachineControl {
         statePath: String, memoryPath: String, isDifferential: Bool, configuration: [UInt8]
     ) throws(HostRefusal) {
         if let refusal { throw refusal }
+        delay()
         calls.append("snapshot \(statePath) \(memoryPath)" + (isDifferential ? " of changes" : ""))
         snapshot = String(decoding: configuration, as: UTF8.self)
     }
@@ -69,8 +72,19 @@ public final class RecordingControl: MachineControl {
         return 1_234_000
     }
 
-    public func pressPowerButton() { calls.append("button") }
-    public func pause() throws(HostRefusal) { calls.append("pause") }
+    public func pressControlAltDelete() throws(HostRefusal) {
+        if let refusal { throw refusal }
+        calls.append("keys")
+    }
+    public func pause() throws(HostRefusal) {
+        delay()
+        calls.append("pause")
+    }
+
+    private func delay() {
+        let end = Clock.monotonic.nanoseconds() + delayMicroseconds * 1000
+        while Clock.monotonic.nanoseconds() < end {}
+    }
     public func resume() throws(HostRefusal) { calls.append("resume") }
 
     public func replaceDisk(_ identifier: String, path: String) throws(HostRefusal) {

@@ -87,6 +87,23 @@ public struct BareGuest: Sendable {
             0x3f8 as UInt16, [0xec, 0xee])
     }
 
+    /// Listens to the keyboard, has its interrupt 1 sent as 0x31, says "ready", waits until that is there and gives back four
+    /// bytes of the keyboard's.
+    public var echoKeys: BareGuest {
+        var guest = output(0x60, port: 0x64).output(1, port: 0x60)
+            // The interrupt controller's entry of pin 1, and the processor's own controller enabled.
+            .fillRegisters(from: 0xfec0_0000, count: 1, value: 0x12)
+            .fillRegisters(from: 0xfec0_0010, count: 1, value: 0x31)
+            .fillRegisters(from: 0xfee0_00f0, count: 1, value: 0x1ff)
+            .print("ready\n")
+            // mov edi, requested interrupts 0x20 to 0x3f; mov eax, [rdi]; test eax, 0x20000; jz to the mov before
+            .adding([0xbf], 0xfee0_0210 as UInt32, [0x8b, 0x07, 0xa9, 0, 0, 2, 0, 0x74, 0xf7])
+            .adding([0x66, 0xba], 0x3f8 as UInt16, [])
+        // in al, 0x60; out dx, al
+        for _ in 0..<4 { guest.code += [0xe4, 0x60, 0xee] }
+        return guest
+    }
+
     /// jmp to itself
     public var loopForever: BareGuest { adding([0xeb, 0xfe], 0 as UInt8, []) }
 

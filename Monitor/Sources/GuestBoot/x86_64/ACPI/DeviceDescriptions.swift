@@ -6,6 +6,7 @@ struct DeviceDescriptions {
         var devices: [UInt8] = []
         for (index, device) in platform.virtioDevices.enumerated() { devices += Self.virtio(device, index) }
         if let port = platform.serialPort { devices += Self.serial(port) }
+        if platform.announcesKeyboardController { devices += Self.keyboard }
         if let interrupt = platform.powerButtonInterrupt { devices += Self.powerButton(interrupt) }
         // Power-off is sleep type 5, the only state there is.
         let powerOff = AML.package(elements: [
@@ -37,6 +38,17 @@ struct DeviceDescriptions {
                 + AML.name("_UID", AML.integer(0))
                 + AML.name(
                     "_CRS", AML.resources(AML.ports(first: port.firstPort, count: 8) + AML.interrupt(port.interrupt))))
+    }
+
+    /// Source: Linux drivers/input/serio/i8042-acpipnpio.h, which wants both ports and the interrupt.
+    private static var keyboard: [UInt8] {
+        AML.device(
+            Array("PS2K".utf8),
+            AML.name("_HID", AML.plugAndPlayIdentifier("PNP0303"))
+                + AML.name(
+                    "_CRS",
+                    AML.resources(
+                        AML.ports(first: 0x60, count: 1) + AML.ports(first: 0x64, count: 1) + AML.interrupt(1))))
     }
 
     /// The button, and the device that tells of its press by an interrupt.
