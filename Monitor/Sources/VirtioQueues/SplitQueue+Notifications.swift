@@ -27,4 +27,22 @@ extension SplitQueue {
         try fetchAvailableIndex()
         return seenAvailable != nextAvailable
     }
+
+    /// Tells the driver to notify when it makes another buffer available than those that are there now, taken or not.
+    ///
+    /// - Returns: the available index; when it is another one the next time, buffers have been added.
+    /// - Throws: when the available index is impossible.
+    public mutating func requestNotificationOfNextAddition() throws(QueueError) -> UInt16 {
+        if !usesEventIndex { try? memory.store(UInt16(0), at: layout.usedRing) }
+        try fetchAvailableIndex()
+        // What is added before the wish is seen is not notified of; a driver that adds for ever is not followed.
+        for _ in 0..<4 where usesEventIndex {
+            let index = seenAvailable
+            try? memory.store(index, at: GuestAddress(layout.usedRing.value &+ 4 &+ 8 &* UInt64(size)))
+            fullMemoryBarrier()
+            try fetchAvailableIndex()
+            if seenAvailable == index { break }
+        }
+        return seenAvailable
+    }
 }

@@ -46,3 +46,19 @@ public enum TransportStateError: Error, Equatable, Sendable {
     case malformed
     case device(DeviceStateError)
 }
+
+extension TransportStateError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .cannotBeKept: "it holds open files, which no snapshot keeps; make the machine without shared folders"
+        case .kind(let saved, let now):
+            "it is a virtio device of kind \(saved), and one of kind \(now.rawValue) is configured"
+        case .features(let missing):
+            "its driver uses what the device does not offer now: feature bit \(missing.trailingZeroBitCount)"
+        case .queues: "it has another number of queues"
+        case .malformed: "its registers are those of no device"
+        case .device(.malformed): "its figures are those of no device"
+        case .device(.capacity(let saved, let now)): "the disk had \(saved) sectors, and has \(now) now"
+        }
+    }
+}

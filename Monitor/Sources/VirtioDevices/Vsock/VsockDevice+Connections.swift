@@ -9,7 +9,7 @@ extension VsockDevice {
     // MARK: Host programs
 
     func startAccepting() {
-        guard listenerRegistration == nil, service != nil else { return }
+        guard listenerRegistration == nil, resetWait == nil, service != nil else { return }
         listenerRegistration = try? loop.add(
             backend.listener.number, .readable, handler: self, token: Token.listener)
     }
@@ -286,7 +286,7 @@ extension VsockDevice {
         timedCount -= 1
     }
 
-    private func armTimer() {
+    func armTimer() {
         if timerRegistration == nil {
             timerRegistration = try? loop.add(
                 timer.descriptor.number, .readable, handler: self, token: Token.timer)
@@ -299,6 +299,7 @@ extension VsockDevice {
     /// Ends what has waited too long, and looks again soon if anything still waits.
     func giveUpExpired() {
         isTimerArmed = false
+        countResetWait()
         let now = Clock.monotonic.nanoseconds()
         for index in 0..<connections.endIndex where connections.contains(index) {
             let deadline = connections[index].deadlineNanoseconds

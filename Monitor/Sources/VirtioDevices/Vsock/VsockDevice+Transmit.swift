@@ -11,7 +11,7 @@ extension VsockDevice {
 
     /// Serves what the guest has sent, then sends what that called for.
     func takeFromGuest() {
-        guard !isBroken, service != nil else { return }
+        guard !isBroken, resetWait == nil, service != nil else { return }
         var chainsLeft = Self.maximumChains
         var bytesLeft = Self.maximumBytes
         do throws(QueueError) {

@@ -57,6 +57,8 @@ public final class VsockDevice: VirtioDevice, EventHandler {
     var listenerRegistration: EventRegistration?
     var timerRegistration: EventRegistration?
     var isAnnouncementDue = false
+    /// Nobody is connected to anybody meanwhile.
+    var resetWait: ResetWait?
 
     /// How long a host program may take for its first line, the guest for its answer, and the guest for its last reset.
     var handshakeNanoseconds: UInt64 = 10_000_000_000
@@ -103,10 +105,11 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         watch(receive.doorbell.event.descriptor.number, Token.receiveDoorbell)
         watch(transmit.doorbell.event.descriptor.number, Token.transmitDoorbell)
         if let events = activation.queues[2] { watch(events.doorbell.event.descriptor.number, Token.eventDoorbell) }
+        // First: connections that are made before the guest knows of the reset would end with it.
+        if isAnnouncementDue { announceTransportReset() }
         startAccepting()
         // The driver may have used its queues before it was watched.
         takeFromGuest()
-        if isAnnouncementDue { announceTransportReset() }
     }
 
     private func watch(_ descriptor: Int32, _ token: UInt32) {
@@ -119,6 +122,7 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         stopAccepting()
         for index in 0..<connections.endIndex where connections.contains(index) { close(index) }
         resets.removeAll()
+        resetWait = nil
         guard let service = service.take() else { return }
         for (registration, descriptor) in service.registrations { loop.remove(registration, descriptor) }
     }
@@ -154,7 +158,7 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         case Token.receiveDoorbell:
             deliver()
         case Token.eventDoorbell:
-            if isAnnouncementDue { announceTransportReset() }
+            takeEventBuffers()
         case Token.listener:
             acceptHostPrograms()
         case Token.timer:
@@ -174,25 +178,5 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         metrics.queueFaults.add()
         isBroken = true
         service?.interrupt.signalNeedsReset()
-    }
-
-    /// Tells the guest that all its connections are gone, as after a restore: it is to close them and to ask for its
-    /// context again. Source: virtio 1.3 §5.10.6.7.
-    public func announceTransportReset() {
-        isAnnouncementDue = true
-        guard !isBroken, let memory = service?.memory else { return }
-        do throws(QueueError) {
-            guard let chain = try service?.eventQueue?.nextChain() else { return }
-            vectors.removeAll()
-            try chain.gather(in: memory, appendingWritable: &vectors)
-            var event: UInt32 = 0
-            let written = unsafe withUnsafeBytes(of: &event) { bytes in
-                // SAFETY: the bytes are copied during the call.
-                unsafe vectors.copyIn(bytes)
-            }
-            isAnnouncementDue = false
-            service?.eventQueue?.addUsed(head: chain.head, writtenBytes: UInt32(written))
-            if service?.eventQueue?.publishUsed() == true { service?.interrupt.signalUsedBuffers() }
-        } catch { fail(error) }
     }
 }
