@@ -162,7 +162,11 @@ struct DeviceAssembly {
     private func vsock(_ vsock: VirtualMachineConfiguration.Vsock) throws(MachineError) -> PlatformDevice {
         let backend: VsockBackend
         do throws(VsockError) {
-            backend = try VsockBackend(path: vsock.udsPath)
+            if let listener = vsock.listener {
+                backend = try VsockBackend(path: vsock.udsPath, listening: FileDescriptor(owning: listener))
+            } else {
+                backend = try VsockBackend(path: vsock.udsPath)
+            }
         } catch {
             throw .device(error.description)
         }

@@ -146,6 +146,8 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         /// At least 3.
         public var guestCID: UInt32
         public var udsPath: String
+        /// A descriptor of the process, which the device takes over, where somebody has made the socket already.
+        public var listener: Int32?
 
         public init(guestCID: UInt32, udsPath: String) {
             self.guestCID = guestCID

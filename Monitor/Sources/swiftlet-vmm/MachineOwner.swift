@@ -25,7 +25,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private let mainThread = currentThreadNumber()
     private let step = Atomic<UInt32>(Step.idle)
     // Handed from one thread to the other along with `step`.
-    private var wanted: (() throws(MachineError) -> Machine)?
+    private var wanted: (() -> Void)?
     private var refusal: HostRefusal?
     private var machine: Machine?
     /// What the machine has, as far as its filters depend on it.
@@ -33,6 +33,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     /// The snapshot that was opened last, until a machine is made of it.
     private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
+    /// The socket where host programs ask for the guest's ports; there before the guest is.
+    private var vsock: NamedSocket?
 
     /// - Parameter folder: an open folder, the caller's.
     init(
@@ -58,7 +60,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
                 if current == Step.wanted { break }
                 waitOnAddress(step, while: current)
             }
-            if let make = wanted.take() { build(make) }
+            if let work = wanted.take() { work() }
             step.store(Step.answered, ordering: .releasing)
             wakeWaiters(step, count: 1)
         }
@@ -67,17 +69,20 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         if terminal != nil { parts.insert(.terminal) }
         let end = machine.run(Confinement(filtering, parts: parts, dropsCapabilities: true))
         terminal?.restore()
+        vsock = nil
         return end
     }
 
     private func build(_ make: () throws(MachineError) -> Machine) {
-        refusal = nil
+        let blocked = try? blockSignals(SignalSet())
         do throws(MachineError) {
             let machine = try make()
             if hasBootTimer { machine.whenBooted { [self] in noteBoot() } }
             self.machine = machine
         } catch {
             refusal = HostRefusal("\(error)")
+            // A machine takes signals over; where there is none after all, they end the process again.
+            if let blocked { _ = try? setBlockedSignals(blocked) }
         }
     }
 
@@ -99,7 +104,12 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     // MARK: What the API asks for
 
     func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
-        try start(configuration) { () throws(MachineError) in try Machine(configuration, metadata: self.metadata) }
+        var configuration = configuration
+        if let vsock, configuration.vsock?.udsPath == vsock.path {
+            configuration.vsock?.listener = (try? vsock.listener.duplicate())?.release()
+        }
+        let whole = configuration
+        try start(whole) { () throws(MachineError) in try Machine(whole, metadata: self.metadata) }
     }
 
     /// Has the main thread make a machine, and waits until it has.
@@ -109,15 +119,31 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         parts = configuration.jailedParts(hasTerminal: false)
         if servesAPI { parts.formUnion([.api, .limits]) }
         asked = (Clock.monotonic.nanoseconds(), Clock.processor.nanoseconds())
+        try performOnMainThread { [self] in build(make) }
+    }
+
+    /// Has the main thread, which is not filtered yet, do something that may set `refusal`.
+    private func performOnMainThread(_ work: @escaping () -> Void) throws(HostRefusal) {
+        refusal = nil
         if currentThreadNumber() == mainThread {
-            build(make)
+            work()
         } else {
-            wanted = make
+            wanted = work
             step.store(Step.wanted, ordering: .releasing)
             wakeWaiters(step, count: 1)
             while step.load(ordering: .acquiring) != Step.answered { waitOnAddress(step, while: Step.wanted) }
         }
         if let refusal { throw refusal }
+    }
+
+    func openVsock(_ path: String) throws(HostRefusal) {
+        try performOnMainThread { [self] in
+            // The one before gives its name back first: it may be the same.
+            vsock = nil
+            do throws(LinuxError) { vsock = try NamedSocket(path) } catch {
+                refusal = HostRefusal(error.originalWords)
+            }
+        }
     }
 
     func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal) {
@@ -249,4 +275,17 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     func setBalloonInterval(seconds: UInt32) throws(HostRefusal) { try running().setBalloonInterval(seconds: seconds) }
 
     func count(_ group: String, _ name: String) -> UInt64 { machine?.count(group, name) ?? 0 }
+}
+
+/// A socket that listens, and whose name goes with it.
+private final class NamedSocket {
+    let path: String
+    let listener: FileDescriptor
+
+    init(_ path: String) throws(LinuxError) {
+        listener = try UnixSocket.listen(path)
+        self.path = path
+    }
+
+    deinit { try? removeFile(path) }
 }

@@ -132,6 +132,10 @@ import Testing
                 ),
                 (#"PUT /vsock {"guest_cid":3,"uds_path":"/v","vsock_id":"v"}"#, "204!"),
                 (
+                    #"PUT /vsock {"guest_cid":3,"uds_path":"/missing"}"#,
+                    "Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: No such file or directory (os error 2)"
+                ),
+                (
                     #"PUT /balloon {"amount_mib":1000,"deflate_on_oom":true}"#,
                     "Balloon config error: Amount of pages requested is too large."
                 ),
@@ -210,7 +214,8 @@ import Testing
             ])
         #expect(
             face.control.calls == [
-                "disk rootfs /e", "limits rootfs 1000", "limits eth0 0 0", "balloon 20", "pause", "resume", "keys",
+                "vsock /v", "disk rootfs /e", "limits rootfs 1000", "limits eth0 0 0", "balloon 20", "pause", "resume",
+                "keys",
             ])
         #expect(face.control.started?.bootSource.bootArguments == "console=ttyS0 root=/dev/vda rw")
         #expect(face.control.started?.virtualCPUCount == 2)

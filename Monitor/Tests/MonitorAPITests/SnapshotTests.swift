@@ -1,4 +1,5 @@
 import APITestSupport
+import Foundation
 import Testing
 
 @testable import MonitorAPI
@@ -26,7 +27,7 @@ import Testing
         let face = Face()
         #expect(face.fault(Self.create).contains("before starting"))
         face.start()
-        #expect(face.fault(Self.create).contains("pause it first"))
+        #expect(face.fault(Self.create).contains("unavailable while running"))
         #expect(face.control.snapshot == nil)
     }
 
@@ -110,6 +111,21 @@ import Testing
             load(#","network_overrides":[{"iface_id":"eth7","host_dev_name":"tap9"}]"#, into: face).contains("eth7"))
         face.start()
         #expect(load(into: face).contains("after starting"))
+    }
+
+    @Test func `files that are not there are told in the original's words, with the disk's path at the end`() {
+        let face = Face()
+        #expect(
+            face.fault(
+                #"PUT /snapshot/load {"snapshot_path":"/missing","mem_backend":{"backend_path":"/m","backend_type":"File"}}"#
+            )
+                == "Load snapshot error: Failed to restore from snapshot: Failed to get snapshot state from file: "
+                + "Failed to open snapshot file: No such file or directory (os error 2)")
+        face.control.snapshot = snapshot()?.replacingOccurrences(of: "\"/d\"", with: "\"/missing\"")
+        #expect(
+            load(into: face).contains(
+                "Error manipulating the backing file: No such file or directory (os error 2) /missing"))
+        #expect(face.control.started == nil)
     }
 
     @Test func `pages come from another process where that is wanted`() {

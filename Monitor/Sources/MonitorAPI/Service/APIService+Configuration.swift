@@ -150,6 +150,12 @@ extension APIService {
         guard let path = body.text("uds_path"), !path.isEmpty, path.utf8.count <= 96 else {
             throw Fault("Vsock config error: uds_path must be a path of at most 96 bytes.")
         }
+        do throws(HostRefusal) { try control.openVsock(path) } catch {
+            kept.vsock = nil
+            throw Fault(
+                "Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: \(error)"
+            )
+        }
         kept.vsock = .object((body.members ?? []).filter { $0.name != "vsock_id" }).completed(Shapes.vsock)
     }
 

@@ -5,7 +5,9 @@ import WireFormats
 extension APIService {
     func createSnapshot(_ body: JSONValue) throws(Fault) {
         guard state == .paused else {
-            throw Fault("Create snapshot error: the microVM runs; pause it first (PATCH /vm).")
+            throw Fault(
+                "Create snapshot error: Cannot save the microVM state: Operation not allowed: save/restore unavailable while running"
+            )
         }
         var configuration: [UInt8] = []
         kept.document.write(to: &configuration)
@@ -48,15 +50,39 @@ extension APIService {
         // Whether `track_dirty_pages` or `enable_diff_snapshots` is given or not: what changes is known in any case.
         let isPaused = body.boolean("resume_vm") != true
         do throws(HostRefusal) {
+            try checkState(body.text("snapshot_path") ?? "")
             let bytes = try control.openSnapshot(
                 statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed)
             let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
             let machine = try Self.machine(configuration)
+            try checkDisks(configuration)
             applyMetadata(of: configuration)
             try control.restore(machine, isPaused: isPaused)
             kept = configuration
             state = isPaused ? .paused : .running
         } catch { throw Fault("Load snapshot error: \(error)") }
+    }
+
+    /// Clients look for the original's words when a file is not there, and for its path at their end.
+    private func checkState(_ path: String) throws(HostRefusal) {
+        do throws(HostRefusal) { try control.checkFile(path, isWritable: false) } catch {
+            throw HostRefusal(
+                "Failed to restore from snapshot: Failed to get snapshot state from file: Failed to open snapshot file: \(error)"
+            )
+        }
+    }
+
+    private func checkDisks(_ configuration: KeptConfiguration) throws(HostRefusal) {
+        for drive in configuration.drives {
+            let path = drive.text("path_on_host") ?? ""
+            do throws(HostRefusal) {
+                try control.checkDisk(path, isWritable: drive.boolean("is_read_only") != true)
+            } catch {
+                throw HostRefusal(
+                    "Failed to restore from snapshot: Failed to build microVM from snapshot: Failed to restore MMIO device: Cannot restore devices: Block: Virtio backend error: Error manipulating the backing file: \(error) \(path)"
+                )
+            }
+        }
     }
 
     private static func memorySource(_ body: JSONValue) throws(Fault) -> (path: String, isServed: Bool) {

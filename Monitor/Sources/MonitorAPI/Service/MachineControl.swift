@@ -14,6 +14,9 @@ public protocol MachineControl: AnyObject {
     /// - Returns: a descriptor, which is the caller's.
     func openOutput(_ path: String) throws(HostRefusal) -> Int32
 
+    /// Makes the socket where host programs will ask for the guest's ports; the one before goes.
+    func openVsock(_ path: String) throws(HostRefusal)
+
     /// Builds the machine and starts its guest.
     func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal)
 

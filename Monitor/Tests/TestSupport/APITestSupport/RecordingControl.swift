@@ -28,6 +28,11 @@ public final class RecordingControl: MachineControl {
         }
     }
 
+    public func openVsock(_ path: String) throws(HostRefusal) {
+        try checkFile(path, isWritable: true)
+        calls.append("vsock \(path)")
+    }
+
     public func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal) {
         if let refusal { throw refusal }
         started = configuration
