@@ -43,6 +43,7 @@ for turn in range(3): ask("PUT", "/swiftlet/live-snapshot", files, 200)
 ask("PUT", "/swiftlet/live-snapshot", {**files, "snapshot_type": "Diff"}, 400)
 for name in ("/swiftlet/working-set", "//swiftlet//working-set"): ask("PUT", name, {"mem_file_path": "memory"}, 400)
 ask("GET", "/vm/config", wanted=200)
+ask("GET", "/swiftlet/counters", wanted=200)
 limits = {"bandwidth": {"size": 1 << 30, "refill_time": 100}}
 ask("PATCH", "/drives/" + drive, {"drive_id": drive, "rate_limiter": limits})
 ask("PATCH", "/drives/" + drive, {"drive_id": drive, "path_on_host": "/etc/passwd"}, 400)

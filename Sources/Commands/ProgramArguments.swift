@@ -8,7 +8,9 @@ enum ProgramArguments {
         "--pull", "--ca-file", "--mirror", "--volume", "-v", "--tmpfs", "--shm-size", "--secret", "--file", "--restart",
         "--stop-signal", "--stop-timeout", "--label", "-l", "--expose", "--group-add", "--add-host", "--dns",
         "--dns-search", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
-        "--health-start-period", "--health-start-interval", "--health-on-failure", "--cidfile",
+        "--health-start-period", "--health-start-interval", "--health-on-failure", "--cidfile", "--cpu-shares",
+        "--disk-bandwidth", "--disk-ops", "--network-in", "--network-in-packets", "--network-out",
+        "--network-out-packets",
     ]
 
     /// The parser's script for bash, so that it offers nothing of ours where the program's words stand, and knows commands by

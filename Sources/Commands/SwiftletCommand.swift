@@ -29,6 +29,7 @@ public struct SwiftletCommand: ParsableCommand {
                     StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
                     UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
                     PauseCommand.self, ResumeCommand.self, SnapshotCommand.self,
+                    SetCommand.self, StatsCommand.self, TopCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 import Foundation
 import Testing
 
@@ -47,7 +48,26 @@ import Testing
 
     @Test func `options with a value in the same word take no further one`() throws {
         let run = try parse("run", "--cpus=4", "--name=web", "busybox", "true")
-        #expect(run.cpus == 4 && run.name == "web" && run.command == ["true"])
+        #expect(run.cpus == "4" && run.name == "web" && run.command == ["true"])
+    }
+
+    @Test func `a machine has the processors whose time it may use`() throws {
+        var specification = MachineSpecification()
+        try LimitOptions.setProcessors("4", of: &specification)
+        #expect(specification.processors == 4 && specification.limits.isEmpty)
+        try LimitOptions.setProcessors("1.5", of: &specification)
+        #expect(specification.processors == 2 && specification.limits.cpuThousandths == 1500)
+        try LimitOptions.setProcessors("0.5", of: &specification)
+        #expect(specification.processors == 1 && specification.limits.cpuThousandths == 500)
+        for text in ["x", "", "-0.5", "0.001", "1e1", "nan"] {
+            #expect(throws: (any Error).self) { try LimitOptions.setProcessors(text, of: &specification) }
+        }
+    }
+
+    @Test func `something must be changed by set`() throws {
+        #expect(throws: (any Error).self) { try SwiftletCommand.parseAsRoot(["set", "web"]) }
+        let command = try SwiftletCommand.parseAsRoot(["set", "--disk-ops", "none", "--network-in", "eth0=1M", "web"])
+        #expect((command as? SetCommand)?.machines == ["web"])
     }
 
     @Test func `every option of run and exec that takes a value is known to the separation`() {
@@ -73,7 +93,7 @@ import Testing
         #expect(KillCommand.number(of: text) == number)
     }
 
-    @Test(arguments: [["run"], ["run", "--cpus", "x", "busybox"], ["frobnicate"], ["cp", "a"], ["kernel", "use"]])
+    @Test(arguments: [["run"], ["frobnicate"], ["cp", "a"], ["kernel", "use"]])
     func `wrong usage is refused`(words: [String]) {
         #expect(throws: (any Error).self) { _ = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words)) }
     }

@@ -72,6 +72,7 @@ extension AgentServer {
             case .release: try release(frame.id, connection)
             case .identity(let identity): try become(identity, frame.id, connection)
             case .adopt(let adoption): try adopt(adoption, frame.id, connection)
+            case .processes(let last): connection.send(.processes(ProcessList.running(after: last)), id: frame.id)
             case .relay:
                 throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
             }

@@ -24,6 +24,7 @@ public enum AgentMessage: FramedMessage {
     case settingsProposed
     /// No user program runs until `release`: how many were stopped.
     case held(processes: UInt32)
+    case processes(ProcessList)
 
     public static var payloadLimit: Int { Limits.agentPayloadBytes }
 
@@ -41,6 +42,7 @@ public enum AgentMessage: FramedMessage {
         case .diskDamaged: 138
         case .settingsProposed: 139
         case .held: 140
+        case .processes: 141
         }
     }
 
@@ -72,6 +74,7 @@ public enum AgentMessage: FramedMessage {
             writer.write(status.sizeBytes)
             writer.write(status.modifiedNanoseconds)
         case .failure(let failure): failure.encode(into: &writer)
+        case .processes(let list): list.encode(into: &writer)
         case .diskDamaged(let damage):
             writer.write(damage.part.rawValue)
             writer.write(damage.block)
@@ -115,6 +118,7 @@ public enum AgentMessage: FramedMessage {
             self = .diskDamaged(DiskDamage(part, block: reader.integer()))
         case 139: self = .settingsProposed
         case 140: self = .held(processes: reader.integer())
+        case 141: self = .processes(ProcessList(from: &reader))
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -30,6 +30,8 @@ public enum HostMessage: FramedMessage {
     /// The process that ran under the frame's id, in a machine that this one is a clone of or for a connection that is gone,
     /// belongs to this connection. Answered by `started` and later `exited`, or by `failure`.
     case adopt(Adoption)
+    /// What runs, from the process after this one on, in the order of their identifiers. Answered by `processes`.
+    case processes(after: UInt32)
     /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
     case relay(Relay)
 
@@ -51,6 +53,7 @@ public enum HostMessage: FramedMessage {
         case .release: 12
         case .identity: 13
         case .adopt: 14
+        case .processes: 15
         }
     }
 
@@ -67,7 +70,7 @@ public enum HostMessage: FramedMessage {
             writer.write(request.mode.rawValue)
             writer.write(request.graceMilliseconds)
         case .ping, .settings, .release: break
-        case .hold(let patience): writer.write(patience)
+        case .hold(let number), .processes(let number): writer.write(number)
         case .identity(let identity): identity.encode(into: &writer)
         case .adopt(let adoption): adoption.encode(into: &writer)
         case .clock(let time): writer.write(time)
@@ -106,6 +109,7 @@ public enum HostMessage: FramedMessage {
         case 12: self = .release
         case 13: self = .identity(Identity(from: &reader))
         case 14: self = .adopt(Adoption(from: &reader))
+        case 15: self = .processes(after: reader.integer())
         default: throw .unknownMessage(type)
         }
         try reader.finish()

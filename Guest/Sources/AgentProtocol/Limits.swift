@@ -42,6 +42,10 @@ public enum Limits {
     public static let links = 16
     public static let versionBytes = 64
     public static let failureTextBytes = 1024
+    /// In one answer, which is followed by another.
+    public static let listedProcesses = 64
+    /// Of a process's command line, which is cut off there.
+    public static let listedCommandBytes = 160
     /// Source: Linux `_NSIG`.
     public static let signal: UInt8 = 64
 }

@@ -28,6 +28,7 @@ public enum MessageField: Equatable, Sendable {
     case signal, exitKind, failureCode, failureText
     case powerOffMode, entryType, entryPath, linkTarget
     case name, data, streamOrigin
+    case processes, command
 
     /// The field in words.
     public var name: StaticString {
@@ -74,6 +75,8 @@ public enum MessageField: Equatable, Sendable {
         case .name: "name"
         case .data: "data"
         case .streamOrigin: "stream origin"
+        case .processes: "processes"
+        case .command: "command"
         }
     }
 }

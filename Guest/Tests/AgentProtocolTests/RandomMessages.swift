@@ -107,7 +107,7 @@ extension SeededGenerator {
             .resize(size()), .status(path: path()),
             .powerOff(PowerOff(boolean() ? .powerOff : .restart, graceMilliseconds: integer())), .ping,
             .clock(realTimeNanoseconds: integer()), .settings,
-            .hold(patienceMilliseconds: integer()), .release, .identity(identity()),
+            .hold(patienceMilliseconds: integer()), .processes(after: integer()), .release, .identity(identity()),
             .adopt(
                 Adoption(
                     streams: streams(), streamOrigin: boolean() ? .agent : .host,
@@ -135,7 +135,15 @@ extension SeededGenerator {
             .connected, .failure(failure()), .diskDamaged(DiskDamage(.data, block: integer())),
             .diskDamaged(DiskDamage(.hashTree, block: integer())), .diskDamaged(DiskDamage(.unknown, block: 0)),
             .settingsProposed, .held(processes: integer()),
+            .processes(ProcessList(list(atMost: 4) { $0.process() }, isLast: boolean())),
         ]
+    }
+
+    mutating func process() -> ProcessList.Entry {
+        ProcessList.Entry(
+            identifier: integer(), parent: integer(), user: integer(), state: integer(), threads: integer(),
+            processorNanoseconds: integer(), residentBytes: integer(), startedNanoseconds: integer(),
+            command: text())
     }
 
     mutating func transferMessages() -> [TransferMessage] {

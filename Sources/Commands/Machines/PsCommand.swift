@@ -117,6 +117,7 @@ struct MachineDocument: Encodable {
     var settings: String?
     var appliance: MachineAppliance?
     var hasConsole: Bool
+    var limits: LimitsDocument
     /// Of a machine that runs.
     var memory: MachineMemory?
 
@@ -179,6 +180,7 @@ struct MachineDocument: Encodable {
         settings = specification.settingsName
         appliance = specification.appliance
         hasConsole = !specification.isWithoutConsole
+        limits = LimitsDocument(specification)
     }
 
     static func state(_ record: MachineRecord, _ health: HealthReport? = nil) -> String {

@@ -21,10 +21,12 @@ struct RunCommand: ParsableCommand {
               swiftlet run -d --name web --cpus 2 --memory 512M python3 python3 -m http.server
               swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
               swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
+              swiftlet run -d --name batch --cpus 0.5 --disk-bandwidth 20M busybox sleep 600
               swiftlet run --rm --timeout 10s busybox sleep 60        (exit status 124)
             """)
 
-    @Option(help: "Processors, 1 to 32.") var cpus = 1
+    @Option(help: ArgumentHelp("Processors, 1 to 32; 1.5 are two of which it may use so much.", valueName: "number"))
+    var cpus = "1"
     @Option(
         name: [.short, .long], help: ArgumentHelp("Memory: 512M, 2G; without a unit MiB.", valueName: "size"))
     var memory = "256M"
@@ -94,6 +96,7 @@ struct RunCommand: ParsableCommand {
     var pull = PullPolicy.missing
     @OptionGroup(title: "Registry options") var registry: RegistryOptions
     @OptionGroup(title: "What container engines have, too") var container: ContainerOptions
+    @OptionGroup(title: "Limits, which `set` changes") var limits: LimitOptions
     @OptionGroup(title: "Health") var health: HealthOptions
     @Option(help: ArgumentHelp("Write the machine's id to a new file.", valueName: "path"), completion: .file())
     var cidfile: String?
@@ -139,7 +142,7 @@ struct RunCommand: ParsableCommand {
     /// What is asked for, with everything looked up, but for volumes, which are made if they are missing.
     func specification() throws -> MachineSpecification {
         var specification = MachineSpecification()
-        specification.processors = cpus
+        try LimitOptions.setProcessors(cpus, of: &specification)
         guard let mebibytes = Units.mebibytes(memory) else {
             throw CommandFailure("usage.memory", "\"\(memory)\" is no size; write it as 512M or 2G")
         }
@@ -180,6 +183,7 @@ struct RunCommand: ParsableCommand {
         specification.isDetached = detach
         specification.removesItself = removesItself
         specification.showsConsole = console && !detach
+        try limits.change(&specification.limits, of: specification)
         return specification
     }
 }

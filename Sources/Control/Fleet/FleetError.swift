@@ -47,6 +47,8 @@ public struct FleetError: CodedError {
         case commitRefused = "settings.commit-refused"
         /// Somebody else changes the machine.
         case busy = "machine.busy"
+        /// Limits of processor time need a control group, and none can be made.
+        case noControlGroup = "limits.no-control-group"
         /// There is nothing to go back to.
         case noPrevious = "machine.no-previous"
         /// It is what it was, but does not run.

@@ -11,7 +11,9 @@ public struct MachineLock: ~Copyable, Sendable {
     /// - Parameter creates: whether the file is made where it is missing. Only who makes or keeps the folder does: in one
     ///   that somebody removes at this moment it would be left over.
     /// - Throws: what the file system says, a folder that is not there included.
-    static func take(in folder: HostPath, creates: Bool = false) throws(LinuxError) -> MachineLock? {
+    static func take(
+        in folder: HostPath, creates: Bool = false, fileName: String = fileName
+    ) throws(LinuxError) -> MachineLock? {
         let path = "\(folder)/\(fileName)"
         let file = creates ? try open(path, [.readWrite, .create], mode: 0o600) : try open(path, .readOnly)
         do throws(LinuxError) {

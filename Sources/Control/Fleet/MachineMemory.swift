@@ -27,6 +27,11 @@ extension MachineRemote {
             case .pong(let load)? = try? control.answer(
                 to: 1, until: Deadline(afterMilliseconds: Self.memoryPatienceMilliseconds))
         else { return nil }
+        return memory(load)
+    }
+
+    /// What the guest has said, and what its monitor shows.
+    func memory(_ load: Load) -> MachineMemory {
         var memory = MachineMemory(
             givenBytes: UInt64(record.specification.memoryMebibytes) << 20, guestBytes: load.memoryBytes,
             usedBytes: load.memoryBytes - min(load.availableBytes, load.memoryBytes))
@@ -46,7 +51,7 @@ extension MachineRemote {
             let host = EmulatedHost(settings).running(), let control = try? host.connect()
         else { return nil }
         let script =
-            "for p in /proc/[0-9]*; do if grep -q \"machines/$1/monitor.json\" $p/cmdline && [ $p != /proc/$$ ]; then cat $p/smaps; fi; done"
+            "for f in $(grep -ls \"machines/$1/monitor.json\" /proc/[0-9]*/cmdline); do cat ${f%cmdline}smaps; done"
         let output = CollectedOutput()
         let start = host.start(
             ["/bin/sh", "-c", script, "sh", record.id], environment: ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],

@@ -160,6 +160,7 @@ public final class MachineOwner {
         try? machine.folder.appending(HealthReport.fileName).removeFile()
         hasStarted = false
         unhealthy.value = nil
+        machine.takeChangedLimits()
         let paths = machine.store.paths
         let socketPath = launcher.socketPath(machine.record.id)
         guard socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
@@ -205,6 +206,7 @@ public final class MachineOwner {
             record.monitorProcess = monitor.processIdentifier
         }
         let control = try awaitAgent(listener, monitor, consolePath)
+        try ControlGroups(store: machine.store, record: machine.record).apply(specification.limits)
         control.whenDamaged = { [self] in note($0) }
         var proposals: ProposalWatch?
         control.whenSettingsProposed = { proposals?.ask() }
@@ -233,6 +235,7 @@ public final class MachineOwner {
                 record.state = .running
                 record.startedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
             }
+            machine.catchUpWithLimits()
             health = watchHealth(at: endpoint)
             settings = watchSettings()
             proposals = watchProposals()

@@ -138,7 +138,9 @@ public struct MachineRecord: Codable, Equatable, Sendable {
     /// Nil for what is not such a record.
     static func read(from folder: HostPath) -> MachineRecord? {
         guard let bytes = try? folder.appending(fileName).readWhole(limit: maximumBytes) else { return nil }
-        return try? JSONDecoder().decode(MachineRecord.self, from: Data(bytes))
+        guard var record = try? JSONDecoder().decode(MachineRecord.self, from: Data(bytes)) else { return nil }
+        if let limits = MachineStore.changedLimits(in: folder) { record.specification.limits = limits }
+        return record
     }
 }
 

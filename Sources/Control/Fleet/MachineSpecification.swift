@@ -71,6 +71,13 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         set { containerSettings = newValue }
     }
 
+    /// Nil where there are none, and in what an earlier version has written down.
+    private var limitSettings: MachineLimits?
+    public var limits: MachineLimits {
+        get { limitSettings ?? MachineLimits() }
+        set { limitSettings = newValue.isEmpty ? nil : newValue }
+    }
+
     /// The guest's first disk is its root's, `/dev/vda`; these are `/dev/vdb` and on, to `/dev/vdz`.
     static let mostDisks = 25
     static let mostInterfaces = 8
@@ -113,6 +120,7 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
                 "a machine has at most \(Self.mostDevices) disks, volumes, shared folders and network interfaces together, not \(devices)"
             )
         }
+        try limits.check(self)
         try container.check()
         try container.healthCheck?.check()
         if container.restart.when != .no {

@@ -139,7 +139,10 @@ public struct MachineStore: Sendable {
     /// As it is now: what says that it runs and is owned by nobody is put right first.
     private func record(_ id: String) -> MachineRecord? {
         guard let record = MachineRecord.read(from: folder(id)) else { return nil }
-        if record.state.isOver { return record }
+        if record.state.isOver {
+            ControlGroups(store: self, record: record).remove()
+            return record
+        }
         guard let lock = try? MachineLock.take(in: folder(id)) else { return withPause(record) }
         // Read again: the owner may have finished between the two.
         guard var record = MachineRecord.read(from: folder(id)) else { return nil }
@@ -298,6 +301,7 @@ public struct MachineStore: Sendable {
     }
 
     func removeRuntimeFiles(_ record: MachineRecord) {
+        ControlGroups(store: self, record: record).remove()
         guard !record.isEmulated else { return }
         try? HostPath(record.socketPath).removeFile()
         for path in ["\(record.socketPath)_\(VsockPorts.agent)", MonitorConfiguration.controlSocket(record.socketPath)]
@@ -398,6 +402,11 @@ public final class OwnedMachine: @unchecked Sendable {
     func turnConsoleOver() {
         let console = HostPath(store.consoleLog(record))
         try? console.rename(to: HostPath("\(console).1"))
+    }
+
+    /// For who begins a run: limits that were changed since the last one.
+    func takeChangedLimits() {
+        if let limits = MachineStore.changedLimits(in: folder) { record.specification.limits = limits }
     }
 
     func update(_ change: (inout MachineRecord) -> Void) throws(FleetError) {

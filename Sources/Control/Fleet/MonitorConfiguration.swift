@@ -36,7 +36,7 @@ struct MonitorConfiguration {
     var json: String {
         var drives = [rootDrive]
         for (index, disk) in specification.allDisks.enumerated() {
-            drives.append(drive("disk\(index)", disk.path, isReadOnly: disk.isReadOnly))
+            drives.append(drive("disk\(index)", disk.path, isReadOnly: disk.isReadOnly, MachineLimits.disk(index)))
         }
         var sections = [
             "\"boot-source\":{\"kernel_image_path\":\(quoted(specification.kernelPath)),\"boot_args\":\(quoted(bootArguments)),"
@@ -45,7 +45,9 @@ struct MonitorConfiguration {
             "\"drives\":[\(drives.joined(separator: ","))]",
             "\"vsock\":{\"guest_cid\":\(Self.guestCID),\"uds_path\":\(quoted(socketPath))}",
             "\"entropy\":{}",
-            "\"balloon\":{\"amount_mib\":0,\"deflate_on_oom\":true,\"free_page_reporting\":true}",
+            "\"balloon\":{\"amount_mib\":\(specification.limits.balloonMebibytes(of: specification.memoryMebibytes)),"
+                // A guest that took memory back would have no limit.
+                + "\"deflate_on_oom\":false,\"free_page_reporting\":true}",
             specification.isWithoutConsole
                 ? "\"console\":{\"enabled\":false}" : "\"console\":{\"input_descriptor\":-1}",
             "\"lifeline\":{\"descriptor\":0}",
@@ -70,12 +72,15 @@ struct MonitorConfiguration {
         var fields = ["\"iface_id\":\"\(interface.place)\"", "\"host_dev_name\":\(quoted(device))"]
         if let address = interface.hostAddress { fields.append("\"host_address\":\"\(address)\"") }
         fields.append("\"guest_mac\":\"\(interface.hardwareAddress)\"")
+        let limits = specification.limits
+        if let limiter = limits.receiveLimiter(interface.place) { fields.append("\"rx_rate_limiter\":\(limiter)") }
+        if let limiter = limits.transmitLimiter(interface.place) { fields.append("\"tx_rate_limiter\":\(limiter)") }
         return "{\(fields.joined(separator: ","))}"
     }
 
     private var rootDrive: String {
         let list = specification.imageDiskPaths.map(quoted).joined(separator: ",")
-        return "{\"drive_id\":\"root\",\"segments\":[\(list)],\"is_read_only\":true}"
+        return "{\"drive_id\":\"root\",\"segments\":[\(list)],\"is_read_only\":true\(limiter(MachineLimits.disk(nil)))}"
     }
 
     private func folder(_ index: Int, _ folder: SharedFolder) -> String {
@@ -84,9 +89,13 @@ struct MonitorConfiguration {
             + "\"is_read_only\":\(folder.isReadOnly)\(owner)}"
     }
 
-    private func drive(_ id: String, _ path: String, isReadOnly: Bool) -> String {
+    private func limiter(_ device: String) -> String {
+        specification.limits.diskLimiter(device).map { ",\"rate_limiter\":\($0)" } ?? ""
+    }
+
+    private func drive(_ id: String, _ path: String, isReadOnly: Bool, _ device: String) -> String {
         "{\"drive_id\":\"\(id)\",\"path_on_host\":\(quoted(path)),\"is_root_device\":false,\"is_read_only\":\(isReadOnly),"
-            + "\"cache_type\":\"\(isReadOnly ? "Unsafe" : "Writeback")\"}"
+            + "\"cache_type\":\"\(isReadOnly ? "Unsafe" : "Writeback")\"\(limiter(device))}"
     }
 
     /// A text as JSON has it. Source: RFC 8259 §7.

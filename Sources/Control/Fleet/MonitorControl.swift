@@ -31,9 +31,10 @@ struct MonitorControl {
             seconds: Self.snapshotSeconds)
     }
 
-    private func order(
+    @discardableResult
+    func order(
         _ method: String, _ resource: String, _ body: String, seconds: UInt64 = usualSeconds
-    ) throws(FleetError) {
+    ) throws(FleetError) -> [UInt8] {
         let answer: (status: Int, body: [UInt8])
         do throws(AgentClientError) {
             answer = try exchange(method, resource, body, Deadline(afterMilliseconds: seconds * 1000))
@@ -47,6 +48,7 @@ struct MonitorControl {
         guard (200..<300).contains(answer.status) else {
             throw FleetError(.notControlled, "the monitor of \"\(name)\" refused: \(Self.reason(answer.body))")
         }
+        return answer.body
     }
 
     private static func reason(_ body: [UInt8]) -> String {

@@ -22,7 +22,7 @@ public struct Operation: Sendable {
         case setVsock, setBalloon, updateBalloon, updateBalloonStatistics, setEntropy, setProcessors
         case setLogger, setMetrics, setMetadata, patchMetadata, configureMetadata
         case setState, createSnapshot, createLiveSnapshot, loadSnapshot
-        case saveWorkingSet
+        case saveWorkingSet, getCounters
     }
 
     public let method: HTTPRequest.Method
@@ -44,6 +44,7 @@ public struct Operation: Sendable {
         row(.get, "balloon", .part("statistics"), nil, .getBalloonStatistics, .afterStart, nil),
         row(.get, "mmds", .whole, nil, .getMetadata, .always, "mmds"),
         row(.get, "vm", .part("config"), nil, .getConfiguration, .always, nil),
+        row(.get, "swiftlet", .part("counters"), nil, .getCounters, .afterStart, nil),
         row(.put, "actions", .whole, Shapes.action, .act, .always, "actions"),
         row(.put, "balloon", .whole, Shapes.balloon, .setBalloon, .beforeStart, nil),
         row(.put, "boot-source", .whole, Shapes.bootSource, .setBootSource, .beforeStart, "boot_source"),

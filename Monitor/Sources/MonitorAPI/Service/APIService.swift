@@ -183,6 +183,7 @@ public final class APIService {
             return .json(balloon)
         case .getBalloonStatistics: return .json(try balloonStatistics())
         case .getMetadata: return .json(metadata.value)
+        case .getCounters: return .json(counters())
         case .act: try act(body)
         case .setBootSource: try setBootSource(body)
         case .setMachine: try setMachine(body.completed(Shapes.machine))
