@@ -25,7 +25,7 @@ public final class Confinement: Sendable {
         self.parts = parts
         if case .enforced = mode {
             // Made now: a signal's handler may not allocate.
-            _ = SystemCallNumber.known.count
+            _ = SystemCallNumber.allowed.count + SystemCallNumber.neverAllowed.count
             SystemCallFilter.reportRefusals(Self.report)
         }
     }
@@ -68,9 +68,9 @@ public final class Confinement: Sendable {
         line.add(ThreadRole(rawValue: UInt16(truncatingIfNeeded: data))?.name ?? "no role")
         line.add(" made system call ")
         line.add(decimal: UInt32(bitPattern: call))
-        for known in SystemCallNumber.known where known.number == UInt32(bitPattern: call) {
+        if let name = SystemCallNumber.name(of: UInt32(bitPattern: call)) {
             line.add(" (")
-            line.add(known.name)
+            line.add(name)
             line.add(")")
         }
         line.add(" with 0x")

@@ -18,7 +18,7 @@ extension Machine {
         state.configuration = configuration
         do throws(KVMError) {
             state.clockNanoseconds = try virtualMachine.clockNanoseconds()
-            let indexes = try system.modelRegisterIndexes()
+            let indexes = try shell.system.modelRegisterIndexes()
             for (processor, identification) in zip(processors, identifications) {
                 var saved = try processor.withStillProcessor { processor throws(KVMError) in
                     try processor.save(modelRegisters: indexes)
@@ -91,11 +91,9 @@ extension Machine {
     }
 
     private func judgeProcessor(_ state: MachineState) throws(MachineError) {
-        let supported: [IdentificationLeaf]
-        do throws(KVMError) { supported = try system.supportedCPUID().copyLeaves() } catch { throw .kvm(error) }
         do throws(SnapshotError) {
             for processor in state.processors {
-                try ProcessorCompatibility.judge(processor.identification, supported)
+                try ProcessorCompatibility.judge(processor.identification, shell.supported)
             }
         } catch { throw .snapshot(error) }
     }

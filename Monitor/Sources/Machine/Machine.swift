@@ -17,8 +17,8 @@ public final class Machine: @unchecked Sendable {
     private static let patienceMilliseconds: UInt64 = 2000
 
     let memory: GuestMemory
-    let system: KVMSystem
-    let virtualMachine: KVMVirtualMachine
+    let shell: MachineShell
+    var virtualMachine: KVMVirtualMachine { shell.virtualMachine }
     let loop: EventLoop
     let devices: [PlatformDevice]
     let serialPort: SerialPort?
@@ -44,8 +44,10 @@ public final class Machine: @unchecked Sendable {
     /// - Parameters:
     ///   - enclosure: entered when everything is open, before the kernel is looked at.
     ///   - metadata: what the guest is told by the interfaces that it names.
+    ///   - shell: one that was made ahead, and that no other machine has been given.
     public convenience init(
-        _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none, metadata: MetadataStore? = nil
+        _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none, metadata: MetadataStore? = nil,
+        shell: MachineShell? = nil
     ) throws(MachineError) {
         let memory: GuestMemory
         do throws(LinuxError) {
@@ -53,7 +55,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: false)
+        try self.init(configuration, memory: memory, metadata, isPaused: false, shell)
         try boot(configuration, enclosure)
         try watch(configuration)
     }
@@ -69,7 +71,7 @@ public final class Machine: @unchecked Sendable {
     public convenience init(
         _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
         memory image: consuming MemoryImage, metadata: MetadataStore? = nil, isPaused: Bool,
-        enclosure: Enclosure = .none
+        enclosure: Enclosure = .none, shell: MachineShell? = nil
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
@@ -78,7 +80,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: isPaused)
+        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell)
         try Self.enter(enclosure)
         try restore(state)
         try watch(configuration)
@@ -88,7 +90,7 @@ public final class Machine: @unchecked Sendable {
     /// - Parameter path: the socket that it listens on. Who answers there decides what the guest's memory is.
     public convenience init(
         _ configuration: VirtualMachineConfiguration, restoring state: MachineState,
-        memoryServedBy path: String, metadata: MetadataStore? = nil, isPaused: Bool
+        memoryServedBy path: String, metadata: MetadataStore? = nil, isPaused: Bool, shell: MachineShell? = nil
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
@@ -97,18 +99,20 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .file(purpose: "page fault handler's socket", path: path, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: isPaused)
+        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell)
         try restore(state)
         try watch(configuration)
     }
 
     private init(
-        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool
+        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool,
+        _ shell: MachineShell?
     ) throws(MachineError) {
         self.memory = memory
         self.isPaused = isPaused
         changes = ChangeRecord(isTracking: configuration.isTrackingChanges)
-        do throws(KVMError) { system = try KVMSystem() } catch { throw .kvmUnavailable(error) }
+        let shell = if let shell { shell } else { try MachineShell() }
+        self.shell = shell
         do throws(LinuxError) {
             try SignalWatch.prepare()
             loop = try EventLoop()
@@ -120,18 +124,10 @@ public final class Machine: @unchecked Sendable {
             throw .system(doing: "prepare the console", error)
         }
         devices = try DeviceAssembly(memory: memory, loop: loop, metadata: metadata).devices(configuration)
-        do throws(KVMError) {
-            virtualMachine = try system.makeVirtualMachine()
-            // In this order: an interrupt controller that is there first makes attaching memory slow.
-            try virtualMachine.attach(memory)
-            try virtualMachine.enableSplitInterruptController(pins: UInt32(IOInterruptController.pins))
-            try virtualMachine.setTaskStateAddress(PlatformLayout.taskState)
-        } catch {
-            throw .kvm(error)
-        }
+        do throws(KVMError) { try shell.virtualMachine.attach(memory) } catch { throw .kvm(error) }
         do throws(LinuxError) {
             bus = try PlatformBus(
-                virtualMachine: virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+                virtualMachine: shell.virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
         } catch { throw .system(doing: "prepare the keyboard", error) }
         do throws(KVMError) { try connectInterrupts() } catch { throw .kvm(error) }
     }
@@ -146,7 +142,7 @@ public final class Machine: @unchecked Sendable {
         let count = configuration.virtualCPUCount
         do throws(KVMError) {
             try makeProcessors(count) { processor throws(KVMError) in
-                let identification = try ProcessorPreparation.prepare(processor, of: count, on: system)
+                let identification = try ProcessorPreparation.prepare(processor, of: count, supported: shell.supported)
                 if processor.number == 0 { try ProcessorPreparation.enter(processor, boot.processor) }
                 return identification
             }
@@ -173,7 +169,6 @@ public final class Machine: @unchecked Sendable {
         } catch {
             end.reach(.hostFault("start a thread: \(error)"))
         }
-        releaseProgramCode()
         confinement.enter(.devices)
         // Also for a guest that has ended already: it returns at once then, and calls into the loop no longer wait for it.
         loop.run()
@@ -239,7 +234,7 @@ public final class Machine: @unchecked Sendable {
         _ count: UInt32, prepare: (borrowing KVMVirtualCPU) throws(KVMError) -> [IdentificationLeaf]
     ) throws(KVMError) {
         for number in 0..<count {
-            let processor = try virtualMachine.makeVirtualCPU(number)
+            let processor = try shell.makeProcessor(number)
             identifications.append(try prepare(processor))
             processors.append(
                 ProcessorThread(processor, bus: bus, memory: memory, isHeld: isPaused) { [end] in end.reach($0) })

@@ -33,7 +33,13 @@ public struct LittleEndianReader: Sendable {
     private mutating func read(byteCount: Int) throws(Truncated) -> UInt64 {
         guard remaining >= byteCount else { throw Truncated() }
         var value: UInt64 = 0
-        for offset in 0..<byteCount { value |= UInt64(bytes[position + offset]) << UInt64(8 * offset) }
+        let bytes = bytes
+        let span = bytes.span
+        var place = position - bytes.startIndex + byteCount
+        for _ in 0..<byteCount {
+            place -= 1
+            value = value << 8 | UInt64(span[place])
+        }
         position += byteCount
         return value
     }

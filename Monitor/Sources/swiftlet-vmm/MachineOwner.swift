@@ -32,6 +32,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private var parts: JailedParts = []
     /// The snapshot that was opened last, until a machine is made of it.
     private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
+    /// Made while nothing is asked for. Of the main thread.
+    private var shell: MachineShell?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
     /// The socket where host programs ask for the guest's ports; there before the guest is.
     private var vsock: NamedSocket?
@@ -54,6 +56,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
 
     /// Waits until a machine is wanted, and runs it to its end. The main thread's.
     func waitAndRun() -> MachineEnd {
+        // Where there is none, the request that wants it is told why.
+        if machine == nil { shell = try? MachineShell() }
         while machine == nil {
             while true {
                 let current = step.load(ordering: .acquiring)
@@ -109,7 +113,9 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
             configuration.vsock?.listener = (try? vsock.listener.duplicate())?.release()
         }
         let whole = configuration
-        try start(whole) { () throws(MachineError) in try Machine(whole, metadata: self.metadata) }
+        try start(whole) { () throws(MachineError) in
+            try Machine(whole, metadata: self.metadata, shell: self.shell.take())
+        }
     }
 
     /// Has the main thread make a machine, and waits until it has.
@@ -180,11 +186,11 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
             if isServed {
                 return try Machine(
                     configuration, restoring: state, memoryServedBy: files.memoryPath, metadata: self.metadata,
-                    isPaused: isPaused)
+                    isPaused: isPaused, shell: self.shell.take())
             }
             let machine = try Machine(
                 configuration, restoring: state, memory: files.openMemory(of: state), metadata: self.metadata,
-                isPaused: isPaused)
+                isPaused: isPaused, shell: self.shell.take())
             machine.workingSet = files.readWorkingSet(of: state)
             return machine
         }

@@ -113,6 +113,7 @@ import Testing
     func `a role's rules name each call's checks once, and every program is short`(role: ThreadRole) {
         let rules = RoleRules.rules(role, with: .all)
         for (index, rule) in rules.enumerated() {
+            #expect(SystemCallNumber.allowed.contains(rule.call), "\(rule.label) would be refused without a name")
             for other in rules[..<index] where other.call == rule.call {
                 #expect(other.checks != rule.checks, "\(rule.label) stands there twice")
                 #expect(!other.checks.isEmpty, "\(rule.label) stands behind a rule that allows all of it")

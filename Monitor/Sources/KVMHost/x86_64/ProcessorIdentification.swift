@@ -16,6 +16,12 @@ import LinuxCalls
         unsafe storage.storeBytes(of: UInt32(Self.capacity), as: UInt32.self)
     }
 
+    /// A table of these entries, as far as they have room.
+    public init(_ leaves: [IdentificationLeaf]) {
+        self.init()
+        _ = set(Array(leaves.prefix(Self.capacity)))
+    }
+
     deinit { unsafe storage.deallocate() }
 
     mutating func fill(_ descriptor: Int32, request: UInt) throws(LinuxError) {

@@ -7,9 +7,9 @@ enum ProcessorPreparation {
     /// What every processor gets, the waiting ones too.
     /// - Returns: what it was told of itself.
     static func prepare(
-        _ processor: borrowing KVMVirtualCPU, of count: UInt32, on system: borrowing KVMSystem
+        _ processor: borrowing KVMVirtualCPU, of count: UInt32, supported: [IdentificationLeaf]
     ) throws(KVMError) -> [IdentificationLeaf] {
-        var identification = try system.supportedCPUID()
+        var identification = ProcessorIdentification(supported)
         identification.specialise(processor: processor.number, of: count)
         try processor.setIdentification(identification)
         try processor.setFirmwareModelRegisters()
