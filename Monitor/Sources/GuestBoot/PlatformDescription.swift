@@ -7,6 +7,8 @@ public struct PlatformDescription: Equatable, Sendable {
     public var serialPort: SerialPortDescription?
     /// The interrupt by which the power button's press is told; nil for no button.
     public var powerButtonInterrupt: UInt32?
+    /// The interrupt by which a change of the machine's generation is told; nil for no generation.
+    public var generationInterrupt: UInt32?
     /// The ports of sleep control, sleep status and reset.
     public var powerPorts: PowerPorts
     /// Whether ACPI tells of a keyboard controller. A kernel that is told looks for keyboards behind it, which takes
@@ -16,12 +18,13 @@ public struct PlatformDescription: Equatable, Sendable {
     public init(
         processorIdentifiers: [UInt32], virtioDevices: [VirtioDeviceWindow] = [],
         serialPort: SerialPortDescription? = SerialPortDescription(), powerButtonInterrupt: UInt32? = nil,
-        powerPorts: PowerPorts = PowerPorts()
+        generationInterrupt: UInt32? = nil, powerPorts: PowerPorts = PowerPorts()
     ) {
         self.processorIdentifiers = processorIdentifiers
         self.virtioDevices = virtioDevices
         self.serialPort = serialPort
         self.powerButtonInterrupt = powerButtonInterrupt
+        self.generationInterrupt = generationInterrupt
         self.powerPorts = powerPorts
     }
 }

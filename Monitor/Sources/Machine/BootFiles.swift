@@ -46,14 +46,19 @@ struct BootFiles {
         var platform = PlatformDescription(
             processorIdentifiers: Array(0..<configuration.virtualCPUCount), virtioDevices: windows,
             serialPort: hasConsole ? SerialPortDescription() : nil,
-            powerButtonInterrupt: PlatformLayout.powerButtonInterrupt)
+            powerButtonInterrupt: PlatformLayout.powerButtonInterrupt,
+            generationInterrupt: PlatformLayout.generationInterrupt)
         platform.announcesKeyboardController = configuration.announcesKeyboard
         let request = BootRequest(
             kernel: kernel.descriptor.number, initialRamDisks: initialRamDisks.map { $0.descriptor.number },
             commandLine: configuration.bootSource.bootArguments, platform: platform,
             bootProtocol: configuration.bootSource.bootProtocol.guestBootProtocol, randomSeed: randomBytes(64))
         do throws(BootError) {
-            return try request.prepare(in: memory)
+            let boot = try request.prepare(in: memory)
+            do throws(GuestMemoryError) {
+                try MachineGeneration.place(randomBytes(MachineGeneration.byteCount), in: memory)
+            } catch { throw .guestMemory(error) }
+            return boot
         } catch {
             throw .boot(error, kernelPath: kernelPath)
         }

@@ -1,3 +1,4 @@
+import GuestBoot
 import GuestMemory
 import KVMHost
 import LegacyDevices
@@ -78,6 +79,7 @@ extension Machine {
         } catch { throw .snapshot(error) }
         // Routes first: a device that goes on may have something to say at once.
         guard bus.restore(state.platform) else { throw .snapshot(.malformed("platform")) }
+        if MachineGeneration.renew(randomBytes(MachineGeneration.byteCount), in: memory) { generationChange.signal() }
         for (index, device) in devices.enumerated() {
             do throws(TransportStateError) {
                 try device.transport.restore(state.devices[index])

@@ -24,6 +24,8 @@ public final class Machine: @unchecked Sendable {
     let serialPort: SerialPort?
     let bus: PlatformBus
     let powerButton: PowerButton
+    /// Given to KVM as an irqfd.
+    let generationChange: EventFile
     private(set) var processors: [ProcessorThread] = []
     private(set) var watches: [any EventHandler] = []
     private let end: EndOfLife
@@ -119,6 +121,7 @@ public final class Machine: @unchecked Sendable {
             loop.adopt()
             end = EndOfLife(loop)
             powerButton = try PowerButton()
+            generationChange = try EventFile()
             serialPort = try Self.makeSerialPort(configuration.console, loop)
         } catch {
             throw .system(doing: "prepare the console", error)
@@ -217,6 +220,7 @@ public final class Machine: @unchecked Sendable {
         }
         try virtualMachine.connect(bus.keyboardInterrupt, toInterrupt: PlatformLayout.keyboardInterrupt)
         try virtualMachine.connect(powerButton.event, toInterrupt: PlatformLayout.powerButtonInterrupt)
+        try virtualMachine.connect(generationChange, toInterrupt: PlatformLayout.generationInterrupt)
         for (index, device) in devices.enumerated() {
             let transport = device.transport
             try virtualMachine.connect(

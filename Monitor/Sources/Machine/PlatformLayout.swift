@@ -9,6 +9,8 @@ enum PlatformLayout {
     static let firstDeviceInterrupt: UInt32 = 5
     static let serialInterrupt: UInt32 = 4
     static let keyboardInterrupt: UInt32 = 1
+    /// Tells of a new generation (`MachineGeneration`).
+    static let generationInterrupt: UInt32 = 3
     /// The last of the interrupt controller's 24 pins.
     static let powerButtonInterrupt: UInt32 = 23
 

@@ -6,7 +6,7 @@ import Testing
 let examplePlatform = PlatformDescription(
     processorIdentifiers: [0, 1, 2, 300],
     virtioDevices: (0..<19).map { VirtioDeviceWindow(start: 0xd000_0000 + $0 * 4096, interrupt: 5 + $0) },
-    powerButtonInterrupt: 3)
+    powerButtonInterrupt: 3, generationInterrupt: 2)
 
 /// ACPI tables by signature, found as a kernel finds them.
 func acpiTables(_ bytes: [UInt8], at base: UInt64) -> [String: [UInt8]] {

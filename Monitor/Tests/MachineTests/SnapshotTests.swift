@@ -149,6 +149,40 @@ struct SnapshotTests {
         #expect(guest.output == "ready\naqK")
     }
 
+    @Test func `each clone has a generation of its own from its first instruction on`() throws {
+        let guest = try booted(BareGuest().rememberAndEcho(0x4b).powerOff)
+        guest.wait(for: "ready\n")
+        var generations: [[UInt8]] = []
+        /// Saves a machine, and takes down the 16 bytes that it finds where ACPI says, with their mark.
+        func save(_ machine: RunningMachine) throws -> Files {
+            let files = try Files()
+            machine.machine.pause()
+            _ = try machine.machine.writeSnapshot(state: files.state.number, memory: files.memory.number)
+            let bytes = try readBytes(files.memory.number, offset: 0xf_f000, count: 32)
+            generations.append(Array(bytes[..<16]))
+            #expect(bytes[16...].elementsEqual("SWLT-GENERATION1".utf8))
+            return files
+        }
+        let files = try save(guest)
+        guest.machine.requestEnd()
+        for _ in 0..<3 {
+            let clone = try clone(files, isPaused: true)
+            _ = try save(clone)
+            try clone.machine.resume()
+            try clone.type("q")
+            #expect(clone.waitForEnd() == .poweredOff)
+        }
+        #expect(Set(generations).count == 4)
+        // What is not marked is the guest's own.
+        try writeAll(files.memory.number, [UInt8](repeating: 7, count: 32), offset: 0xf_f000)
+        let older = try clone(files, isPaused: true)
+        let kept = try Files()
+        _ = try older.machine.writeSnapshot(state: kept.state.number, memory: kept.memory.number)
+        #expect(try readBytes(kept.memory.number, offset: 0xf_f000, count: 32) == [UInt8](repeating: 7, count: 32))
+        older.machine.requestEnd()
+        #expect(older.waitForEnd() == .requested)
+    }
+
     @Test func `a clone that begins paused waits for resume, and can be saved again`() throws {
         let guest = try booted(BareGuest().rememberAndEcho(0x4b).powerOff)
         guest.wait(for: "ready\n")

@@ -23,7 +23,9 @@ enum LowMemoryLayout {
     static let videoMemory: UInt64 = 0xa_0000
     /// ACPI tables, the RSDP first: where a kernel that is not told looks for it.
     static let acpiTables: UInt64 = 0xe_0000
-    static let acpiTablesMaximumBytes = 0x2_0000
+    static let acpiTablesMaximumBytes = 0x1_f000
+    /// The machine's generation (`MachineGeneration`), a page of its own.
+    static let generation: UInt64 = 0xf_f000
     /// Where kernels may be loaded.
     static let highMemory: UInt64 = 0x10_0000
 }

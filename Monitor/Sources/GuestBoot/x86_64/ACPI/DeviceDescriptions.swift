@@ -8,6 +8,7 @@ struct DeviceDescriptions {
         if let port = platform.serialPort { devices += Self.serial(port) }
         if platform.announcesKeyboardController { devices += Self.keyboard }
         if let interrupt = platform.powerButtonInterrupt { devices += Self.powerButton(interrupt) }
+        if let interrupt = platform.generationInterrupt { devices += Self.generation(interrupt) }
         // Power-off is sleep type 5, the only state there is.
         let powerOff = AML.package(elements: [
             AML.integer(UInt64(PowerPorts.powerOffType)), AML.integer(0), AML.integer(0), AML.integer(0),
@@ -57,12 +58,30 @@ struct DeviceDescriptions {
         AML.device(
             Array("PWRB".utf8),
             AML.name("_HID", AML.plugAndPlayIdentifier("PNP0C0C")) + AML.name("_UID", AML.integer(0)))
-            + AML.device(
-                Array("GED_".utf8),
-                AML.name("_HID", AML.string("ACPI0013"))
-                    + AML.name("_UID", AML.integer(0))
-                    + AML.name("_CRS", AML.resources(AML.interrupt(interrupt)))
-                    + AML.serializedMethod("_EVT", argumentCount: 1, AML.notify("\\_SB_.PWRB", 0x80)))
+            + events(0, interrupt, notifying: "\\_SB_.PWRB")
+    }
+
+    /// Where the generation lies, and the device that tells of its change.
+    /// Source: Microsoft, Virtual Machine Generation ID; Linux drivers/virt/vmgenid.c.
+    private static func generation(_ interrupt: UInt32) -> [UInt8] {
+        AML.device(
+            Array("VGEN".utf8),
+            AML.name("_HID", AML.string("SWLT0001"))
+                + AML.name("_CID", AML.string("VM_Gen_Counter"))
+                + AML.name("_DDN", AML.string("VM_Gen_Counter"))
+                + AML.name(
+                    "ADDR", AML.package(elements: [AML.integer(LowMemoryLayout.generation), AML.integer(0)])))
+            + events(1, interrupt, notifying: "\\_SB_.VGEN")
+    }
+
+    /// A generic event device with one interrupt. Source: ACPI 6.5 §5.6.9.
+    private static func events(_ index: UInt8, _ interrupt: UInt32, notifying object: String) -> [UInt8] {
+        AML.device(
+            Array("GED".utf8) + [UInt8(ascii: "0") + index],
+            AML.name("_HID", AML.string("ACPI0013"))
+                + AML.name("_UID", AML.integer(UInt64(index)))
+                + AML.name("_CRS", AML.resources(AML.interrupt(interrupt)))
+                + AML.serializedMethod("_EVT", argumentCount: 1, AML.notify(object, 0x80)))
     }
 
     /// Three hexadecimal digits.
