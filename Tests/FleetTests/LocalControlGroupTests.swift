@@ -55,6 +55,27 @@ import Testing
         #expect(try group("garbage\n1 2 - x\n - \n", ":::\n").hierarchy() == nil)
     }
 
+    @Test func `a group is found again where it was made, whoever looks for it`() throws {
+        var limits = MachineLimits()
+        limits.cpuShares = 2
+        // Files that the kernel would make with the group.
+        let made = top + "/elsewhere/swiftlet-1"
+        try FileManager.default.createDirectory(atPath: made, withIntermediateDirectories: true)
+        for file in ["cpu.max", "cpu.weight", "cgroup.procs"] { try put("", "top/elsewhere/swiftlet-1/" + file) }
+        try put("cpu\n", "top/cgroup.controllers")
+        try put("cpu\n", "top/elsewhere/cgroup.subtree_control")
+        var group = try group(unifiedMount(), "0::/mine\n")
+        group.known = made
+        #expect(try group.apply(.init(limits), to: 7) == made)
+        #expect(text("top/elsewhere/swiftlet-1/cpu.weight") == "1")
+        #expect(text("top/elsewhere/swiftlet-1/cgroup.procs") == "7")
+        for file in ["cpu.max", "cpu.weight", "cgroup.procs"] {
+            try FileManager.default.removeItem(atPath: made + "/" + file)
+        }
+        #expect(group.remove())
+        #expect(!FileManager.default.fileExists(atPath: made))
+    }
+
     @Test func `who may make no group is told so`() throws {
         var limits = MachineLimits()
         limits.cpuThousandths = 500

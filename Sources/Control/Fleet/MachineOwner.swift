@@ -205,8 +205,11 @@ public final class MachineOwner {
             record.isEmulated = launcher.isEmulated
             record.monitorProcess = monitor.processIdentifier
         }
+        let groups = ControlGroups(store: machine.store, record: machine.record)
+        // Elsewhere the process is there for certain when its guest has answered.
+        if !launcher.isEmulated { try groups.apply(specification.limits) }
         let control = try awaitAgent(listener, monitor, consolePath)
-        try ControlGroups(store: machine.store, record: machine.record).apply(specification.limits)
+        if launcher.isEmulated { try groups.apply(specification.limits) }
         control.whenDamaged = { [self] in note($0) }
         var proposals: ProposalWatch?
         control.whenSettingsProposed = { proposals?.ask() }

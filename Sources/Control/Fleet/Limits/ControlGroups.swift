@@ -3,8 +3,8 @@ import HostFiles
 
 /// A machine's control group: processor time of its monitor, which its processors are threads of.
 ///
-/// A file in the machine's folder says that there may be one, from before it is made until it is gone: whoever is killed in
-/// between leaves a group that the next command removes.
+/// A file in the machine's folder says that there may be one, from before it is made until it is gone, and where: whoever is
+/// killed in between leaves a group that the next command removes, from whatever group it is called.
 struct ControlGroups {
     private static let mark = "control-group"
     /// Source: Linux, Documentation/admin-guide/cgroup-v2.rst, `cpu.max`.
@@ -49,6 +49,10 @@ struct ControlGroups {
 
     private var markPath: HostPath { store.folder(record.id).appending(Self.mark) }
     private var name: String { "swiftlet-\(record.id)" }
+    private var localGroup: LocalControlGroup {
+        let bytes = try? markPath.readWhole(limit: 4096)
+        return LocalControlGroup(name: name, known: bytes.map { String(decoding: $0, as: UTF8.self) } ?? "")
+    }
 
     /// Puts the machine's monitor, which runs, into a group with these limits; one that needs none and has none stays where
     /// it is.
@@ -56,12 +60,14 @@ struct ControlGroups {
     func apply(_ limits: MachineLimits) throws(FleetError) {
         let settings = Settings(limits)
         guard !settings.isEmpty || markPath.exists else { return }
-        try files { () throws(HostFileError) in try markPath.replaceQuickly([]) }
+        let local = localGroup
+        if !markPath.exists { try files { () throws(HostFileError) in try markPath.replaceQuickly([]) } }
         do throws(FleetError) {
             if record.isEmulated {
                 try host().apply(settings)
             } else {
-                try LocalControlGroup(name: name).apply(settings, to: record.monitorProcess)
+                let made = try local.apply(settings, to: record.monitorProcess)
+                try files { () throws(HostFileError) in try markPath.replaceQuickly(Array(made.utf8)) }
             }
         } catch {
             if !settings.isEmpty { throw error }
@@ -74,7 +80,7 @@ struct ControlGroups {
         if record.isEmulated {
             // A host that is gone has taken its groups along.
             if let host = try? host(), !host.remove() { return }
-        } else if !LocalControlGroup(name: name).remove() {
+        } else if !localGroup.remove() {
             return
         }
         try? markPath.removeFile()

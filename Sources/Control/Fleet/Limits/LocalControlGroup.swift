@@ -9,6 +9,8 @@ struct LocalControlGroup {
     private static let patienceNanoseconds: UInt64 = 3_000_000_000
 
     let name: String
+    /// Where it was made; empty where that is not known.
+    var known = ""
     var mounts = "/proc/self/mountinfo"
     var memberships = "/proc/self/cgroup"
 
@@ -21,20 +23,22 @@ struct LocalControlGroup {
     }
 
     /// Makes the group, or takes the one that is there, and moves a process into it with all its threads.
-    func apply(_ settings: ControlGroups.Settings, to process: Int32?) throws(FleetError) {
+    /// - Returns: where it is.
+    func apply(_ settings: ControlGroups.Settings, to process: Int32?) throws(FleetError) -> String {
         guard let hierarchy = hierarchy() else {
             throw Self.refused("no control groups with a processor's controller are mounted")
         }
         let values = hierarchy.isUnified ? settings.unified : settings.legacy
         var reason: String?
-        for base in hierarchy.bases {
+        let known = known.hasSuffix("/" + name) ? [String(known.dropLast(name.utf8.count + 1))] : []
+        for base in known + hierarchy.bases {
             let group = HostPath(base).appending(name)
             do throws(HostFileError) {
                 if hierarchy.isUnified { try Self.enableController(HostPath(base)) }
                 try group.makeFolders(mode: 0o755)
                 for (file, value) in values { try Self.write(value, group.appending(file)) }
                 if let process { try Self.write("\(process)", group.appending("cgroup.procs")) }
-                return
+                return group.description
             } catch {
                 // SAFETY: the text is valid during the call.
                 unsafe rmdir(group.description)
@@ -53,10 +57,9 @@ struct LocalControlGroup {
 
     /// - Returns: whether it is gone. A process that ends holds it for a moment longer.
     func remove() -> Bool {
-        guard let hierarchy = hierarchy() else { return true }
+        let groups = known.isEmpty ? (hierarchy()?.bases ?? []).map { "\($0)/\(name)" } : [known]
         let end = Clock.monotonic.nanoseconds() + Self.patienceNanoseconds
-        for base in hierarchy.bases {
-            let group = HostPath(base).appending(name).description
+        for group in groups where group.hasSuffix("/" + name) {
             while true {
                 // SAFETY: the text is valid during the call.
                 if unsafe rmdir(group) == 0 || errno != EBUSY { break }
