@@ -6,7 +6,8 @@ private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("entropy", VirtioFuzzTargets.entropy), ("block", VirtioFuzzTargets.block),
     ("vsock", VirtioFuzzTargets.vsock), ("net", VirtioFuzzTargets.net), ("balloon", VirtioFuzzTargets.balloon),
     ("file-system", VirtioFuzzTargets.fileSystem), ("folder", VirtioFuzzTargets.folder),
-    ("snapshot", VirtioFuzzTargets.snapshot),
+    ("snapshot", VirtioFuzzTargets.snapshot), ("memory", VirtioFuzzTargets.memory),
+    ("persistent-memory", VirtioFuzzTargets.persistentMemory),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {

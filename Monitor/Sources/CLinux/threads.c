@@ -72,6 +72,15 @@ void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const
     sigaction(SIGSYS, &action, NULL);
 }
 
+static void report_lost_page(int signal_number) {
+    (void)signal_number;
+    static const char message[] = "swiftlet-vmm: a file that is the guest's memory is shorter than it was; the machine ends\n";
+    linux_system_call(__NR_write, 2, (intptr_t)message, sizeof message - 1, 0, 0, 0);
+    for (;;) linux_system_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
+}
+
+void linux_report_lost_pages(void) { install(SIGBUS, report_lost_page); }
+
 char **linux_program_arguments(void) {
     char **place = environ - 1;
     // No address is as small as the number.

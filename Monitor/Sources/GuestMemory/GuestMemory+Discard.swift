@@ -11,6 +11,7 @@ extension GuestMemory {
     public func discard(_ address: GuestAddress, lengthBytes: UInt64) throws(GuestMemoryError) -> UInt64 {
         // SAFETY: the range is checked, and so lies in the mapping of one region.
         let start = unsafe try Int(bitPattern: checkedHost(address, lengthBytes))
+        if isInFile(address) { throw .outOfRange(address, lengthBytes: lengthBytes) }
         let first = (start + 4095) & ~4095
         let end = (start + Int(truncatingIfNeeded: lengthBytes)) & ~4095
         guard first < end else { return 0 }

@@ -5,15 +5,17 @@ public import LinuxCalls
 ///
 /// The guest runs while we look, so nothing here hands out a view of live pages: bytes are copied in and then judged, or
 /// the kernel is given I/O vectors. Every access is checked against the regions and throws on a bad range; none traps.
-/// Safe to use from every thread: the regions never change, and the bytes belong to nobody.
+/// Safe to use from every thread: regions and attachments never change once devices serve, and the bytes belong to nobody.
 @safe public final class GuestMemory: @unchecked Sendable {
     @usableFromInline let low: MemoryRegion
-    @usableFromInline let high: MemoryRegion?
+    let high: MemoryRegion?
     private let lowMapping: Mapping
     private let highMapping: Mapping?
     let file: FileDescriptor
     /// What was laid over the file's pages before the guest ran (`map`).
     var privateRanges: [GuestRange] = []
+    /// What the guest has besides, in rising order; see `MemoryAttachment`.
+    public internal(set) var attachments: [MemoryAttachment] = []
     /// Changed only while the guest stands still.
     public internal(set) var backing: Backing
 
@@ -31,7 +33,7 @@ public import LinuxCalls
         case image
     }
 
-    /// The memory's size, all regions together.
+    /// The memory's size, all regions together; attachments are not counted.
     public let totalBytes: UInt64
 
     /// Makes zeroed guest memory; pages are taken from the host as they are touched.
@@ -106,18 +108,9 @@ public import LinuxCalls
     /// The file behind the memory (a memfd), for snapshots and other processes.
     public var fileNumber: Int32 { file.number }
 
-    /// The host address of a range, when the whole of it lies in one region.
-    @unsafe @inlinable @inline(__always)
-    func host(_ address: GuestAddress, _ lengthBytes: UInt64) -> UnsafeMutableRawPointer? {
-        // SAFETY: offset and length are checked against the region, without overflow.
-        if unsafe address.value < low.lengthBytes {
-            guard unsafe lengthBytes <= low.lengthBytes &- address.value else { return nil }
-            return unsafe low.hostBase + Int(truncatingIfNeeded: address.value)
-        }
-        guard let high = unsafe high, unsafe address >= high.start else { return nil }
-        let offset = unsafe address.value &- high.start.value
-        guard unsafe offset < high.lengthBytes, unsafe lengthBytes <= high.lengthBytes &- offset else { return nil }
-        return unsafe high.hostBase + Int(truncatingIfNeeded: offset)
+    /// The host address of a range, when the whole of it lies in one region or attachment.
+    @unsafe func host(_ address: GuestAddress, _ lengthBytes: UInt64) -> UnsafeMutableRawPointer? {
+        unsafe try? checkedHost(address, lengthBytes)
     }
 
     /// As `host`, or the error that says why not.
@@ -125,14 +118,31 @@ public import LinuxCalls
     func checkedHost(
         _ address: GuestAddress, _ lengthBytes: UInt64
     ) throws(GuestMemoryError) -> UnsafeMutableRawPointer {
-        guard let pointer = unsafe host(address, lengthBytes) else {
-            throw .outOfRange(address, lengthBytes: lengthBytes)
+        // SAFETY: offset and length are checked against the region, without overflow.
+        if unsafe address.value < low.lengthBytes, unsafe lengthBytes <= low.lengthBytes &- address.value {
+            return unsafe low.hostBase + Int(truncatingIfNeeded: address.value)
         }
-        return unsafe pointer
+        return unsafe try hostBeyond(address, lengthBytes)
+    }
+
+    /// What is not in low memory: seldom asked for, or not memory at all.
+    @unsafe @usableFromInline @inline(never)
+    func hostBeyond(
+        _ address: GuestAddress, _ lengthBytes: UInt64
+    ) throws(GuestMemoryError) -> UnsafeMutableRawPointer {
+        if let high = unsafe high, unsafe address >= high.start {
+            let offset = unsafe address.value &- high.start.value
+            if unsafe offset < high.lengthBytes, unsafe lengthBytes <= high.lengthBytes &- offset {
+                return unsafe high.hostBase + Int(truncatingIfNeeded: offset)
+            }
+        }
+        for attachment in attachments {
+            if let pointer = unsafe attachment.host(address, lengthBytes) { return unsafe pointer }
+        }
+        throw .outOfRange(address, lengthBytes: lengthBytes)
     }
 
     /// Whether the whole range is memory of one region.
-    @inlinable
     public func contains(_ address: GuestAddress, lengthBytes: UInt64) -> Bool {
         unsafe host(address, lengthBytes) != nil
     }

@@ -111,6 +111,9 @@ public enum RoleRules {
             Rule(
                 .madvise, [.word(2, 4)], need: .rare,
                 for: "pages and rooms given back, and the program's code while the guest sleeps: MADV_DONTNEED"),
+            ioctl(
+                linux_KVM_SET_USER_MEMORY_REGION, with: .pluggableMemory,
+                for: "memory that is plugged while the guest runs"),
             ioctl(linux_TUNSETOFFLOAD, with: .network, for: "what the guest's network driver leaves to us"),
             ioctl(
                 0x8010_aa01, with: .api, need: .rare,

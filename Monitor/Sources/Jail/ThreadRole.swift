@@ -48,7 +48,10 @@ public struct JailedParts: OptionSet, Sendable {
     /// Firecracker's API, by which the machine is paused, saved and changed while it runs.
     public static let api = JailedParts(rawValue: 256)
 
+    /// Memory that is plugged while the machine runs.
+    public static let pluggableMemory = JailedParts(rawValue: 512)
+
     public static let all: JailedParts = [
-        .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api,
+        .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api, .pluggableMemory,
     ]
 }

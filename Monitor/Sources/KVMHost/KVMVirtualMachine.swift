@@ -18,12 +18,40 @@ public final class KVMVirtualMachine: Sendable {
         let regions = unsafe memory.regions
         for slot in unsafe regions.indices {
             let region = unsafe regions[slot]
-            var slotDescription = unsafe kvm_userspace_memory_region(
-                slot: UInt32(slot), flags: 0, guest_phys_addr: region.start.value, memory_size: region.lengthBytes,
-                userspace_addr: UInt64(UInt(bitPattern: region.hostBase)))
-            try control(
-                descriptor.number, linux_KVM_SET_USER_MEMORY_REGION, &slotDescription, "KVM_SET_USER_MEMORY_REGION")
+            try unsafe setSlot(
+                UInt32(slot), region.start, lengthBytes: region.lengthBytes,
+                hostAddress: UInt64(UInt(bitPattern: region.hostBase)))
         }
+        for (index, attachment) in memory.attachments.enumerated() where attachment.blockBytes == 0 {
+            try setSlot(
+                Self.firstAttachmentSlot + UInt32(index), attachment.start, lengthBytes: attachment.lengthBytes,
+                hostAddress: attachment.hostAddress, isReadOnly: attachment.isReadOnly)
+        }
+    }
+
+    private static let firstAttachmentSlot: UInt32 = 2
+    /// Behind those of all attachments, of which there are no more than devices.
+    private static let firstPluggableSlot: UInt32 = 64
+
+    /// Has the processors reach a part of a pluggable attachment, or no longer. The attachment must outlive the machine.
+    /// - Parameter number: counts the parts, which are `slotBytes` long each.
+    public func setSlot(
+        _ number: UInt32, of attachment: MemoryAttachment, slotBytes: UInt64, isPlugged: Bool
+    ) throws(KVMError) {
+        let offset = UInt64(number) &* slotBytes
+        try setSlot(
+            Self.firstPluggableSlot &+ number, GuestAddress(attachment.start.value &+ offset),
+            lengthBytes: isPlugged ? slotBytes : 0, hostAddress: attachment.hostAddress &+ offset)
+    }
+
+    private func setSlot(
+        _ number: UInt32, _ start: GuestAddress, lengthBytes: UInt64, hostAddress: UInt64, isReadOnly: Bool = false
+    ) throws(KVMError) {
+        // KVM_MEM_READONLY is 2.
+        var slot = kvm_userspace_memory_region(
+            slot: number, flags: isReadOnly ? 2 : 0, guest_phys_addr: start.value, memory_size: lengthBytes,
+            userspace_addr: hostAddress)
+        try control(descriptor.number, linux_KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION")
     }
 
     /// Local APICs in the kernel, the I/O APIC in this process: no slow set-up and tear-down of the kernel's own, and

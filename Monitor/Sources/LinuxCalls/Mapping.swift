@@ -44,6 +44,17 @@ import CLinux
         self.lengthBytes = lengthBytes
     }
 
+    /// Maps zeroed private memory that the host is not asked to have ready: pages are taken as they are touched.
+    public init(lazyBytes lengthBytes: Int) throws(LinuxError) {
+        // SAFETY: as above.
+        let result = unsafe try systemCall(
+            __NR_mmap, 0, lengthBytes, Int(PROT_READ | PROT_WRITE),
+            Int(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE), -1, 0)
+        guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
+        unsafe self.base = base
+        self.lengthBytes = lengthBytes
+    }
+
     /// Maps zeroed private memory of which little is used: each page that is touched costs its own 4 KiB, never a huge
     /// page's 2 MiB.
     public init(sparseBytes lengthBytes: Int) throws(LinuxError) {

@@ -31,6 +31,9 @@ public func ignoreSignal(_ signalNumber: Int32) throws(LinuxError) {
     if result < 0 { throw LinuxError(-result) }
 }
 
+/// From now on ends the process with a line that says why when a page of a mapped file is touched that the file no longer has.
+public func reportLostPages() { linux_report_lost_pages() }
+
 /// A set of signals, one bit each, as the kernel has it.
 public struct SignalSet: Sendable {
     public private(set) var bits: UInt64 = 0

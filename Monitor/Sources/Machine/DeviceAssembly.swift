@@ -1,5 +1,6 @@
 import GuestMemory
 import Jail
+import KVMHost
 import LinuxCalls
 import MachineConfiguration
 import MetadataService
@@ -7,10 +8,12 @@ import SharedFolders
 import VirtioDevices
 
 /// Makes the virtio devices that a configuration asks for, in the order in which the guest names them: the root drive
-/// first, then the other drives, the network interfaces, shared folders, vsock, entropy, balloon.
+/// first, then the other drives, the network interfaces, shared folders, vsock, entropy, balloon, files as memory, pluggable
+/// memory.
 struct DeviceAssembly {
     let memory: GuestMemory
     let loop: EventLoop
+    let virtualMachine: KVMVirtualMachine
     /// What guests are told by interfaces that it names.
     let metadata: MetadataStore?
 
@@ -25,6 +28,8 @@ struct DeviceAssembly {
         if let vsock = configuration.vsock { devices.append(try self.vsock(vsock)) }
         if configuration.hasEntropyDevice { devices.append(try entropy(configuration.entropyLimits)) }
         if let balloon = configuration.balloon { devices.append(try self.balloon(balloon)) }
+        for file in configuration.persistentMemories { devices.append(try persistent(file)) }
+        if let memory = configuration.pluggableMemory { devices.append(try pluggable(memory)) }
         return devices
     }
 
@@ -156,6 +161,51 @@ struct DeviceAssembly {
             return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory), handle: .balloon(device))
         } catch {
             throw .system(doing: "prepare the balloon device", error)
+        }
+    }
+
+    private func persistent(
+        _ configuration: VirtualMachineConfiguration.PersistentMemory
+    ) throws(MachineError) -> PlatformDevice {
+        let isReadOnly = configuration.isReadOnly
+        do throws(LinuxError) {
+            let file = try open(
+                configuration.pathOnHost, isReadOnly ? [.readOnly, .nonBlocking] : [.readWrite, .nonBlocking])
+            let attachment = try memory.attach(
+                file: file, fileBytes: BlockBackend.lengthBytes(of: file), isReadOnly: isReadOnly)
+            // A thread of its own, as for a drive: a flush takes as long as the disk does.
+            let loop = try EventLoop()
+            loop.adopt()
+            let device = PersistentMemoryDevice(file, attachment, loop: loop)
+            try device.setLimits { limiter, handler, token throws(LinuxError) in
+                try limiter.prepare(handler: handler, token: token)
+            }
+            if let limits = configuration.limits { try device.setLimits(limits.apply) }
+            reportLostPages()
+            return PlatformDevice(
+                try VirtioMMIOTransport(device: device, memory: memory),
+                handle: .persistentMemory(device, identifier: configuration.id), ownLoop: loop, role: .drive)
+        } catch {
+            throw .file(purpose: "pmem \"\(configuration.id)\"", path: configuration.pathOnHost, error)
+        }
+    }
+
+    private func pluggable(
+        _ configuration: VirtualMachineConfiguration.PluggableMemory
+    ) throws(MachineError) -> PlatformDevice {
+        let slotBytes = configuration.slotMebibytes << 20
+        do throws(LinuxError) {
+            let attachment = try memory.attachPluggable(
+                lengthBytes: configuration.totalMebibytes << 20, blockBytes: configuration.blockMebibytes << 20)
+            let device = MemoryDevice(attachment, slotBytes: slotBytes, loop: loop) {
+                [virtualMachine] number, isPlugged throws(LinuxError) in
+                do throws(KVMError) {
+                    try virtualMachine.setSlot(number, of: attachment, slotBytes: slotBytes, isPlugged: isPlugged)
+                } catch { throw error.cause }
+            }
+            return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory), handle: .memory(device))
+        } catch {
+            throw .system(doing: "prepare memory-hotplug", error)
         }
     }
 

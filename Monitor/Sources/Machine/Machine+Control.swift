@@ -62,6 +62,16 @@ extension Machine {
         throw .noDevice
     }
 
+    /// Changes how often a file that is the guest's memory may be flushed.
+    /// - Throws: ENODEV when there is no such file.
+    public func setLimits(ofPersistentMemory identifier: String, _ limits: RateLimits) throws(LinuxError) {
+        for device in devices {
+            guard case .persistentMemory(let device, identifier) = device.handle else { continue }
+            return try change(device) { () throws(LinuxError) in try device.setLimits(limits.apply) }
+        }
+        throw .noDevice
+    }
+
     private func drive(
         _ identifier: String
     ) throws(LinuxError) -> (BlockDevice, VirtualMachineConfiguration.Drive) {
@@ -125,6 +135,23 @@ extension Machine {
     }
 
     public func setBalloonInterval(seconds: UInt32) { balloon?.setStatisticsInterval(seconds: seconds) }
+}
+
+extension Machine {
+    private var pluggableMemory: MemoryDevice? {
+        for device in devices { if case .memory(let device) = device.handle { return device } }
+        return nil
+    }
+
+    /// How much memory is to be plugged, and is; nil for a machine that can have none.
+    public var pluggedMebibytes: (requested: UInt64, plugged: UInt64)? {
+        pluggableMemory.map { ($0.requested >> 20, $0.pluggedBytes >> 20) }
+    }
+
+    /// - Returns: false when there cannot be so much, or not just so much.
+    public func requestMemory(mebibytes: UInt64) -> Bool {
+        mebibytes < 1 << 40 && pluggableMemory?.request(bytes: mebibytes << 20) == true
+    }
 }
 
 extension RateLimits {

@@ -4,7 +4,7 @@ import VirtioDevices
 
 /// What the devices have counted, by Firecracker's names; what this machine does not count is zero.
 extension Machine {
-    /// - Parameter group: `uart`, `block`, `net`, `mmds`, `vsock`, `entropy` or `balloon`: all devices of the kind together; or `block_ID`
+    /// - Parameter group: `uart`, `block`, `net`, `mmds`, `vsock`, `entropy`, `balloon` or `pmem`, `memory_hotplug`: all devices of the kind together; or `block_ID`
     ///   or `net_ID`: one of them.
     public func count(_ group: String, _ name: String) -> UInt64 {
         if group == "uart" { return name == "missed_write_count" ? serialPort?.droppedBytes ?? 0 : 0 }
@@ -19,6 +19,9 @@ extension Machine {
             case .vsock(let device): if group == "vsock" { sum &+= Self.count(device.metrics, name) }
             case .entropy(let device): if group == "entropy" { sum &+= Self.count(device, name) }
             case .balloon(let device): if group == "balloon" { sum &+= Self.count(device.metrics, name) }
+            case .memory(let device): if group == "memory_hotplug" { sum &+= Self.count(device.metrics, name) }
+            case .persistentMemory(let device, let identifier):
+                if group == "pmem" || group == "pmem_" + identifier { sum &+= Self.count(device.metrics, name) }
             case .other: break
             }
         }
@@ -79,6 +82,29 @@ extension Machine {
         case "host_rng_fails": device.metrics.hostErrors.value
         case "entropy_event_fails": device.metrics.queueFaults.value
         case "entropy_rate_limiter_throttled": device.limiter.throttled.value
+        default: 0
+        }
+    }
+
+    private static func count(_ metrics: PersistentMemoryMetrics, _ name: String) -> UInt64 {
+        switch name {
+        case "queue_event_count": metrics.flushes.value
+        case "event_fails": metrics.queueFaults.value
+        default: 0
+        }
+    }
+
+    private static func count(_ metrics: MemoryMetrics, _ name: String) -> UInt64 {
+        switch name {
+        case "queue_event_fails": metrics.queueFaults.value
+        case "plug_count": metrics.plugs.value
+        case "plug_bytes": metrics.pluggedBytes.value
+        case "plug_fails": metrics.plugFailures.value
+        case "unplug_count": metrics.unplugs.value
+        case "unplug_bytes": metrics.unpluggedBytes.value
+        case "unplug_fails": metrics.unplugFailures.value
+        case "unplug_all_count": metrics.unplugAlls.value
+        case "state_count": metrics.states.value
         default: 0
         }
     }

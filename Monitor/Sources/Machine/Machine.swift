@@ -126,7 +126,9 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .system(doing: "prepare the console", error)
         }
-        devices = try DeviceAssembly(memory: memory, loop: loop, metadata: metadata).devices(configuration)
+        devices = try DeviceAssembly(
+            memory: memory, loop: loop, virtualMachine: shell.virtualMachine, metadata: metadata
+        ).devices(configuration)
         do throws(KVMError) { try shell.virtualMachine.attach(memory) } catch { throw .kvm(error) }
         do throws(LinuxError) {
             bus = try PlatformBus(

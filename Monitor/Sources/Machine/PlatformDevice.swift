@@ -12,6 +12,8 @@ final class PlatformDevice {
         case vsock(VsockDevice)
         case entropy(EntropyDevice)
         case balloon(BalloonDevice)
+        case memory(MemoryDevice)
+        case persistentMemory(PersistentMemoryDevice, identifier: String)
         case other
     }
 

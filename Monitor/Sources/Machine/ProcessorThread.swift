@@ -1,3 +1,4 @@
+import CLinux
 import GuestMemory
 import Jail
 import KVMHost
@@ -157,7 +158,11 @@ final class ProcessorThread: @unchecked Sendable {
     }
 
     @inline(never)
-    private func cannotRun(_ error: LinuxError) -> MachineEnd { .hostFault("KVM_RUN: \(error)") }
+    private func cannotRun(_ error: LinuxError) -> MachineEnd {
+        // Pages of the machine's own are always there; those of a file are, as long as the file.
+        let cause = error.number == EFAULT ? " (a file that is the guest's memory is shorter than it was?)" : ""
+        return .hostFault("KVM_RUN: \(error)\(cause)")
+    }
 
     /// Returns false when the thread is to end.
     private func answerRequest() -> Bool {

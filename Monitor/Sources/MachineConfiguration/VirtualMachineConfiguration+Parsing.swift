@@ -14,7 +14,7 @@ extension VirtualMachineConfiguration {
             document, path: "",
             known: [
                 "boot-source", "machine-config", "drives", "network-interfaces", "shared-folders", "vsock", "balloon",
-                "entropy", "console", "lifeline", "control", "restore",
+                "pmem", "memory-hotplug", "entropy", "console", "lifeline", "control", "restore",
             ])
         guard let boot = reader.value("boot-source") else {
             throw .missing(field: "boot-source", wanted: "an object with kernel_image_path")
@@ -39,6 +39,12 @@ extension VirtualMachineConfiguration {
         if let vsock = reader.value("vsock") { configuration.vsock = try Vsock(vsock) }
         if let balloon = reader.value("balloon") {
             configuration.balloon = try Balloon(balloon, memoryMebibytes: memory)
+        }
+        for (index, file) in try reader.list("pmem").enumerated() {
+            configuration.persistentMemories.append(try PersistentMemory(file, path: "pmem[\(index)]"))
+        }
+        if let pluggable = reader.value("memory-hotplug") {
+            configuration.pluggableMemory = try PluggableMemory(pluggable)
         }
         if let entropy = reader.value("entropy") {
             let entropy = try ObjectReader(entropy, path: "entropy", known: ["rate_limiter"])
@@ -100,6 +106,15 @@ extension VirtualMachineConfiguration {
             }
             names.append(folder.tag)
         }
+        names = []
+        for (index, file) in persistentMemories.enumerated() {
+            if names.contains(file.id) {
+                throw .invalid(
+                    field: "pmem[\(index)].id", found: "\"\(file.id)\" a second time",
+                    wanted: "a name of its own for each file")
+            }
+            names.append(file.id)
+        }
         var roots = 0
         for drive in drives where drive.isRootDevice { roots += 1 }
         if roots > 1 {
@@ -114,7 +129,8 @@ extension VirtualMachineConfiguration {
 
     private var deviceCount: Int {
         drives.count + networkInterfaces.count + sharedFolders.count + (vsock == nil ? 0 : 1) + (balloon == nil ? 0 : 1)
-            + (hasEntropyDevice ? 1 : 0)
+            + (hasEntropyDevice ? 1 : 0) + (pluggableMemory == nil ? 0 : 1)
+            + persistentMemories.count
     }
 }
 

@@ -19,6 +19,8 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var sharedFolders: [SharedFolder] = []
     public var vsock: Vsock?
     public var balloon: Balloon?
+    public var persistentMemories: [PersistentMemory] = []
+    public var pluggableMemory: PluggableMemory?
     public var hasEntropyDevice = false
     public var entropyLimits: RateLimits?
     public var console = Console()
@@ -165,6 +167,42 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public init(amountMebibytes: UInt32, isDeflatingOnOutOfMemory: Bool) {
             self.amountMebibytes = amountMebibytes
             self.isDeflatingOnOutOfMemory = isDeflatingOnOutOfMemory
+        }
+    }
+
+    /// A file whose pages are memory of the guest, which it uses as a disk.
+    public struct PersistentMemory: Equatable, Sendable {
+        public var id: String
+        public var pathOnHost: String
+        /// What is written to it stays with the guest.
+        public var isReadOnly = false
+        /// How often it may be flushed.
+        public var limits: RateLimits?
+
+        public init(id: String, pathOnHost: String) {
+            self.id = id
+            self.pathOnHost = pathOnHost
+        }
+    }
+
+    /// Memory that can be plugged while the guest runs; none is when it starts.
+    public struct PluggableMemory: Equatable, Sendable {
+        public static let leastBlockMebibytes: Int64 = 2
+        public static let leastSlotMebibytes: Int64 = 128
+        /// As many as a host's kernel has memory slots for.
+        static let mostSlots: UInt64 = 4096
+
+        /// A multiple of `slotMebibytes`.
+        public var totalMebibytes: UInt64
+        /// What processors reach or do not reach at a time; a multiple of `blockMebibytes`.
+        public var slotMebibytes: UInt64
+        /// What is plugged at a time; a power of two.
+        public var blockMebibytes: UInt64
+
+        public init(totalMebibytes: UInt64, slotMebibytes: UInt64 = 128, blockMebibytes: UInt64 = 2) {
+            self.totalMebibytes = totalMebibytes
+            self.slotMebibytes = slotMebibytes
+            self.blockMebibytes = blockMebibytes
         }
     }
 

@@ -223,7 +223,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         } catch { throw HostRefusal("\(error)") }
     }
 
-    private func running() throws(HostRefusal) -> Machine {
+    func running() throws(HostRefusal) -> Machine {
         guard let machine else { throw HostRefusal("the machine does not run") }
         return machine
     }

@@ -106,7 +106,10 @@ extension VirtualMachineConfiguration {
         if vsock != nil { parts.insert(.vsock) }
         if balloon != nil { parts.insert(.balloon) }
         if hasEntropyDevice { parts.insert(.entropy) }
-        if drives.contains(where: { $0.limits != nil }) { parts.insert(.limits) }
+        if pluggableMemory != nil { parts.insert(.pluggableMemory) }
+        if drives.contains(where: { $0.limits != nil }) || persistentMemories.contains(where: { $0.limits != nil }) {
+            parts.insert(.limits)
+        }
         if console.isEnabled { parts.insert(.console) }
         if hasTerminal { parts.insert(.terminal) }
         // Limits may come while it runs.

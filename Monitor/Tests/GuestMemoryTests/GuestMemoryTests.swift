@@ -67,4 +67,33 @@ import Testing
         #expect(try read(file.number, appendingTo: &bytes, maximumBytes: 8) == 8)
         #expect(bytes == Array(4..<12))
     }
+
+    @Test func `attachments lie behind all memory, each behind the one before`() throws {
+        let large = try GuestMemory(totalBytes: GuestMemoryPlan.deviceWindowStart + (1 << 20))
+        let file = try memoryFile(name: "attached", lengthBytes: 8192)
+        let first = try large.attach(file: file, fileBytes: 8192, isReadOnly: false)
+        #expect(first.start.value == GuestMemoryPlan.highMemoryStart + GuestMemory.attachmentAlignment)
+        #expect(first.lengthBytes == 2 << 20)
+        let second = try large.attachPluggable(lengthBytes: 1 << 30, blockBytes: 2 << 20)
+        #expect(second.start.value == 5 << 30)
+        #expect(throws: LinuxError.self) { try large.attachPluggable(lengthBytes: 1 << 39, blockBytes: 2 << 20) }
+        #expect(throws: LinuxError.self) { try large.attachPluggable(lengthBytes: .max, blockBytes: 2 << 20) }
+        for range in [(first.start.value - 1, 2), (first.start.value, 2 << 20 + 1), (first.start.value + 2 << 20, 1)] {
+            #expect(!large.contains(GuestAddress(range.0), lengthBytes: UInt64(range.1)))
+        }
+        #expect(!large.contains(first.start, lengthBytes: .max))
+        // What is written there is the file's, and not memory to be given back.
+        try large.store(UInt32(77), at: GuestAddress(first.start.value + 4096))
+        #expect(try readBytes(file.number, offset: 4096, count: 1) == [77])
+        #expect(throws: GuestMemoryError.self) { try large.discard(first.start, lengthBytes: 8192) }
+        #expect(try readBytes(file.number, offset: 4096, count: 1) == [77])
+    }
+
+    @Test func `what is written to a read-only attachment does not reach its file`() throws {
+        let file = try memoryFile(name: "attached", lengthBytes: 4096)
+        let attachment = try memory.attach(file: file, fileBytes: 4096, isReadOnly: true)
+        try memory.store(UInt32(77), at: attachment.start)
+        #expect(try memory.load(UInt32.self, at: attachment.start) == 77)
+        #expect(try readBytes(file.number, offset: 0, count: 1) == [0])
+    }
 }

@@ -55,7 +55,7 @@ import Testing
         #"{"x": 1}"#, #"{"boot-source": {"x": 1}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 64}}"#,
         #"{"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"x": 1}}"#, #""drives": [{"x": 1}]"#,
         #""network-interfaces": [{"x": 1}]"#, #""shared-folders": [{"x": 1}]"#, #""vsock": {"x": 1}"#,
-        #""balloon": {"x": 1}"#, #""entropy": {"x": 1}"#,
+        #""balloon": {"x": 1}"#, #""memory-hotplug": {"x": 1}"#, #""pmem": [{"x": 1}]"#, #""entropy": {"x": 1}"#,
         #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#, #""control": {"x": 1}"#, #""restore": {"x": 1}"#,
     ])
     func `the page on the configuration names every field`(_ text: String) throws {

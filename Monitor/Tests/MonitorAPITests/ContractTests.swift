@@ -121,6 +121,7 @@ import WireFormats
     @Test func `every path of the table leads to its own operation`() {
         for operation in MonitorAPI.Operation.all {
             let path = operation.path.replacing("{drive_id}", with: "x").replacing("{iface_id}", with: "x")
+                .replacing("{id}", with: "x")
             guard case .operation(let found, _) = MonitorAPI.Operation.route(operation.method, path) else {
                 Issue.record("\(operation.method) \(path) leads nowhere")
                 continue

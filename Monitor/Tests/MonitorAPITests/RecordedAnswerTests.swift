@@ -37,7 +37,6 @@ import Testing
                 ),
                 ("PUT /snapshot {}", "Missing snapshot operation type."),
                 ("PUT /snapshot/x {}", "Invalid request method and/or path: PUT /snapshot/x."),
-                ("PUT /pmem/x {}", "Invalid request method and/or path: PUT pmem."),
             ])
     }
 

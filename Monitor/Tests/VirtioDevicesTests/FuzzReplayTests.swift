@@ -8,10 +8,11 @@ import VirtioTestSupport
         ("queue", VirtioFuzzTargets.queue), ("entropy", VirtioFuzzTargets.entropy), ("block", VirtioFuzzTargets.block),
         ("vsock", VirtioFuzzTargets.vsock), ("net", VirtioFuzzTargets.net), ("balloon", VirtioFuzzTargets.balloon),
         ("file-system", VirtioFuzzTargets.fileSystem), ("folder", VirtioFuzzTargets.folder),
-        ("snapshot", VirtioFuzzTargets.snapshot),
+        ("snapshot", VirtioFuzzTargets.snapshot), ("memory", VirtioFuzzTargets.memory),
+        ("persistent-memory", VirtioFuzzTargets.persistentMemory),
     ]
 
-    @Test(arguments: 0..<9) func `a driver gone mad does no harm`(target: Int) {
+    @Test(arguments: 0..<11) func `a driver gone mad does no harm`(target: Int) {
         let (name, run) = Self.targets[target]
         let seed = UInt64.random(in: 0 ... .max)
         print("\(name): seed \(seed)")
@@ -23,7 +24,7 @@ import VirtioTestSupport
     }
 
     /// What the fuzzers found worth keeping: Fuzz/Corpus beside the packages.
-    @Test(arguments: 0..<9) func `every input of the corpus is served`(target: Int) throws {
+    @Test(arguments: 0..<11) func `every input of the corpus is served`(target: Int) throws {
         let (name, run) = Self.targets[target]
         let folder = URL(filePath: #filePath).appending(path: "../../../../Fuzz/Corpus/\(name)").standardized
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)

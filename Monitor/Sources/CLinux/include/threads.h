@@ -18,6 +18,9 @@ int linux_signal_ignore(int signal_number);
 /// three arguments, and then ends the process by that signal.
 void linux_report_refused_calls(void (*report)(int32_t data, int32_t call, const uintptr_t arguments[3]));
 
+/// Installs a handler of SIGBUS that says what happened, and ends the process with status 1.
+void linux_report_lost_pages(void);
+
 /// Lets go of the program's own code in memory; what is run again comes back from its file. Any thread.
 void linux_release_program_code(void);
 

@@ -21,6 +21,8 @@ public struct Operation: Sendable {
         case act, setBootSource, setMachine, updateMachine, setDrive, updateDrive, setInterface, updateInterface
         case setVsock, setBalloon, updateBalloon, updateBalloonStatistics, setEntropy, setProcessors
         case setLogger, setMetrics, setMetadata, patchMetadata, configureMetadata
+        case setPersistentMemory, updatePersistentMemory
+        case getMemory, setMemory, updateMemory
         case setState, createSnapshot, createLiveSnapshot, loadSnapshot
         case saveWorkingSet, getCounters
     }
@@ -42,6 +44,7 @@ public struct Operation: Sendable {
         row(.get, "machine-config", .whole, nil, .getMachine, .always, "machine_cfg"),
         row(.get, "balloon", .whole, nil, .getBalloon, .always, nil),
         row(.get, "balloon", .part("statistics"), nil, .getBalloonStatistics, .afterStart, nil),
+        row(.get, "hotplug", .part("memory"), nil, .getMemory, .always, nil),
         row(.get, "mmds", .whole, nil, .getMetadata, .always, "mmds"),
         row(.get, "vm", .part("config"), nil, .getConfiguration, .always, nil),
         row(.get, "swiftlet", .part("counters"), nil, .getCounters, .afterStart, nil),
@@ -51,6 +54,7 @@ public struct Operation: Sendable {
         row(.put, "cpu-config", .whole, Shapes.processors, .setProcessors, .beforeStart, "cpu_cfg"),
         row(.put, "drives", .resource(identifier: "drive_id"), Shapes.drive, .setDrive, .beforeStart, "drive"),
         row(.put, "entropy", .whole, Shapes.entropy, .setEntropy, .beforeStart, nil),
+        row(.put, "hotplug", .part("memory"), Shapes.memory, .setMemory, .beforeStart, "hotplug_memory"),
         row(.put, "logger", .whole, Shapes.logger, .setLogger, .beforeStart, "logger"),
         row(.put, "machine-config", .whole, Shapes.machine, .setMachine, .beforeStart, "machine_cfg"),
         row(.put, "metrics", .whole, Shapes.metrics, .setMetrics, .beforeStart, "metrics"),
@@ -59,6 +63,9 @@ public struct Operation: Sendable {
         row(
             .put, "network-interfaces", .resource(identifier: "iface_id"), Shapes.interface, .setInterface,
             .beforeStart, "network"),
+        row(
+            .put, "pmem", .resource(identifier: "id"), Shapes.persistentMemory, .setPersistentMemory, .beforeStart,
+            "pmem"),
         row(.put, "snapshot", .part("create"), Shapes.snapshotCreate, .createSnapshot, .afterStart, nil),
         row(.put, "snapshot", .part("load"), Shapes.snapshotLoad, .loadSnapshot, .beforeStart, nil),
         row(.put, "swiftlet", .part("live-snapshot"), Shapes.snapshotCreate, .createLiveSnapshot, .afterStart, nil),
@@ -70,12 +77,16 @@ public struct Operation: Sendable {
         ),
         row(
             .patch, "drives", .resource(identifier: "drive_id"), Shapes.driveUpdate, .updateDrive, .afterStart, "drive"),
+        row(.patch, "hotplug", .part("memory"), Shapes.memoryUpdate, .updateMemory, .afterStart, "hotplug_memory"),
         row(.patch, "machine-config", .whole, Shapes.machineUpdate, .updateMachine, .beforeStart, "machine_cfg"),
         row(.patch, "mmds", .whole, nil, .patchMetadata, .always, "mmds"),
         row(.patch, "mmds", .part("config"), Shapes.metadata, .configureMetadata, .beforeStart, "mmds"),
         row(
             .patch, "network-interfaces", .resource(identifier: "iface_id"), Shapes.interfaceUpdate, .updateInterface,
             .afterStart, "network"),
+        row(
+            .patch, "pmem", .resource(identifier: "id"), Shapes.persistentMemoryUpdate, .updatePersistentMemory,
+            .afterStart, "pmem"),
         row(.patch, "vm", .whole, Shapes.machineState, .setState, .afterStart, nil),
     ]
 

@@ -83,6 +83,28 @@ enum Shapes {
     static let balloonStatistics = JSONShape(
         "BalloonUpdateStatsConfig", [JSONField("stats_polling_interval_s", .word16, .refused)])
 
+    static let persistentMemory = JSONShape(
+        "PmemConfig",
+        [
+            JSONField("id", .text, .refused), JSONField("path_on_host", .text, .refused),
+            JSONField("root_device", .boolean, .standsFor(.boolean(false))),
+            JSONField("read_only", .boolean, .standsFor(.boolean(false))),
+            JSONField("rate_limiter", .object(rateLimiter)),
+        ])
+    static let persistentMemoryUpdate = JSONShape(
+        "PmemDeviceUpdateConfig",
+        [JSONField("id", .text, .refused), JSONField("rate_limiter", .object(rateLimiter))])
+
+    static let memory = JSONShape(
+        "MemoryHotplugConfig",
+        [
+            JSONField("total_size_mib", .size, .refused),
+            JSONField("block_size_mib", .size, .standsFor(.integer(2))),
+            JSONField("slot_size_mib", .size, .standsFor(.integer(128))),
+        ])
+    static let memoryUpdate = JSONShape(
+        "MemoryHotplugSizeUpdate", [JSONField("requested_size_mib", .size, .refused)])
+
     static let entropy = JSONShape("EntropyDeviceConfig", [JSONField("rate_limiter", .object(rateLimiter))])
 
     static let processors = JSONShape(

@@ -79,6 +79,9 @@ extension APIService {
                     throw Fault("Drive config error: A root block device already exists!")
                 }
             }
+            if kept.persistentMemories.contains(where: { $0.boolean("root_device") == true }) {
+                throw Fault("Drive config error: A root pmem device already exists!")
+            }
         }
         do throws(HostRefusal) {
             try control.checkDisk(path, isWritable: drive.boolean("is_read_only") != true)
@@ -126,7 +129,7 @@ extension APIService {
     }
 
     /// Replaces what has the same name, else appends, or puts in front.
-    private static func place(_ value: JSONValue, in list: inout [JSONValue], at name: String, first: Bool) {
+    static func place(_ value: JSONValue, in list: inout [JSONValue], at name: String, first: Bool) {
         if let index = list.firstIndex(where: { $0[name] == value[name] }) {
             list.remove(at: index)
             list.insert(value, at: first ? 0 : index)
@@ -135,8 +138,10 @@ extension APIService {
         }
     }
 
-    private func checkDeviceCount(adds: Bool) throws(Fault) {
-        let others = (kept.vsock == nil ? 0 : 1) + (kept.balloon == nil ? 0 : 1) + (kept.entropy == nil ? 0 : 1)
+    func checkDeviceCount(adds: Bool) throws(Fault) {
+        let others =
+            (kept.vsock == nil ? 0 : 1) + (kept.balloon == nil ? 0 : 1) + (kept.entropy == nil ? 0 : 1)
+            + (kept.memory == nil ? 0 : 1) + kept.persistentMemories.count
         let count = kept.drives.count + kept.interfaces.count + others + (adds ? 1 : 0)
         let maximum = VirtualMachineConfiguration.maximumDevices
         if count > maximum { throw Fault("this monitor gives a guest at most \(maximum) devices.") }

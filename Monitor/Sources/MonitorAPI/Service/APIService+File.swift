@@ -13,6 +13,7 @@ extension APIService {
         ("boot-source", "boot-source", nil), ("cpu-config", "cpu-config", nil), ("drives", "drives", "drive_id"),
         ("network-interfaces", "network-interfaces", "iface_id"), ("vsock", "vsock", nil),
         ("balloon", "balloon", nil), ("mmds-config", "mmds/config", nil), ("entropy", "entropy", nil),
+        ("pmem", "pmem", "id"), ("memory-hotplug", "hotplug/memory", nil),
     ]
 
     /// Takes over a machine that was made of such a file already, and that has sections of its own beside.

@@ -16,6 +16,8 @@ struct KeptConfiguration {
     var vsock: JSONValue?
     var balloon: JSONValue?
     var entropy: JSONValue?
+    var persistentMemories: [JSONValue] = []
+    var memory: JSONValue?
     var metadata: JSONValue?
 
     init() {}
@@ -30,18 +32,23 @@ struct KeptConfiguration {
         vsock = section("vsock")
         balloon = section("balloon")
         entropy = section("entropy")
+        persistentMemories = section("pmem")?.elements ?? []
+        memory = section("memory-hotplug")
         metadata = section("mmds-config")
     }
 
     var isUntouched: Bool {
         bootSource == nil && drives.isEmpty && interfaces.isEmpty && vsock == nil && balloon == nil && entropy == nil
-            && metadata == nil
+            && metadata == nil && memory == nil && persistentMemories.isEmpty
     }
 
     /// `GET /vm/config`.
     var document: JSONValue {
         let noBootSource = JSONValue.object([JSONMember("kernel_image_path", .string(""))])
-        return .object([
+        // What 1.12 does not know is shown where it is asked for.
+        var later = memory.map { [JSONMember("memory-hotplug", $0)] } ?? []
+        if !persistentMemories.isEmpty { later.append(JSONMember("pmem", .array(persistentMemories))) }
+        let members = [
             JSONMember("balloon", balloon ?? .null),
             JSONMember("drives", .array(drives)),
             JSONMember("boot-source", (bootSource ?? noBootSource).completed(Shapes.bootSource)),
@@ -53,7 +60,8 @@ struct KeptConfiguration {
             JSONMember("network-interfaces", .array(interfaces)),
             JSONMember("vsock", vsock ?? .null),
             JSONMember("entropy", entropy ?? .null),
-        ])
+        ]
+        return .object(members + later)
     }
 
     /// The machine to build.
@@ -68,6 +76,8 @@ struct KeptConfiguration {
         members.append(JSONMember("network-interfaces", .array(interfaces)))
         if let vsock { members.append(JSONMember("vsock", vsock)) }
         if let balloon { members.append(JSONMember("balloon", balloon)) }
+        if !persistentMemories.isEmpty { members.append(JSONMember("pmem", .array(persistentMemories))) }
+        if let memory { members.append(JSONMember("memory-hotplug", memory)) }
         if let entropy { members.append(JSONMember("entropy", entropy)) }
         var configuration = try VirtualMachineConfiguration.parse(document: .object(members))
         configuration.announcesKeyboard = true
@@ -81,6 +91,9 @@ struct KeptConfiguration {
             let mode = drive.boolean("is_read_only") == true ? "ro" : "rw"
             if let partition = drive.text("partuuid") { return "\(given) root=PARTUUID=\(partition) \(mode)" }
             return "\(given) root=/dev/vda \(mode)"
+        }
+        for (index, file) in persistentMemories.enumerated() where file.boolean("root_device") == true {
+            return "\(given) root=/dev/pmem\(index) \(file.boolean("read_only") == true ? "ro" : "rw")"
         }
         return given
     }

@@ -50,6 +50,7 @@ public protocol MachineControl: AnyObject {
     /// Has a drive of the guest read and write another file, or the same one anew.
     func replaceDisk(_ identifier: String, path: String) throws(HostRefusal)
     func setLimits(ofDrive identifier: String, _ limits: RateLimits) throws(HostRefusal)
+    func setLimits(ofPersistentMemory identifier: String, _ limits: RateLimits) throws(HostRefusal)
     /// Directions without limits in the request stay as they are.
     func setLimits(
         ofInterface identifier: String, receive: RateLimits?, transmit: RateLimits?
@@ -58,6 +59,9 @@ public protocol MachineControl: AnyObject {
     var balloon: BalloonReport? { get }
     func setBalloon(mebibytes: UInt32) throws(HostRefusal)
     func setBalloonInterval(seconds: UInt32) throws(HostRefusal)
+    /// - Returns: how much memory is to be plugged and is, in MiB; nil for a machine that can have none.
+    var memory: (requested: UInt64, plugged: UInt64)? { get }
+    func requestMemory(mebibytes: UInt64) throws(HostRefusal)
     /// What the guest's devices of a group have counted, or one of them: `block_ID`, `net_ID`.
     func count(_ group: String, _ name: String) -> UInt64
 }

@@ -235,5 +235,11 @@ struct MetricGroup: Sendable {
                 "activate_fails", "entropy_event_fails", "entropy_event_count", "entropy_bytes", "host_rng_fails",
                 "entropy_rate_limiter_throttled", "rate_limiter_event_count",
             ]),
+        .init(
+            name: "memory_hotplug", source: .machine,
+            names: [
+                "queue_event_fails", "plug_count", "plug_bytes", "plug_fails", "unplug_count", "unplug_bytes",
+                "unplug_fails", "unplug_all_count", "state_count",
+            ]),
     ]
 }

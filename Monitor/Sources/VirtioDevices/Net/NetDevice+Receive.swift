@@ -67,7 +67,7 @@ extension NetDevice.Service {
     }
 
     /// Gives back what a frame has filled.
-    @inline(__always)
+    @inline(never)
     mutating func complete(_ window: inout NetReceiveWindow, _ bytes: Int) {
         window.complete(bytes, in: &receiveQueue)
     }

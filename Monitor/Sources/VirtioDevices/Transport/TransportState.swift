@@ -50,6 +50,8 @@ public enum TransportStateError: Error, Equatable, Sendable {
 extension TransportStateError: CustomStringConvertible {
     public var description: String {
         switch self {
+        case .cannotBeKept(.memory):
+            "memory is plugged, which no snapshot keeps; unplug it first (requested_size_mib 0)"
         case .cannotBeKept: "it holds open files, which no snapshot keeps; make the machine without shared folders"
         case .kind(let saved, let now):
             "it is a virtio device of kind \(saved), and one of kind \(now.rawValue) is configured"

@@ -9,7 +9,9 @@ public enum VirtioDeviceKind: UInt32, Sendable {
     case entropy = 4
     case balloon = 5
     case vsock = 19
+    case memory = 24
     case fileSystem = 26
+    case persistentMemory = 27
 }
 
 /// One virtio device behind any transport.

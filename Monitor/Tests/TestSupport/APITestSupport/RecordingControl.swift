@@ -101,6 +101,10 @@ public final class RecordingControl: MachineControl {
         calls.append("limits \(identifier) \(limits.bytes?.size ?? 0)")
     }
 
+    public func setLimits(ofPersistentMemory identifier: String, _ limits: RateLimits) throws(HostRefusal) {
+        calls.append("limits \(identifier) \(limits.operations?.size ?? 0)")
+    }
+
     public func setLimits(
         ofInterface identifier: String, receive: RateLimits?, transmit: RateLimits?
     ) throws(HostRefusal) {
@@ -116,5 +120,7 @@ public final class RecordingControl: MachineControl {
 
     public func setBalloon(mebibytes: UInt32) throws(HostRefusal) { calls.append("balloon \(mebibytes)") }
     public func setBalloonInterval(seconds: UInt32) throws(HostRefusal) { calls.append("interval \(seconds)") }
+    public var memory: (requested: UInt64, plugged: UInt64)? { (256, 128) }
+    public func requestMemory(mebibytes: UInt64) throws(HostRefusal) { calls.append("memory \(mebibytes)") }
     public func count(_ group: String, _ name: String) -> UInt64 { 7 }
 }

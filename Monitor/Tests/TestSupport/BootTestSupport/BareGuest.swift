@@ -39,6 +39,17 @@ public struct BareGuest: Sendable {
             [0x89, 0x07, 0x8b, 0x17, 0x83, 0xc7, 0x04, 0xff, 0xc9, 0x75, 0xf5])
     }
 
+    /// Prints the first byte at an address, a multiple of 2 MiB, and writes a "w" behind it.
+    public func swapFirstBytes(at address: UInt64) -> BareGuest {
+        // The page tables at start map 4 GiB: the page at 8 MiB is laid elsewhere, by the fifth entry of their first directory.
+        // mov rbx, address with flags; mov [0xb020], rbx; mov ebx, 0x800000
+        adding([0x48, 0xbb], address | 0x83, [0x48, 0x89, 0x1c, 0x25]).adding([], 0xb020 as UInt32, [0xbb]).adding(
+            [], 0x80_0000 as UInt32, [0x8a, 0x03, 0x66, 0xba]
+        ).adding(
+            // mov al, [rbx]; mov dx, 0x3f8 (both begun above); out dx, al; mov byte [rbx + 1], 'w'
+            [], 0x3f8 as UInt16, [0xee, 0xc6, 0x43, 0x01, 0x77])
+    }
+
     /// Asks the keyboard controller for a reset.
     public var resetByKeyboardController: BareGuest { output(0xfe, port: 0x64).haltForever }
 

@@ -1,3 +1,4 @@
+import CLinux
 import GuestMemory
 import LinuxCalls
 import VirtioDevices
@@ -28,6 +29,32 @@ extension VirtioFuzzTargets {
         run(bytes) { loop in
             NetDevice(TapInterface(packetSocket: try wire.first.duplicate()), mtu: 1500, loop: loop)
         }
+    }
+
+    /// 64 blocks in two slots, the second of which the host does not take; half of them are wanted.
+    public static func memory(_ bytes: [UInt8]) {
+        guard let loop = try? DeviceHarness.makeLoop(), let memory = try? GuestMemory(totalBytes: 1 << 20),
+            let attachment = try? memory.attachPluggable(lengthBytes: 64 << 12, blockBytes: 1 << 12)
+        else { return }
+        let device = MemoryDevice(attachment, slotBytes: 32 << 12, loop: loop) { number, _ throws(LinuxError) in
+            if number == 1 { throw LinuxError(ENOMEM) }
+        }
+        _ = device.request(bytes: 32 << 12)
+        var program = FuzzProgram(bytes)
+        try? program.run(device, memory: memory)
+        let plugged = (0..<64).count { attachment.areBlocks($0, 1, plugged: true) }
+        precondition(device.pluggedBytes == UInt64(plugged) << 12, "blocks and their number differ")
+    }
+
+    /// Three pages of a file, the second of which is a hole, and behind them zeros up to 2 MiB.
+    public static func persistentMemory(_ bytes: [UInt8]) {
+        guard let loop = try? DeviceHarness.makeLoop(), let memory = try? GuestMemory(totalBytes: 1 << 20),
+            let file = try? memoryFile(name: "persistent", lengthBytes: 3 << 12),
+            let attachment = try? memory.attach(file: file, fileBytes: 3 << 12, isReadOnly: bytes.first == 0)
+        else { return }
+        let device = PersistentMemoryDevice(file, attachment, loop: loop)
+        var program = FuzzProgram(bytes)
+        try? program.run(device, memory: memory)
     }
 
     public static func balloon(_ bytes: [UInt8]) {
