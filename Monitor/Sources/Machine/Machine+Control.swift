@@ -1,3 +1,4 @@
+import KVMHost
 public import LinuxCalls
 public import MachineConfiguration
 import VirtioDevices
@@ -7,6 +8,15 @@ extension Machine {
     /// Whether a file can be a disk. Nothing is kept.
     public static func checkDisk(_ path: String, isWritable: Bool) throws(LinuxError) {
         _ = try BlockBackend(path: path, isReadOnly: !isWritable)
+    }
+
+    /// Whether the host's processors are AMD's, as KVM tells guests; else they are Intel's, as far as templates go.
+    public static var hasProcessorsOfAMD: Bool {
+        guard let system = try? KVMSystem(), let leaves = try? system.supportedCPUID().copyLeaves() else {
+            return false
+        }
+        // "Auth", of "AuthenticAMD".
+        return leaves.contains { $0.leaf == 0 && $0.ebx == 0x6874_7541 }
     }
 
     /// What the guest does about it is its own affair.

@@ -145,9 +145,11 @@ public final class Machine: @unchecked Sendable {
         let boot = try files.load(
             configuration, into: memory, deviceCount: devices.count, hasConsole: serialPort != nil)
         let count = configuration.virtualCPUCount
+        try configuration.processorTemplate?.check(shell)
         do throws(KVMError) {
             try makeProcessors(count) { processor throws(KVMError) in
-                let identification = try ProcessorPreparation.prepare(processor, of: count, supported: shell.supported)
+                let identification = try ProcessorPreparation.prepare(
+                    processor, of: count, supported: shell.supported, configuration.processorTemplate)
                 if processor.number == 0 { try ProcessorPreparation.enter(processor, boot.processor) }
                 return identification
             }

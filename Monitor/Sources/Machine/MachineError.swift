@@ -13,6 +13,8 @@ public enum MachineError: Error, Sendable {
     case boot(BootError, kernelPath: String)
     /// The text names the device's field.
     case device(String)
+    /// What a template for processors wants and this host does not have; the text says what.
+    case processorTemplate(String)
     case system(doing: String, LinuxError)
     case snapshot(SnapshotError)
     /// A device's state, by its place in the snapshot.
@@ -38,7 +40,7 @@ extension MachineError: CustomStringConvertible {
         case .memory(let mebibytes, let error): "cannot get \(mebibytes) MiB of guest memory: \(error)"
         case .file(let purpose, let path, let error): "\(purpose) \"\(path)\": \(error)"
         case .boot(let error, let path): "kernel \"\(path)\": \(error)"
-        case .device(let text): text
+        case .device(let text), .processorTemplate(let text): text
         case .system(let doing, let error): "\(doing): \(error)"
         case .snapshot(let error): "snapshot: \(error)"
         case .deviceState(let index, let error): "snapshot, device \(index): \(error)"

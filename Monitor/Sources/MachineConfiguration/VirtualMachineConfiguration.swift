@@ -12,6 +12,8 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var bootSource: BootSource
     public var virtualCPUCount: UInt32
     public var memoryMebibytes: UInt64
+    /// Nil: processors are what the host can give.
+    public var processorTemplate: ProcessorTemplate?
     /// Whether differential snapshots are to be possible from the first full one on.
     public var isTrackingChanges = false
     public var drives: [Drive] = []

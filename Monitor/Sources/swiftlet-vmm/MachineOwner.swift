@@ -6,6 +6,7 @@ import MetadataService
 import MonitorAPI
 import Snapshots
 import Synchronization
+import WireFormats
 
 /// Builds the machine on the main thread, whoever asks for it, and hands it what the API wants of it.
 final class MachineOwner: MachineControl, @unchecked Sendable {
@@ -142,6 +143,17 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         if let refusal { throw refusal }
     }
 
+    /// The tables behind the names are not here: every processor is refused, as most are by the original.
+    func checkTemplate(_ name: String) throws(HostRefusal) {
+        try performOnMainThread { [self] in
+            let isVendor = Machine.hasProcessorsOfAMD == (name == "T2A")
+            refusal = HostRefusal(
+                isVendor
+                    ? "The current CPU model is not permitted to apply the CPU template."
+                    : "CPU vendor mismatched between actual CPU and CPU template.")
+        }
+    }
+
     func openVsock(_ path: String) throws(HostRefusal) {
         try performOnMainThread { [self] in
             // The one before gives its name back first: it may be the same.
@@ -162,6 +174,14 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal) {
         do throws(LinuxError) {
             try Machine.checkDisk(path, isWritable: isWritable)
+        } catch { throw HostRefusal(error.originalWords) }
+    }
+
+    func contents(of path: String) throws(HostRefusal) -> [UInt8] {
+        do throws(LinuxError) {
+            // A little more than may be, so that what is too long is seen to be; a pipe is not waited for.
+            let file = try open(path, [.readOnly, .nonBlocking])
+            return try readBytes(file.number, offset: 0, count: JSONParser.maximumBytes + 1)
         } catch { throw HostRefusal(error.originalWords) }
     }
 

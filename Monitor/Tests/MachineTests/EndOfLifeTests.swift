@@ -38,6 +38,35 @@ struct EndOfLifeTests {
         #expect(output == "hello\n")
     }
 
+    @Test func `a template changes what the guest is told of its processor`() throws {
+        var template = ProcessorTemplate()
+        let name = ProcessorTemplate.Bits(mask: 0xffff_ffff, value: 0x4443_4241)
+        template.leaves = [.init(0x8000_0002, bits: name)]
+        // KVM_CAP_USER_MEMORY, and the time stamp counter's adjustment as it is.
+        template.capabilities = [3]
+        template.modelRegisters = [.init(0x3b, bits: .init())]
+        let (end, output) = try run(BareGuest().printProcessorName.powerOff) { $0.processorTemplate = template }
+        #expect(end == .poweredOff && output == "ABCD")
+        #expect(try run(BareGuest().printProcessorName.powerOff).output != "ABCD")
+    }
+
+    @Test func `a template that the host cannot follow is refused with what is missing`() {
+        func refusal(_ change: (inout ProcessorTemplate) -> Void) -> String? {
+            var template = ProcessorTemplate()
+            change(&template)
+            do {
+                _ = try run(BareGuest().powerOff) { $0.processorTemplate = template }
+                return nil
+            } catch { return "\(error)" }
+        }
+        let bit = ProcessorTemplate.Bits(mask: 1, value: 1)
+        #expect(refusal { $0.capabilities = [0x270f] }?.hasSuffix("Missing KVM capabilities: 0x270f") == true)
+        #expect(
+            refusal { $0.leaves = [.init(0x99999, bits: bit)] }?
+                .hasSuffix("not supported by KVM: Leaf: 99999, Subleaf: 0") == true)
+        #expect(refusal { $0.modelRegisters = [.init(0xdead_beef, bits: bit)] } != nil)
+    }
+
     @Test func `a kernel that is a pipe nobody writes to is refused and not waited for`() throws {
         let path = NSTemporaryDirectory() + "pipe-\(UInt64.random(in: 0...UInt64.max))"
         // SAFETY, for both: the text is valid during the call.

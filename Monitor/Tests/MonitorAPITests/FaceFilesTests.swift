@@ -97,6 +97,7 @@ import WireFormats
         let face = Face()
         let file = #"""
             {"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"vcpu_count": 2, "mem_size_mib": 64},
+             "cpu-config": "/template",
              "drives": [{"drive_id": "a", "is_root_device": true, "is_read_only": true, "path_on_host": "/d",
                          "rate_limiter": {"ops": {"size": 5, "refill_time": 100}}}],
              "network-interfaces": [{"iface_id": "e", "host_dev_name": "t"}], "entropy": {},
@@ -106,6 +107,7 @@ import WireFormats
         try face.service.startFromFile()
         let machine = try #require(face.control.started)
         #expect(machine.memoryMebibytes == 64 && machine.hasEntropyDevice && machine.balloon == nil)
+        #expect(machine.processorTemplate?.capabilities == [1])
         #expect(machine.drives[0].limits?.operations?.size == 5)
         #expect(machine.bootSource.bootArguments.hasSuffix(" root=/dev/vda ro"))
         #expect(face.service.metadata.manner.isTokenRequired)
@@ -121,6 +123,10 @@ import WireFormats
         (
             #"{"boot-source":{"kernel_image_path":"/k"},"x":1}"#,
             "Invalid JSON: this monitor does not know the section `x`"
+        ),
+        (
+            #"{"boot-source":{"kernel_image_path":"/k"},"cpu-config":"/missing"}"#,
+            #"cpu-config "/missing": No such file or directory (os error 2)"#
         ),
         (#"{"boot-source":{"kernel_image_path":"/k"},"drives":{}}"#, "Invalid JSON: `drives` is not a list"),
     ])

@@ -1,3 +1,4 @@
+import MachineConfiguration
 import Testing
 
 @testable import MonitorAPI
@@ -94,6 +95,58 @@ import Testing
                     #"200 {"vcpu_count":2,"mem_size_mib":64,"smt":true,"track_dirty_pages":false,"huge_pages":"None"}"#
                 ),
             ])
+    }
+
+    @Test func `the processors' template`() {
+        let face = Face()
+        let start = #"PUT /actions {"action_type":"InstanceStart"}"#
+        let json = "An error occurred when deserializing the json body of a request: "
+        let number =
+            "No supported number system prefix found in value. Make sure to prefix the number with '0x' for hexadecimal numbers or '0b' for binary numbers."
+        check(
+            face,
+            [
+                (Face.machine[0], "204"),
+                (#"PUT /machine-config {"vcpu_count":1,"mem_size_mib":128,"cpu_template":"T2"}"#, "204!"),
+                (
+                    "GET /machine-config",
+                    #"200 {"vcpu_count":1,"mem_size_mib":128,"smt":false,"cpu_template":"T2","track_dirty_pages":false,"huge_pages":"None"}"#
+                ),
+                (
+                    start,
+                    "Start microvm error: Failed to get CPU template: CPU vendor mismatched between actual CPU and CPU template."
+                ),
+                (#"PATCH /machine-config {"cpu_template":"None"}"#, "204!"),
+                (
+                    #"PUT /cpu-config {"cpuid_modifiers":[{"leaf":"1","subleaf":"0x0","flags":0,"modifiers":[]}]}"#,
+                    json + number + " at line 1 column 31."
+                ),
+                (
+                    #"PUT /cpu-config {"cpuid_modifiers":[{"leaf":"0x1","flags":0,"modifiers":[]}]}"#,
+                    json + "missing field `subleaf` at line 1 column 59."
+                ),
+                (
+                    #"PUT /cpu-config {"cpuid_modifiers":[{"leaf":"0x1","subleaf":"0x0","flags":0,"modifiers":[{"register":"foo","bitmap":"0b1"}]}]}"#,
+                    json + "Invalid CPUID register. Must be one of [eax, ebx, ecx, edx] at line 1 column 90."
+                ),
+                (
+                    #"PUT /cpu-config {"msr_modifiers":[{"addr":"0x10a","bitmap":"0b2"}]}"#,
+                    json + "Failed to parse string as a bitmap at line 1 column 48."
+                ),
+                (#"PUT /cpu-config {"kvm_capabilities":["!171","56"],"cpuid_modifiers":[]}"#, "204"),
+                (
+                    #"PUT /cpu-config {"kvm_capabilities":["!171","56"],"cpuid_modifiers":[{"leaf":"0x80000001","subleaf":"0b1","flags":1,"modifiers":[{"register":"edx","bitmap":"0b1x_x0"}]}],"msr_modifiers":[{"addr":"0x10a","bitmap":"1x","x":1}]}"#,
+                    "204"
+                ),
+                (start, "204"),
+            ])
+        var template = ProcessorTemplate()
+        template.capabilities = [56]
+        template.leaves = [
+            .init(0x8000_0001, subleaf: 1, flags: 1, register: 3, bits: .init(mask: 0b1001, value: 0b1000))
+        ]
+        template.modelRegisters = [.init(0x10a, bits: .init(mask: 0b10, value: 0b10))]
+        #expect(face.control.started?.processorTemplate == template)
     }
 
     @Test func `the devices before the start`() {

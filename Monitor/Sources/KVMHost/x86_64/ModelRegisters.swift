@@ -67,6 +67,22 @@ extension KVMVirtualCPU {
         }
     }
 
+    /// - Throws: ENOENT when this processor does not have it.
+    public func modelRegister(_ index: UInt32) throws(KVMError) -> UInt64 {
+        guard let register = try modelRegisters([index]).first else {
+            throw KVMError("KVM_GET_MSRS", LinuxError(ENOENT))
+        }
+        return register.value
+    }
+
+    /// - Throws: EINVAL when this processor does not take the value.
+    public func setModelRegister(_ index: UInt32, _ value: UInt64) throws(KVMError) {
+        var table = ModelRegisterTable([ProcessorState.ModelRegister(index: index, value: value)])
+        guard try exchange(linux_KVM_SET_MSRS, &table, "KVM_SET_MSRS") == 1 else {
+            throw KVMError("KVM_SET_MSRS", LinuxError(EINVAL))
+        }
+    }
+
     /// Returns how many registers KVM dealt with.
     private func exchange(
         _ request: UInt, _ table: inout ModelRegisterTable, _ name: StaticString

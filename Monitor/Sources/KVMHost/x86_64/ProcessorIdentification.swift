@@ -122,6 +122,28 @@ import LinuxCalls
         return true
     }
 
+    /// Gives the bits of a mask in one register (0 to 3: eax, ebx, ecx, edx) of an entry another value.
+    /// - Returns: false when there is no such entry.
+    public mutating func change(
+        leaf: UInt32, subleaf: UInt32, flags: UInt32, register: Int, mask: UInt32, value: UInt32
+    ) -> Bool {
+        // SAFETY: entries lie inside the table.
+        for index in unsafe entries.indices {
+            var entry = unsafe entries[index]
+            guard entry.function == leaf, entry.index == subleaf else { continue }
+            switch register {
+            case 0: entry.eax = entry.eax & ~mask | value
+            case 1: entry.ebx = entry.ebx & ~mask | value
+            case 2: entry.ecx = entry.ecx & ~mask | value
+            default: entry.edx = entry.edx & ~mask | value
+            }
+            entry.flags = flags & 1
+            unsafe entries[index] = entry
+            return true
+        }
+        return false
+    }
+
     private mutating func removeLeaf(_ leaf: UInt32) {
         // SAFETY: only entries below the count are touched.
         let all = unsafe entries

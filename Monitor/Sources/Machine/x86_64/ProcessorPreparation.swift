@@ -1,18 +1,22 @@
 import CLinux
 import GuestBoot
 import KVMHost
+import MachineConfiguration
 
 /// Puts a processor into the state in which its guest begins.
 enum ProcessorPreparation {
     /// What every processor gets, the waiting ones too.
     /// - Returns: what it was told of itself.
     static func prepare(
-        _ processor: borrowing KVMVirtualCPU, of count: UInt32, supported: [IdentificationLeaf]
+        _ processor: borrowing KVMVirtualCPU, of count: UInt32, supported: [IdentificationLeaf],
+        _ template: ProcessorTemplate?
     ) throws(KVMError) -> [IdentificationLeaf] {
         var identification = ProcessorIdentification(supported)
+        template?.apply(to: &identification)
         identification.specialise(processor: processor.number, of: count)
         try processor.setIdentification(identification)
         try processor.setFirmwareModelRegisters()
+        try template?.apply(to: processor)
         try processor.setFirmwareLocalInterrupts()
         return identification.copyLeaves()
     }

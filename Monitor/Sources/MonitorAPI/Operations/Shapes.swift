@@ -1,3 +1,4 @@
+import MachineConfiguration
 import WireFormats
 
 /// The bodies of requests, in the order in which their fields are written and named.
@@ -110,8 +111,38 @@ enum Shapes {
     static let processors = JSONShape(
         "CustomCpuTemplate",
         [
-            JSONField("kvm_capabilities", .list(.text), .omitted), JSONField("cpuid_modifiers", .list(.free), .omitted),
-            JSONField("msr_modifiers", .list(.free), .omitted),
+            JSONField("kvm_capabilities", .list(capability), .omitted),
+            JSONField("cpuid_modifiers", .list(.object(leafModifier)), .omitted),
+            JSONField("msr_modifiers", .list(.object(modelRegisterModifier)), .omitted),
+        ])
+    private static let capability = JSONKind.checkedText(
+        "Failed to parse string as a kvm capability - can not convert to numeric: invalid digit found in string",
+        ProcessorTemplate.isCapability)
+    private static let prefixedNumber = JSONKind.checkedText(
+        "No supported number system prefix found in value. Make sure to prefix the number with '0x' for hexadecimal numbers or '0b' for binary numbers.",
+        ProcessorTemplate.isNumber)
+    private static let badBitmap = "Failed to parse string as a bitmap"
+    private static let registerModifier = JSONShape(
+        "CpuidRegisterModifier", isLenient: true,
+        [
+            JSONField(
+                "register",
+                .checkedText(
+                    "Invalid CPUID register. Must be one of [eax, ebx, ecx, edx]", ProcessorTemplate.isRegister),
+                .refused),
+            JSONField("bitmap", .checkedText(badBitmap, ProcessorTemplate.isBitmap32), .refused),
+        ])
+    private static let leafModifier = JSONShape(
+        "CpuidLeafModifier", isLenient: true,
+        [
+            JSONField("leaf", prefixedNumber, .refused), JSONField("subleaf", prefixedNumber, .refused),
+            JSONField("flags", .word32, .refused), JSONField("modifiers", .list(.object(registerModifier)), .refused),
+        ])
+    private static let modelRegisterModifier = JSONShape(
+        "RegisterModifier", isLenient: true,
+        [
+            JSONField("addr", prefixedNumber, .refused),
+            JSONField("bitmap", .checkedText(badBitmap, ProcessorTemplate.isBitmap64), .refused),
         ])
 
     static let logger = JSONShape(

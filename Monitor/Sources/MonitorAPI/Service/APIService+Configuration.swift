@@ -45,16 +45,15 @@ extension APIService {
             )
         }
         if isHuge { throw Fault("Machine config error: this monitor does not back guests with huge pages.") }
-        if let template = machine.text("cpu_template"), template != "None" {
-            throw Fault("Machine config error: this monitor has no CPU template \"\(template)\".")
-        }
         if let balloon = kept.balloon?.integer("amount_mib"), balloon > mebibytes {
             throw Fault(
                 "Machine config error: The memory size (MiB) is smaller than the previously set balloon device target size."
             )
         }
         // "None" is as good as no template, and not shown.
-        kept.machine = .object((machine.members ?? []).filter { $0.name != "cpu_template" })
+        kept.machine = .object(
+            (machine.members ?? []).filter { $0.name != "cpu_template" || $0.value != .string("None") })
+        if machine["cpu_template"] != nil { kept.processors = nil }
     }
 
     func updateMachine(_ body: JSONValue) throws(Fault) {
@@ -171,11 +170,14 @@ extension APIService {
         kept.balloon = body.completed(Shapes.balloon)
     }
 
-    /// A configuration that changes nothing is taken; this monitor shows guests the host's processor.
+    /// The last one counts, and one that changes nothing is as good as none.
     func setProcessors(_ body: JSONValue) throws(Fault) {
-        for member in body.members ?? [] where member.value != .array([]) {
-            throw Fault("CPU configuration error: this monitor does not serve \(member.name).")
+        let template = ProcessorTemplate(body)
+        let most = ProcessorTemplate.maximumEntries
+        guard template.leaves.count <= most, template.modelRegisters.count <= most else {
+            throw Fault("CPU configuration error: at most \(most) entries of each kind are taken.")
         }
+        kept.processors = template.isEmpty ? nil : template
     }
 
     func setLogger(_ body: JSONValue) throws(Fault) {

@@ -42,7 +42,7 @@ extension APIService {
         for section in Self.sections {
             guard let value = document[section.name] else { continue }
             guard let identifier = section.identifier else {
-                try apply(section.path, value)
+                try apply(section.path, section.name == "cpu-config" ? template(value) : value)
                 continue
             }
             guard let elements = value.elements else {
@@ -51,6 +51,18 @@ extension APIService {
             for element in elements {
                 try apply(section.path + "/" + (element[identifier]?.text ?? "_"), element)
             }
+        }
+    }
+
+    /// The template for processors lies in a file of its own, as a rule.
+    private func template(_ value: JSONValue) throws(FileFault) -> JSONValue {
+        guard let path = value.text else { return value }
+        let bytes: [UInt8]
+        do throws(HostRefusal) { bytes = try control.contents(of: path) } catch {
+            throw FileFault(description: "cpu-config \"\(path)\": \(error)")
+        }
+        do throws(JSONShapeError) { return try JSONParser.parseFree(bytes) } catch {
+            throw FileFault(description: "cpu-config \"\(path)\": \(error)")
         }
     }
 

@@ -31,6 +31,11 @@ extension APIService {
         guard kept.bootSource != nil else {
             throw Fault("Start microvm error: Cannot start microvm without kernel configuration.")
         }
+        if let template = kept.machine.text("cpu_template") {
+            do throws(HostRefusal) { try control.checkTemplate(template) } catch {
+                throw Fault("Start microvm error: Failed to get CPU template: \(error)")
+            }
+        }
         let configuration: VirtualMachineConfiguration
         do throws(ConfigurationError) {
             configuration = try kept.machineConfiguration()

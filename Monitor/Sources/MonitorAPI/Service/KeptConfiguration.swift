@@ -11,6 +11,7 @@ struct KeptConfiguration {
     var machine = JSONValue.object([
         JSONMember("vcpu_count", .integer(1)), JSONMember("mem_size_mib", .integer(128)),
     ]).completed(Shapes.machine)
+    var processors: ProcessorTemplate?
     var drives: [JSONValue] = []
     var interfaces: [JSONValue] = []
     var vsock: JSONValue?
@@ -66,7 +67,9 @@ struct KeptConfiguration {
 
     /// The machine to build.
     func machineConfiguration() throws(ConfigurationError) -> VirtualMachineConfiguration {
-        var members: [JSONMember] = [JSONMember("machine-config", machine)]
+        var members: [JSONMember] = [
+            JSONMember("machine-config", .object((machine.members ?? []).filter { $0.name != "cpu_template" }))
+        ]
         if let bootSource {
             members.append(
                 JSONMember(
@@ -81,6 +84,7 @@ struct KeptConfiguration {
         if let entropy { members.append(JSONMember("entropy", entropy)) }
         var configuration = try VirtualMachineConfiguration.parse(document: .object(members))
         configuration.announcesKeyboard = true
+        configuration.processorTemplate = processors
         return configuration
     }
 

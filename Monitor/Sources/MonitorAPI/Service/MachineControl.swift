@@ -10,6 +10,8 @@ public protocol MachineControl: AnyObject {
     func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal)
     /// A regular file or block device, as `checkFile`, that can be a disk.
     func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal)
+    /// What a file of the configuration holds, as far as it may be long.
+    func contents(of path: String) throws(HostRefusal) -> [UInt8]
     /// Opens what lines are to be appended to: a file that exists, or a pipe; without waiting for anybody.
     /// - Returns: a descriptor, which is the caller's.
     func openOutput(_ path: String) throws(HostRefusal) -> Int32
@@ -17,6 +19,8 @@ public protocol MachineControl: AnyObject {
     /// Makes the socket where host programs will ask for the guest's ports; the one before goes.
     func openVsock(_ path: String) throws(HostRefusal)
 
+    /// Whether this host's processors can be shown to a guest as those of a named template.
+    func checkTemplate(_ name: String) throws(HostRefusal)
     /// Builds the machine and starts its guest.
     func start(_ configuration: VirtualMachineConfiguration) throws(HostRefusal)
 

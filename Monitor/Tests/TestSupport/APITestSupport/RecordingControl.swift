@@ -20,12 +20,21 @@ public final class RecordingControl: MachineControl {
         try checkFile(path, isWritable: isWritable)
     }
 
+    public func contents(of path: String) throws(HostRefusal) -> [UInt8] {
+        try checkFile(path, isWritable: false)
+        return Array(#"{"kvm_capabilities":["1"]}"#.utf8)
+    }
+
     /// Only what a test has made itself: a request may name anything.
     public func openOutput(_ path: String) throws(HostRefusal) -> Int32 {
         guard path.hasPrefix("/tmp/swiftlet-face-") else { throw HostRefusal("No such file or directory (os error 2)") }
         do throws(LinuxError) { return try open(path, [.readWrite, .append, .nonBlocking]).release() } catch {
             throw HostRefusal(error.originalWords)
         }
+    }
+
+    public func checkTemplate(_ name: String) throws(HostRefusal) {
+        throw HostRefusal("CPU vendor mismatched between actual CPU and CPU template.")
     }
 
     public func openVsock(_ path: String) throws(HostRefusal) {

@@ -115,6 +115,15 @@ public struct BareGuest: Sendable {
         return guest
     }
 
+    /// Prints four letters of the processor's name.
+    public var printProcessorName: BareGuest {
+        // mov eax, 0x80000002; cpuid; mov dx, 0x3f8
+        var guest = adding([0xb8], 0x8000_0002 as UInt32, [0x0f, 0xa2]).adding([0x66, 0xba], 0x3f8 as UInt16, [])
+        // out dx, al; shr eax, 8
+        for _ in 0..<4 { guest.code += [0xee, 0xc1, 0xe8, 8] }
+        return guest
+    }
+
     /// jmp to itself
     public var loopForever: BareGuest { adding([0xeb, 0xfe], 0 as UInt8, []) }
 
