@@ -98,7 +98,13 @@ class Monitor:
         client = http.client.HTTPConnection("localhost", timeout=120)
         client.sock = socket.socket(socket.AF_UNIX)
         client.sock.settimeout(120)
-        client.sock.connect(f"{self.name}/api.sock")
+        for attempt in range(100):
+            try: client.sock.connect(f"{self.name}/api.sock")
+            except ConnectionRefusedError:
+                # It is there a moment before anybody listens.
+                if attempt == 99: raise
+                time.sleep(0.02)
+            else: break
         client.request(method, path, json.dumps(body))
         answer = client.getresponse()
         said = answer.read().decode()

@@ -28,8 +28,8 @@ public struct SwiftletCommand: ParsableCommand {
                     RunCommand.self, ExecCommand.self, PsCommand.self, LogsCommand.self, CopyCommand.self,
                     StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
                     UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
-                    PauseCommand.self, ResumeCommand.self, SnapshotCommand.self,
-                    SetCommand.self, StatsCommand.self, TopCommand.self,
+                    PauseCommand.self, ResumeCommand.self, SuspendCommand.self, SnapshotCommand.self, CloneCommand.self,
+                    ForkCommand.self, SetCommand.self, StatsCommand.self, TopCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

@@ -37,9 +37,9 @@ import Testing
             ("echo: Kernel panic - not syncing: z", nil), ("[    3.1] reboot: Restarting system", nil),
         ]
         for (line, reason) in panics {
-            #expect(MachineOwner.panic(in: "[    0.0] Linux version 6\r\n\(line)\r\n\(end)") == reason, "\(line)")
+            #expect(GuestConsole.panic(in: "[    0.0] Linux version 6\r\n\(line)\r\n\(end)") == reason, "\(line)")
         }
-        #expect(MachineOwner.panic(in: "") == nil)
+        #expect(GuestConsole.panic(in: "") == nil)
         #expect(RunFailure(FleetError(.kernelPanicked, "no")).status == 125)
     }
 }

@@ -26,7 +26,7 @@ private final class Scratch {
         try source.appending("memory").replaceWhole(Array("memory".utf8))
         return SnapshotRecord(
             id: id, name: name, createdSeconds: 1, machineID: "abc", machineName: "web",
-            specification: MachineSpecification(), stateBytes: 0, memoryBytes: 0)
+            specification: MachineSpecification())
     }
 
     func code(_ body: () throws -> Void) -> SnapshotError.Code? {

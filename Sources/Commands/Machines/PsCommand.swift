@@ -116,6 +116,8 @@ struct MachineDocument: Encodable {
     var lastUpdate: UpdateNoteDocument?
     var settings: String?
     var appliance: MachineAppliance?
+    /// The snapshot that it is a clone of, which may be gone, or the machine that it was forked from.
+    var clonedFrom: String?
     var hasConsole: Bool
     var limits: LimitsDocument
     /// Of a machine that runs.
@@ -179,6 +181,7 @@ struct MachineDocument: Encodable {
         lastUpdate = versions?.last.map(UpdateNoteDocument.init)
         settings = specification.settingsName
         appliance = specification.appliance
+        clonedFrom = specification.origin?.name
         hasConsole = !specification.isWithoutConsole
         limits = LimitsDocument(specification)
     }
@@ -192,6 +195,7 @@ struct MachineDocument: Encodable {
         case .restarting: "restarting" + again
         case .exited: "exited (\(record.exitStatus ?? 0)) \(Units.since(record.endedSeconds))"
         case .failed: "failed \(Units.since(record.endedSeconds))"
+        case .suspended: "suspended \(Units.since(record.endedSeconds))"
         }
     }
 }

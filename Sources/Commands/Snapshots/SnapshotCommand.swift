@@ -18,8 +18,8 @@ struct SnapshotCreateCommand: ParsableCommand {
         commandName: "create", abstract: "Write down a machine that runs: processors, memory and devices.",
         discussion: """
             The machine stands still meanwhile, and goes on afterwards. Its memory holds what its program knows, secrets
-            included: the files can be read by their owner only. Machines with shared folders, or with disks or volumes that
-            they write to, are refused.
+            included: the files can be read by their owner only. Disks and volumes that it writes to are copied. Machines with
+            shared folders are refused. `clone` makes machines of a snapshot.
 
             Examples:
               swiftlet snapshot create web
@@ -103,6 +103,10 @@ struct SnapshotDocument: Encodable {
     var memoryMebibytes: Int
     var stateBytes: UInt64
     var memoryBytes: UInt64
+    /// The disks that it writes to, which are copied with it.
+    var diskBytes: UInt64
+    /// Whether the machine's program ran; otherwise clones start one.
+    var runsProgram: Bool
     /// On this computer; memory that was never written to takes no room.
     var usedBytes: UInt64
     var path: String
@@ -110,7 +114,7 @@ struct SnapshotDocument: Encodable {
 
     enum CodingKeys: String, CodingKey {
         case id, name, created, machine, machineID, image, imageDigest, kernel, command, processors, memoryMebibytes
-        case stateBytes, memoryBytes, usedBytes, path
+        case stateBytes, memoryBytes, diskBytes, runsProgram, usedBytes, path
     }
 
     init(_ record: SnapshotRecord) {
@@ -129,6 +133,8 @@ struct SnapshotDocument: Encodable {
         memoryMebibytes = record.specification.memoryMebibytes
         stateBytes = record.stateBytes
         memoryBytes = record.memoryBytes
+        diskBytes = record.disks.reduce(0) { $0 + $1.sizeBytes }
+        runsProgram = record.runsProgram
         usedBytes = store.usedBytes(record)
         path = store.path(record)
     }

@@ -40,6 +40,9 @@ public struct AgentClientError: CodedError {
         self.init(.refused, line, failure: failure)
     }
 
+    /// Whether another connection, a moment later, may come to more.
+    public var isPassing: Bool { code == .silent || code == .gone || code == .unreachable }
+
     /// The same with more text.
     func adding(_ text: String) -> AgentClientError {
         AgentClientError(code, message + text, failure: failure, signal: signal)

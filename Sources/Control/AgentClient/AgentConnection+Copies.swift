@@ -19,8 +19,7 @@ extension AgentConnection {
                 let attempt = Deadline(afterMilliseconds: patienceMilliseconds).earlier(deadline)
                 return try AgentConnection(to: endpoint, until: attempt)
             } catch {
-                let isWorthAnother = error.code == .silent || error.code == .gone || error.code == .unreachable
-                guard isWorthAnother, !deadline.isOver else { throw error }
+                guard error.isPassing, !deadline.isOver else { throw error }
                 if error.code != .silent { sleep(nanoseconds: 5_000_000) }
                 patienceMilliseconds = min(2 * patienceMilliseconds, 5000)
             }

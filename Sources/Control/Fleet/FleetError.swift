@@ -21,6 +21,8 @@ public struct FleetError: CodedError {
         case invalidSetting = "machine.invalid-setting"
         /// A disk that is not there or may not be opened.
         case unusableDisk = "machine.unusable-disk"
+        /// A disk is not what a machine that goes on from its memory takes it for.
+        case diskChanged = "machine.disk-changed"
         case unusableNetwork = "machine.unusable-network"
         /// An appliance needs a network interface that the machine does not have.
         case missingInterface = "appliance.missing-interface"

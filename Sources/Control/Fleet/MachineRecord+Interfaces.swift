@@ -80,4 +80,12 @@ extension MachineRecord {
     var hostGateway: IPAddress? {
         interfaces.lazy.compactMap(\.hostAddress).first.flatMap { IPAddress($0.address) }
     }
+
+    /// For the guest's file of hosts.
+    var hostEntries: [HostEntry] {
+        specification.container.hostEntries.compactMap { entry in
+            let isGateway = entry.address == ContainerSettings.HostAddress.gateway
+            return (isGateway ? hostGateway : IPAddress(entry.address)).map { HostEntry($0, ByteString(entry.name)) }
+        }
+    }
 }

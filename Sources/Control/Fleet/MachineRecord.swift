@@ -17,8 +17,10 @@ public enum MachineState: String, Codable, Sendable {
     case exited
     /// It ended without the program's exit status; `failure` says why.
     case failed
+    /// It was written down as it stood, and ended; its program goes on when it is begun again.
+    case suspended
 
-    public var isOver: Bool { self == .exited || self == .failed }
+    public var isOver: Bool { self == .exited || self == .failed || self == .suspended }
 }
 
 /// What is written down about one machine.

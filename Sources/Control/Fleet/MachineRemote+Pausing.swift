@@ -35,6 +35,8 @@ extension MachineRemote {
 
     /// For who holds the lock.
     func goOn() throws(FleetError) {
+        // One that goes on is not where it was any more.
+        Suspension.remove(from: store.folder(record.id))
         try control.resume()
         try? pauseMark.removeFile()
     }

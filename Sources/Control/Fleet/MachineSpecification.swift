@@ -36,6 +36,8 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var settingsCommit: SettingsCommitRule?
     /// Nil for other images.
     public var appliance: MachineAppliance?
+    /// What the machine is a clone of; nil for one that boots.
+    public internal(set) var origin: SnapshotOrigin?
     /// Whether the machine has neither console nor serial port. Nil is no.
     private var consoleIsAbsent: Bool?
     public var isWithoutConsole: Bool {

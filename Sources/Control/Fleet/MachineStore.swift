@@ -148,12 +148,14 @@ public struct MachineStore: Sendable {
         guard var record = MachineRecord.read(from: folder(id)) else { return nil }
         defer { extendLifetime(lock) }
         if record.state.isOver { return record }
-        record.state = .failed
-        record.failure = "its owner ended without a word (was it killed?)"
+        let isSuspended = isSuspended(record)
+        record.state = isSuspended ? .suspended : .failed
+        record.failure = isSuspended ? nil : "its owner ended without a word (was it killed?)"
+        if isSuspended { record.isStopped = true }
         record.isOrphaned = true
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         removeRuntimeFiles(record)
-        if record.specification.removesItself {
+        if record.specification.removesItself, !isSuspended {
             removeFolder(record)
             return nil
         }
@@ -419,13 +421,15 @@ public final class OwnedMachine: @unchecked Sendable {
     /// Records the end. A machine that removes itself is gone afterwards.
     /// - Parameter isStopped: somebody has ended it.
     func finish(exitStatus: Int32?, failure: String?, isStopped: Bool = false) {
-        record.state = exitStatus == nil ? .failed : .exited
-        record.isStopped = isStopped && !store.comesBack(record) ? true : nil
+        let isSuspended = store.isSuspended(record)
+        let (exitStatus, failure) = isSuspended ? (nil, nil) : (exitStatus, failure)
+        record.state = isSuspended ? .suspended : exitStatus == nil ? .failed : .exited
+        record.isStopped = (isStopped || isSuspended) && !store.comesBack(record) ? true : nil
         record.exitStatus = exitStatus
         record.failure = failure
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         store.removeRuntimeFiles(record)
-        if record.specification.removesItself { return store.removeFolder(record) }
+        if record.specification.removesItself, !isSuspended { return store.removeFolder(record) }
         do throws(FleetError) { try save() } catch {
             // How it ended is worth more than a whole write: a disk that is full may have been filled by its own logs.
             try? record.overwrite(in: folder)

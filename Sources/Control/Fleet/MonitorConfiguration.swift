@@ -1,6 +1,5 @@
 /// The configuration file of `swiftlet-vmm` for one machine: Firecracker's shape, and ours.
 struct MonitorConfiguration {
-    static let guestCID = 3
     /// Where the root disk is in the guest: the first drive.
     static let rootDevice = "/dev/vda"
 
@@ -14,8 +13,12 @@ struct MonitorConfiguration {
     var interfaces: [AssignedInterface] = []
     let initrdPaths: [String]
     let socketPath: String
+    /// The guest's vsock number.
+    var contextIdentifier: UInt32 = 3
     /// Where the monitor makes the files of snapshots; nil: nobody controls the machine while it runs.
     var controlFolder: String?
+    /// What the machine goes on from in the place of a boot, and the folder that it lies in.
+    var restored: (folder: String, point: RestorePoint)?
 
     /// Where a running machine's monitor takes orders: beside its `uds_path`.
     static func controlSocket(_ socketPath: String) -> String { socketPath + "_control" }
@@ -43,7 +46,7 @@ struct MonitorConfiguration {
                 + "\"initrd_paths\":[\(initrdPaths.map(quoted).joined(separator: ","))]}",
             "\"machine-config\":{\"vcpu_count\":\(specification.processors),\"mem_size_mib\":\(specification.memoryMebibytes)}",
             "\"drives\":[\(drives.joined(separator: ","))]",
-            "\"vsock\":{\"guest_cid\":\(Self.guestCID),\"uds_path\":\(quoted(socketPath))}",
+            "\"vsock\":{\"guest_cid\":\(contextIdentifier),\"uds_path\":\(quoted(socketPath))}",
             "\"entropy\":{}",
             "\"balloon\":{\"amount_mib\":\(specification.limits.balloonMebibytes(of: specification.memoryMebibytes)),"
                 // A guest that took memory back would have no limit.
@@ -55,6 +58,11 @@ struct MonitorConfiguration {
         if let controlFolder {
             sections.append(
                 "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}"
+            )
+        }
+        if let (folder, point) = restored {
+            sections.append(
+                "\"restore\":{\"folder\":\(quoted(folder)),\"state\":\(quoted(point.state)),\"memory\":\(quoted(point.memory)),\"resume\":true}"
             )
         }
         let folders = specification.container.folders

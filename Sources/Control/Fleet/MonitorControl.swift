@@ -31,6 +31,13 @@ struct MonitorControl {
             seconds: Self.snapshotSeconds)
     }
 
+    /// The same of a machine that runs, which goes on as soon as its memory has been set aside.
+    func writeLiveSnapshot(state: String, memory: String) throws(FleetError) {
+        try order(
+            "PUT", "/swiftlet/live-snapshot", "{\"snapshot_path\":\"\(state)\",\"mem_file_path\":\"\(memory)\"}",
+            seconds: Self.snapshotSeconds)
+    }
+
     @discardableResult
     func order(
         _ method: String, _ resource: String, _ body: String, seconds: UInt64 = usualSeconds

@@ -33,6 +33,21 @@ extension HostPath {
         }
     }
 
+    /// Gives this file another name besides, on the same file system.
+    public func link(as target: HostPath) throws(HostFileError) {
+        try call("link") { source throws(LinuxError) in
+            do throws(HostFileError) {
+                return try target.call("link") { destination throws(LinuxError) in
+                    // SAFETY: both paths are valid during the call.
+                    unsafe try systemCallRestarting(
+                        __NR_linkat, Int(AT_FDCWD), source, Int(AT_FDCWD), destination, 0)
+                }
+            } catch {
+                throw error.reason
+            }
+        }
+    }
+
     /// Removes a file; nothing happens when there is none.
     public func removeFile() throws(HostFileError) {
         do {

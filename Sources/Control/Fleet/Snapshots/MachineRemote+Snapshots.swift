@@ -6,8 +6,8 @@ import LinuxCalls
 
 /// Snapshots of a machine that runs.
 extension MachineRemote {
-    /// How long the guest may take to stop its programs.
-    private static let holdMilliseconds: UInt32 = 5000
+    /// How long the guest may take to stop its programs; an emulated processor has others to serve, too.
+    private var holdMilliseconds: UInt32 { record.isEmulated ? 30_000 : 5000 }
 
     /// Has the machine's programs stop and the machine stand still, writes it down, and lets it go on.
     /// - Parameters:
@@ -20,28 +20,13 @@ extension MachineRemote {
             try SnapshotStore.check(name: name)
             try snapshots.checkFree(name)
         }
-        try checkSuitable()
         snapshots.removeLeftovers()
-        return try withControlLock { () throws(any Error) in
-            try checkRunsProgram()
-            if store.hasPauseMark(record) {
-                throw FleetError(
-                    .paused,
-                    "the machine \"\(record.name)\" is paused; let it go on first: swiftlet resume \(record.name)")
-            }
-            let source = store.folder(record.id).appending(OwnedMachine.controlFolder)
-            defer {
-                for file in [SnapshotRecord.stateName, SnapshotRecord.memoryName] {
-                    try? source.appending(file).removeFile()
-                }
-            }
-            // Whoever goes on from the snapshot finds the programs held, and makes the machine another one before they go on.
-            let agent = try connect()
-            defer { try? agent.release() }
-            try agent.hold(patienceMilliseconds: Self.holdMilliseconds)
-            try write()
+        return try whileHeld { folder, _ throws(any Error) in
+            var draft = draft(name ?? snapshots.freeName(for: record.name))
+            try standStill()
             do {
-                let made = try snapshots.take(draft(name ?? freeName(snapshots)), from: source)
+                try writeFiles(into: folder, &draft)
+                let made = try snapshots.take(draft, from: folder)
                 do throws(ImageError) {
                     try MachineFleet(store.paths).images.hold(
                         [made.specification.imageDigest], for: made.id, in: snapshots.path(made))
@@ -58,50 +43,131 @@ extension MachineRemote {
         }
     }
 
-    /// The machine stands still afterwards.
-    private func write() throws(FleetError) {
-        try standStill()
-        do throws(FleetError) {
-            try control.writeSnapshot(state: SnapshotRecord.stateName, memory: SnapshotRecord.memoryName)
+    /// Makes machines that go on from where this one is, as other machines, and lets it go on.
+    ///
+    /// Programs are held and the machine stands still for some milliseconds; only one that writes to disks stands still until
+    /// these are copied.
+    /// - Returns: the new machines, which nobody runs yet.
+    /// - Throws: leaving this machine running, and no others.
+    public func fork(_ options: [CloneOptions]) throws -> [OwnedMachine] {
+        let snapshots = SnapshotStore(store.paths)
+        snapshots.removeLeftovers()
+        let (taken, place) = try whileHeld { folder, agent throws(any Error) in
+            var draft = draft(record.name)
+            if draft.disks.isEmpty {
+                let watch = try LiveSnapshotWatch(folder) { try? agent.release() }
+                defer { watch.end() }
+                try control.writeLiveSnapshot(state: SnapshotRecord.stateName, memory: SnapshotRecord.memoryName)
+            } else {
+                try standStill()
+                defer { try? goOn() }
+                try writeFiles(into: folder, &draft)
+            }
+            return try snapshots.gather(draft, from: folder)
+        }
+        defer { MachineStore.removeFiles(in: place) }
+        let fleet = MachineFleet(store.paths)
+        var made: [OwnedMachine] = []
+        do {
+            for each in options { made.append(try fleet.makeClone(of: taken, in: place, each)) }
         } catch {
-            try? goOn()
+            for machine in made { store.removeFolder(machine.record) }
             throw error
+        }
+        return made
+    }
+
+    /// Has the machine's programs stop, writes it down beside its record, and ends it. Whoever begins it finds it where it was.
+    /// - Throws: leaving the machine running.
+    public func suspend() throws {
+        try whileHeld { folder, _ throws(any Error) in
+            try standStill()
+            do {
+                try control.writeSnapshot(state: SnapshotRecord.stateName, memory: SnapshotRecord.memoryName)
+                let own = store.folder(record.id)
+                let suspension = try files { () throws(HostFileError) in
+                    for (name, kept) in [
+                        (SnapshotRecord.memoryName, Suspension.memoryName),
+                        (SnapshotRecord.stateName, Suspension.stateName),
+                    ] {
+                        let file = folder.appending(name)
+                        try HostFile(file).synchronize()
+                        try file.rename(to: own.appending(kept))
+                    }
+                    return try Suspension(
+                        of: record.specification, seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000))
+                }
+                // From here on it is a suspended machine, whoever ends its owner.
+                try suspension.write(to: own)
+            } catch {
+                try? goOn()
+                throw error
+            }
+            try kill()
+        }
+    }
+
+    /// Calls `body` with every user program of the machine stopped, and lets them go on.
+    ///
+    /// Whoever goes on from a snapshot finds the programs held, and makes the machine another one before they go on.
+    private func whileHeld<Result>(
+        _ body: (_ folder: HostPath, _ agent: AgentConnection) throws -> Result
+    ) throws -> Result {
+        try checkSuitable()
+        return try withControlLock { () throws(any Error) in
+            try checkRunsProgram()
+            if store.hasPauseMark(record) {
+                throw FleetError(
+                    .paused,
+                    "the machine \"\(record.name)\" is paused; let it go on first: swiftlet resume \(record.name)")
+            }
+            let folder = store.folder(record.id).appending(OwnedMachine.controlFolder)
+            defer { SnapshotStore.removeUnfinished(in: folder) }
+            let agent = try connect()
+            defer { try? agent.release() }
+            try agent.hold(patienceMilliseconds: holdMilliseconds)
+            return try body(folder, agent)
+        }
+    }
+
+    /// The machine stands still: what is in its memory and what is on its disks belong together.
+    private func writeFiles(into folder: HostPath, _ draft: inout SnapshotRecord) throws(FleetError) {
+        try control.writeSnapshot(state: SnapshotRecord.stateName, memory: SnapshotRecord.memoryName)
+        for place in draft.disks.indices {
+            let disk = HostPath(record.specification.allDisks[draft.disks[place].place].path)
+            let copy = folder.appending(draft.disks[place].fileName)
+            draft.disks[place].sizeBytes = try files { () throws(HostFileError) in
+                try DiskCopy.copy(disk, over: copy)
+                return try copy.status().sizeBytes
+            }
         }
     }
 
     private func draft(_ name: String) -> SnapshotRecord {
         var generator = SystemRandomNumberGenerator()
+        let written = record.specification.allDisks.enumerated().filter { !$0.element.isReadOnly }
         return SnapshotRecord(
             id: MachineNames.identifier(using: &generator), name: name,
             createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), machineID: record.id,
-            machineName: record.name, specification: record.specification, stateBytes: 0, memoryBytes: 0)
-    }
-
-    private func freeName(_ snapshots: SnapshotStore) -> String {
-        let taken = Set(snapshots.list().map(\.name))
-        var number = 1
-        while taken.contains("\(record.name.prefix(50))-\(number)") { number += 1 }
-        return "\(record.name.prefix(50))-\(number)"
+            machineName: record.name, specification: record.specification,
+            disks: written.map { SnapshotDisk(place: $0.offset, sizeBytes: 0) })
     }
 
     /// What lies outside of a machine is not in its snapshot: who goes on from it finds something else there than was there
-    /// before, and a file system in use does not survive that.
+    /// before.
     private func checkSuitable() throws(SnapshotError) {
         let specification = record.specification
-        let what: String?
+        let what: String
         if let folder = specification.container.folders.first {
-            what = "it has the shared folder \(folder.path), whose open files are this computer's"
-        } else if let volume = specification.container.volumes.first(where: { !$0.isReadOnly }) {
-            what = "it writes to the volume \"\(volume.name)\", which would go on without the snapshot"
-        } else if let disk = specification.disks.first(where: { !$0.isReadOnly }) {
-            what = "it writes to the disk \(disk.path), which would go on without the snapshot"
+            what =
+                "it has the shared folder \(folder.path), whose open files are this computer's; run it without, or copy what it needs into it: swiftlet cp"
+        } else if let disk = specification.allDisks.first(where: { !$0.isReadOnly && !Self.isFile($0.path) }) {
+            what = "it writes to the device \(disk.path), and only files are copied; run it with that read-only"
         } else {
-            what = nil
+            return
         }
-        guard let what else { return }
-        throw SnapshotError(
-            .unsuitableMachine,
-            "no snapshot can be made of the machine \"\(record.name)\": \(what); run it without, or with that read-only"
-        )
+        throw SnapshotError(.unsuitableMachine, "the machine \"\(record.name)\" cannot be written down: \(what)")
     }
+
+    private static func isFile(_ path: String) -> Bool { (try? HostPath(path).status().isRegularFile) ?? false }
 }

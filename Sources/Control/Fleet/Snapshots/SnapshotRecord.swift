@@ -15,6 +15,36 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
     /// Of the memory file; where the machine never wrote, it has holes and takes no room.
     public var memoryBytes: UInt64
 
+    /// Nil in what an earlier version has written down: its program ran.
+    private var isTemplate: Bool?
+    /// Whether the machine's program ran; otherwise a clone starts one.
+    public var runsProgram: Bool {
+        get { isTemplate != true }
+        set { isTemplate = newValue ? nil : true }
+    }
+    private var diskList: [SnapshotDisk]?
+    /// Those that the machine writes to.
+    public var disks: [SnapshotDisk] {
+        get { diskList ?? [] }
+        set { diskList = newValue.isEmpty ? nil : newValue }
+    }
+    var fileNames: [String] { [Self.stateName, Self.memoryName] + disks.map(\.fileName) }
+
+    init(
+        id: String, name: String, createdSeconds: Int64, machineID: String, machineName: String,
+        specification: MachineSpecification, runsProgram: Bool = true, disks: [SnapshotDisk] = []
+    ) {
+        self.id = id
+        self.name = name
+        self.createdSeconds = createdSeconds
+        self.machineID = machineID
+        self.machineName = machineName
+        self.specification = specification
+        (stateBytes, memoryBytes) = (0, 0)
+        self.runsProgram = runsProgram
+        self.disks = disks
+    }
+
     static let fileName = "snapshot.json"
     static let stateName = "state"
     static let memoryName = "memory"
@@ -36,4 +66,13 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
         guard let bytes = try? folder.appending(fileName).readWhole(limit: 4 << 20) else { return nil }
         return try? JSONDecoder().decode(SnapshotRecord.self, from: Data(bytes))
     }
+}
+
+/// A disk that a machine writes to, as it was when the machine was written down.
+public struct SnapshotDisk: Codable, Equatable, Sendable {
+    /// Among all disks of the machine, from 0.
+    public var place: Int
+    public var sizeBytes: UInt64
+
+    var fileName: String { "disk\(place)" }
 }

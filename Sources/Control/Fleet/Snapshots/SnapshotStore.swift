@@ -24,7 +24,7 @@ public struct SnapshotStore: Sendable {
 
     /// Bytes that a snapshot takes on this computer.
     public func usedBytes(_ record: SnapshotRecord) -> UInt64 {
-        [SnapshotRecord.stateName, SnapshotRecord.memoryName].reduce(0) { sum, name in
+        record.fileNames.reduce(0) { sum, name in
             sum + ((try? folder(record.id).appending(name).status().allocatedBytes) ?? 0)
         }
     }
@@ -74,20 +74,14 @@ public struct SnapshotStore: Sendable {
         }
     }
 
-    /// Takes over the two files that a monitor has written into `source`, and lists them as a snapshot.
+    /// Takes over the files that a monitor has written into `source`, and the copies of disks that lie beside them, and
+    /// lists them as a snapshot.
     func take(_ draft: SnapshotRecord, from source: HostPath) throws(SnapshotError) -> SnapshotRecord {
-        var record = draft
-        let place = root.appending(".new-\(record.id)")
-        try snapshotFiles { () throws(HostFileError) in try place.makeFolders(mode: 0o700) }
+        let (record, place) = try gather(draft, from: source)
         do throws(SnapshotError) {
             try snapshotFiles { () throws(HostFileError) in
-                for name in [SnapshotRecord.stateName, SnapshotRecord.memoryName] {
-                    let file = place.appending(name)
-                    try source.appending(name).rename(to: file)
-                    try HostFile(file).synchronize()
-                    let size = try file.status().sizeBytes
-                    if name == SnapshotRecord.stateName { record.stateBytes = size } else { record.memoryBytes = size }
-                }
+                // A snapshot outlives a power loss.
+                for name in record.fileNames { try HostFile(place.appending(name)).synchronize() }
             }
             try record.write(to: place)
             try publish(record, place)
@@ -95,6 +89,64 @@ public struct SnapshotStore: Sendable {
         } catch {
             MachineStore.removeFiles(in: place)
             throw error
+        }
+    }
+
+    /// Takes the files over into a folder that nobody lists, for whoever makes clones of them and removes it.
+    func gather(
+        _ draft: SnapshotRecord, from source: HostPath
+    ) throws(SnapshotError) -> (record: SnapshotRecord, folder: HostPath) {
+        var record = draft
+        let place = root.appending(".new-\(record.id)")
+        try snapshotFiles { () throws(HostFileError) in try place.makeFolders(mode: 0o700) }
+        do throws(HostFileError) {
+            for name in record.fileNames {
+                let file = place.appending(name)
+                try source.appending(name).rename(to: file)
+                let size = try file.status().sizeBytes
+                if name == SnapshotRecord.stateName { record.stateBytes = size }
+                if name == SnapshotRecord.memoryName { record.memoryBytes = size }
+            }
+        } catch {
+            MachineStore.removeFiles(in: place)
+            throw SnapshotError(error)
+        }
+        return (record, place)
+    }
+
+    /// Removes what a snapshot that was not finished has left.
+    static func removeUnfinished(in folder: HostPath) {
+        for name in ((try? folder.folderNames()) ?? []) where name != Array(MachineLock.fileName.utf8) {
+            try? folder.appending(name).removeFile()
+        }
+    }
+
+    /// A machine's name and the first number that is free.
+    func freeName(for machine: String) -> String {
+        let taken = Set(list().map(\.name))
+        var number = 1
+        while taken.contains("\(machine.prefix(50))-\(number)") { number += 1 }
+        return "\(machine.prefix(50))-\(number)"
+    }
+
+    /// Gives a machine the files of a snapshot, which then may go.
+    /// - Parameter folder: where they are.
+    static func hand(
+        _ record: SnapshotRecord, in folder: HostPath, to machine: HostPath
+    ) throws(SnapshotError) {
+        var names = [
+            (SnapshotRecord.stateName, SnapshotOrigin.stateName),
+            (SnapshotRecord.memoryName, SnapshotOrigin.memoryName),
+        ]
+        names += record.disks.map { ($0.fileName, SnapshotOrigin.diskName($0.place)) }
+        do throws(HostFileError) {
+            for (name, own) in names { try folder.appending(name).link(as: machine.appending(own)) }
+        } catch {
+            guard error.isAbsent || error.isMissing else { throw SnapshotError(error) }
+            throw SnapshotError(
+                .damaged,
+                "files of the snapshot \"\(record.name)\" are missing: it was removed at this moment, or damaged (\(folder))"
+            )
         }
     }
 

@@ -1,0 +1,100 @@
+import HostFiles
+
+/// What may be different in a clone.
+public struct CloneOptions: Sendable {
+    /// Nil for one that is made up.
+    public var name: String?
+    /// Nil for the clone's name.
+    public var hostName: String?
+    /// In the place of the original's, as many. Nil: the same kinds, with devices and addresses of the clone's own.
+    public var interfaces: [MachineInterface]?
+    public var removesItself = false
+
+    public init() {}
+}
+
+extension MachineFleet {
+    /// Writes a machine down that goes on where the snapshot stands, as another machine. It begins as others do; whoever has
+    /// it begun holds its image first (`keepImages`).
+    public func makeClone(of snapshot: SnapshotRecord, _ options: CloneOptions) throws -> OwnedMachine {
+        try makeClone(of: snapshot, in: SnapshotStore(store.paths).folder(snapshot.id), options)
+    }
+
+    func makeClone(
+        of snapshot: SnapshotRecord, in folder: HostPath, _ options: CloneOptions
+    ) throws -> OwnedMachine {
+        var specification = try specification(ofCloneOf: snapshot, options)
+        try specification.check()
+        store.cleanLeftovers()
+        let machine = try store.create(specification, name: options.name)
+        do {
+            try SnapshotStore.hand(snapshot, in: folder, to: machine.folder)
+            specification.takeOwnDisks(snapshot.disks, in: machine.folder)
+            for disk in snapshot.disks {
+                try files { () throws(HostFileError) in
+                    try DiskCopy.copy(
+                        machine.folder.appending(SnapshotOrigin.diskName(disk.place)),
+                        over: machine.folder.appending(SnapshotOrigin.ownDiskName(disk.place)))
+                }
+            }
+            machine.diskLocks = try holdDisks(of: specification)
+            try machine.update { $0.specification = specification }
+            return machine
+        } catch {
+            // Nothing was ever run of it.
+            store.removeFolder(machine.record)
+            throw error
+        }
+    }
+
+    private func specification(
+        ofCloneOf snapshot: SnapshotRecord, _ options: CloneOptions
+    ) throws(FleetError) -> MachineSpecification {
+        var specification = snapshot.specification.inBackground
+        specification.origin = SnapshotOrigin(
+            id: snapshot.id, name: snapshot.name, runsProgram: snapshot.runsProgram, disks: snapshot.disks)
+        specification.hostName = options.hostName
+        specification.removesItself = options.removesItself
+        if options.removesItself { specification.container.restart = RestartPolicy() }
+        let originals = specification.interfaces
+        if let interfaces = options.interfaces {
+            guard interfaces.count == originals.count else {
+                throw FleetError(
+                    .invalidSetting,
+                    "the snapshot \"\(snapshot.name)\" is of a machine with \(originals.count) network interfaces, and its clones have as many, not \(interfaces.count) (--network)"
+                )
+            }
+            specification.interfaces = zip(interfaces, originals).map { interface, original in
+                var interface = interface
+                // Programs know the interface by that.
+                interface.name = original.name
+                return interface
+            }
+            return specification
+        }
+        for place in originals.indices {
+            if case .tap(let name, _, _) = originals[place].network {
+                throw FleetError(
+                    .unusableNetwork,
+                    "the snapshot \"\(snapshot.name)\" is of a machine on the TAP device \"\(name)\" with an address of its own; give each clone another: --network tap:NAME,address=A/N, or --network tap"
+                )
+            }
+            specification.interfaces[place].hardwareAddress = nil
+        }
+        return specification
+    }
+}
+
+extension MachineSpecification {
+    /// Every disk that is written to becomes the machine's own, in its folder; the others stay where they are, and all of them in
+    /// their order, by which the guest knows them.
+    fileprivate mutating func takeOwnDisks(_ copied: [SnapshotDisk], in folder: HostPath) {
+        guard !copied.isEmpty else { return }
+        var all = disks + container.volumes.map { Disk(path: $0.diskPath, isReadOnly: $0.isReadOnly) }
+        for disk in copied where all.indices.contains(disk.place) {
+            all[disk.place].path = folder.appending(SnapshotOrigin.ownDiskName(disk.place)).description
+        }
+        disks = all
+        container.volumes = []
+    }
+}
