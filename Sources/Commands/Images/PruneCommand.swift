@@ -35,7 +35,10 @@ struct PruneCommand: ParsableCommand {
         guard try dryRun || force || format.isJSON || isConfirmed() else {
             throw CommandFailure("prune.declined", "nothing was removed")
         }
-        if !dryRun { ApplianceBuildCommand.removeDeadDrafts() }
+        if !dryRun {
+            ApplianceBuildCommand.removeDeadDrafts()
+            Product.fleet.removeStaleTemplates()
+        }
         let report = try ImageCommand.store.prune(isDryRun: dryRun) { image in
             all && !machines.list().contains { $0.specification.imageDigest == image.digest }
         }

@@ -9,6 +9,8 @@ struct MachineStart {
     var specification: MachineSpecification
     var name: String?
     var files: [HandedInFile] = []
+    /// Whether the machine goes on from a template in the place of a boot.
+    var isWarm = false
     /// Where the machine's id goes.
     var cidfile: String?
     var isJSON = false
@@ -16,13 +18,16 @@ struct MachineStart {
     init(_ specification: MachineSpecification) { self.specification = specification }
 
     /// Makes the machine, with volumes that are missing: only for what is otherwise right.
-    func create() throws -> OwnedMachine {
+    func create(_ signals: SignalWatcher? = nil) throws -> OwnedMachine {
         var specification = specification
         try specification.check()
         specification.container.volumes = try specification.container.volumes.map {
             try VolumeCommand.store.prepare($0)
         }
-        let machine = try Product.fleet.create(specification, name: name)
+        let machine =
+            isWarm
+            ? try Product.fleet.makeWarm(specification, from: try template(signals), name: name)
+            : try Product.fleet.create(specification, name: name)
         do throws(ImageError) {
             // One that stays on record can be started again.
             if specification.removesItself {
@@ -38,6 +43,12 @@ struct MachineStart {
         return machine
     }
 
+    private func template(_ signals: SignalWatcher?) throws -> SnapshotRecord {
+        try Product.fleet.template(for: specification, signals: signals) {
+            if !isJSON { Output.error("swiftlet: \($0)") }
+        }
+    }
+
     func runInBackground(_ machine: OwnedMachine, _ signals: SignalWatcher) throws {
         try Product.fleet.runInBackground(
             machine, executable: Product.executable, signals: signals, handingIn: files)
@@ -45,7 +56,7 @@ struct MachineStart {
 
     /// - Throws: `ExitStatusError` with the program's, when it ran in front.
     func run(_ signals: SignalWatcher) throws {
-        let machine = try create()
+        let machine = try create(signals)
         if specification.isDetached {
             try runInBackground(machine, signals)
             let started = StartedDocument(id: machine.record.id, name: machine.record.name)

@@ -22,6 +22,7 @@ struct RunCommand: ParsableCommand {
               swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
               swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
               swiftlet run -d --name batch --cpus 0.5 --disk-bandwidth 20M busybox sleep 600
+              swiftlet run --rm --warm busybox echo hello
               swiftlet run --rm --timeout 10s busybox sleep 60        (exit status 124)
             """)
 
@@ -98,6 +99,10 @@ struct RunCommand: ParsableCommand {
     @OptionGroup(title: "What container engines have, too") var container: ContainerOptions
     @OptionGroup(title: "Limits, which `set` changes") var limits: LimitOptions
     @OptionGroup(title: "Health") var health: HealthOptions
+    @Flag(
+        help:
+            "Begin with a clone of a machine that has booted already: the first run makes that, further ones of the same image and size start from it."
+    ) var warm = false
     @Option(help: ArgumentHelp("Write the machine's id to a new file.", valueName: "path"), completion: .file())
     var cidfile: String?
     @Flag(help: "Show the kernel's console on standard error.") var console = false
@@ -122,6 +127,7 @@ struct RunCommand: ParsableCommand {
         var start = MachineStart(specification)
         start.name = name
         start.files = files
+        start.isWarm = warm
         start.cidfile = cidfile
         start.isJSON = isJSON
         try start.run(signals)

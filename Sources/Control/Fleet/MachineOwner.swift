@@ -41,6 +41,8 @@ public final class MachineOwner {
     public var whenDamaged: (String) -> Void = { _ in }
     /// Called when the guest asks that its settings be kept, on a thread of its own, and not too often.
     public var whenSettingsProposed: (@Sendable (MachineRemote) -> Void)?
+    /// Called in the place of running the program, when the guest is what its configuration says.
+    var whenBooted: ((AgentConnection) throws -> Void)?
     /// Made in the guest before its program runs.
     public var handedIn: [HandedInFile] = []
 
@@ -229,6 +231,11 @@ public final class MachineOwner {
                 try !$0.isReadOnly && !volumes.find($0.name).isFilled
             }
             try control.send(.configure(try guestConfiguration(filling: unfilled)), id: Self.configureID)
+        }
+        if let whenBooted {
+            try awaitConfigured(control, monitor)
+            try whenBooted(control)
+            return RunOutcome(exitStatus: 0)
         }
         let session = try session(for: restorePoint, over: control)
         session.startPatience = .seconds(launcher.patienceSeconds)

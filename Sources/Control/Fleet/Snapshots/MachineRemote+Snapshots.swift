@@ -26,14 +26,7 @@ extension MachineRemote {
             try standStill()
             do {
                 try writeFiles(into: folder, &draft)
-                let made = try snapshots.take(draft, from: folder)
-                do throws(ImageError) {
-                    try MachineFleet(store.paths).images.hold(
-                        [made.specification.imageDigest], for: made.id, in: snapshots.path(made))
-                } catch {
-                    try? snapshots.remove(made.id)
-                    throw error
-                }
+                let made = try keep(try snapshots.take(draft, from: folder))
                 if ends { try kill() } else { try goOn() }
                 return made
             } catch {
@@ -72,6 +65,31 @@ extension MachineRemote {
             for each in options { made.append(try fleet.makeClone(of: taken, in: place, each)) }
         } catch {
             for machine in made { store.removeFolder(machine.record) }
+            throw error
+        }
+        return made
+    }
+
+    /// Writes down a machine that has booted and whose program has not been started, for its owner.
+    func makeTemplate(_ name: String, over agent: AgentConnection) throws -> SnapshotRecord {
+        let snapshots = SnapshotStore(store.paths)
+        let folder = store.folder(record.id).appending(OwnedMachine.controlFolder)
+        try agent.hold(patienceMilliseconds: holdMilliseconds)
+        try control.pause()
+        var draft = draft(name)
+        draft.runsProgram = false
+        try writeFiles(into: folder, &draft)
+        return try keep(try snapshots.take(draft, from: folder))
+    }
+
+    /// Holds the image of a snapshot, which is not listed without.
+    private func keep(_ made: SnapshotRecord) throws -> SnapshotRecord {
+        let snapshots = SnapshotStore(store.paths)
+        do throws(ImageError) {
+            try MachineFleet(store.paths).images.hold(
+                [made.specification.imageDigest], for: made.id, in: snapshots.path(made))
+        } catch {
+            try? snapshots.remove(made.id)
             throw error
         }
         return made

@@ -1,0 +1,135 @@
+public import AgentClient
+import Archives
+import FoundationEssentials
+import HostFiles
+import ImageStore
+import LinuxCalls
+
+/// Warm templates: snapshots of booted machines whose program has not been started, of which every further machine of the same
+/// kind is a clone.
+extension MachineFleet {
+    private static let namePrefix = "warm-"
+
+    /// The template for machines like that one, made first where there is none.
+    ///
+    /// Everything of the specification but its program and what an identity sets anew is in the template's name; so are the
+    /// agent and the kernel. A change of any of them makes another template.
+    /// - Parameter report: told what is being done when it takes long: a line for a person.
+    public func template(
+        for specification: MachineSpecification, signals: SignalWatcher?, report: (String) -> Void
+    ) throws -> SnapshotRecord {
+        try Self.checkWarm(specification)
+        let booted = specification.withoutProgram
+        let name = try templateName(booted)
+        let snapshots = SnapshotStore(store.paths)
+        if let found = snapshots.list().first(where: { $0.name == name && !$0.runsProgram }) { return found }
+        removeStaleTemplates()
+        report("making a template of \(specification.image) for machines that start warm; this is done once")
+        do { return try makeTemplate(booted, name, signals) } catch let error as SnapshotError
+            where error.code == .duplicateName
+        {
+            // Another command was quicker.
+            return try snapshots.find(name)
+        }
+    }
+
+    /// Writes a machine down that goes on from a template, with a program of its own.
+    public func makeWarm(
+        _ specification: MachineSpecification, from template: SnapshotRecord, name: String?
+    ) throws -> OwnedMachine {
+        var specification = specification
+        specification.origin = SnapshotOrigin(
+            id: template.id, name: template.name, runsProgram: template.runsProgram, disks: [])
+        let machine = try create(specification, name: name)
+        do {
+            try SnapshotStore.hand(template, in: SnapshotStore(store.paths).folder(template.id), to: machine.folder)
+        } catch {
+            store.removeFolder(machine.record)
+            throw error
+        }
+        return machine
+    }
+
+    private static func checkWarm(_ specification: MachineSpecification) throws(FleetError) {
+        let container = specification.container
+        let what: String
+        if !container.folders.isEmpty {
+            what = "shared folders, whose open files are this computer's"
+        } else if container.volumes.contains(where: { !$0.isReadOnly }) {
+            what = "volumes that it writes to, which are one machine's alone"
+        } else if specification.disks.contains(where: { !$0.isReadOnly }) {
+            what = "disks that it writes to, which are one machine's alone"
+        } else if specification.settingsFloppyPath != nil {
+            what = "settings, which it reads as it boots"
+        } else if specification.interfaces.contains(where: { !$0.network.isOwn && $0.network != .none }) {
+            what = "a TAP device that is one machine's alone"
+        } else {
+            return
+        }
+        throw FleetError(
+            .invalidSetting, "a machine does not start warm with \(what); leave that out, or --warm")
+    }
+
+    private func templateName(_ booted: MachineSpecification) throws(FleetError) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        guard let described = try? encoder.encode(booted) else {
+            throw FleetError(.invalidSetting, "the machine cannot be described as JSON")
+        }
+        let digest = SHA256.digest(of: [UInt8](described) + Array(try AgentArchive.prepare(store.paths).utf8))
+        let digits = digest.bytes.prefix(6).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let image = booted.image.split(separator: "/").last?.split(separator: ":").first ?? "image"
+        let plain = image.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }.prefix(40)
+        return "\(Self.namePrefix)\(plain)-\(digits)"
+    }
+
+    private func makeTemplate(
+        _ booted: MachineSpecification, _ name: String, _ signals: SignalWatcher?
+    ) throws -> SnapshotRecord {
+        let machine = try create(booted, name: nil)
+        let owner = try owner(of: machine, signals: signals, output: CollectedOutput(mostBytes: 1), report: { _ in })
+        var made: SnapshotRecord?
+        owner.whenBooted = { [store] agent in
+            made = try MachineRemote(machine.record, store: store).makeTemplate(name, over: agent)
+        }
+        _ = try owner.run()
+        guard let made else {
+            throw FleetError(.monitorEnded, "the template's machine ended before it was written down")
+        }
+        return made
+    }
+
+    /// Of images that have gone, or kernels: nothing will be made of them.
+    public func removeStaleTemplates() {
+        let snapshots = SnapshotStore(store.paths)
+        guard let present = try? images.list().map(\.digest) else { return }
+        for template in snapshots.list() where template.name.hasPrefix(Self.namePrefix) && !template.runsProgram {
+            let specification = template.specification
+            let isUsable =
+                present.contains(specification.imageDigest) && HostPath(specification.kernelPath).exists
+                && specification.imageDiskPaths.allSatisfy { HostPath($0).exists }
+            if !isUsable { try? snapshots.remove(template.id) }
+        }
+    }
+}
+
+extension MachineSpecification {
+    /// What a machine is before its program is started, and before it is told which one it is.
+    var withoutProgram: MachineSpecification {
+        var result = self
+        result.command = ["-"]
+        result.environment = []
+        (result.user, result.workingDirectory) = ("", "")
+        (result.hostName, result.timeLimitSeconds, result.overrides) = (nil, nil, nil)
+        (result.hasTerminal, result.isInteractive, result.showsConsole) = (false, false, false)
+        (result.isDetached, result.removesItself) = (false, true)
+        result.limits = MachineLimits()
+        for place in result.interfaces.indices { result.interfaces[place].hardwareAddress = nil }
+        let own = container
+        var kept = ContainerSettings()
+        (kept.volumes, kept.temporaryFolders) = (own.volumes, own.temporaryFolders)
+        (kept.sharedMemoryBytes, kept.isReadOnly) = (own.sharedMemoryBytes, own.isReadOnly)
+        result.container = kept
+        return result
+    }
+}
