@@ -58,6 +58,8 @@ private final class Scratch {
         #expect(point.runsProgram && point.isClone)
         #expect(try machine.folder.appending(point.memory).readWhole(limit: 100) == Array("memory".utf8))
         #expect(machine.record.specification.origin?.name == "first")
+        // Its memory belongs to its image.
+        #expect(scratch.fleet.hindrance(to: machine.record)?.message.contains("clone of") == true)
     }
 
     @Test func `nothing that identifies a machine is the same in two`() throws {
@@ -154,7 +156,8 @@ private final class Scratch {
         try machine.prepareDisks(for: point)
         try disk.replaceWhole(Array(String(repeating: "b", count: 512).utf8))
         #expect(scratch.code { try machine.prepareDisks(for: point) } == .diskChanged)
+        #expect(scratch.fleet.hindrance(to: machine.record) != nil)
         Suspension.remove(from: machine.folder)
-        #expect(machine.restorePoint == nil)
+        #expect(machine.restorePoint == nil && scratch.fleet.hindrance(to: machine.record) == nil)
     }
 }

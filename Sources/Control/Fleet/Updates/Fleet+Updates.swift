@@ -34,6 +34,18 @@ extension MachineFleet {
                 "the machine \"\(record.name)\" is forgotten when it ends (--rm), so it cannot become something else; run it anew"
             )
         }
+        if store.isSuspended(record) {
+            return FleetError(
+                .invalidSetting,
+                "the machine \"\(record.name)\" is suspended, and what is in its memory belongs to its image; let it go on first: swiftlet resume \(record.name)"
+            )
+        }
+        if let origin = specification.origin, origin.runsProgram {
+            return FleetError(
+                .invalidSetting,
+                "the machine \"\(record.name)\" is a clone of \"\(origin.name)\" and begins where that stood, with the image that it had; run a machine of the new image instead"
+            )
+        }
         if !specification.isDetached, !record.state.isOver {
             return FleetError(
                 .invalidSetting,

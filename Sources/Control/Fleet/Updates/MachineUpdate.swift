@@ -37,10 +37,12 @@ struct MachineUpdate {
         let record = try store.find(record.id)
         if let hindrance = fleet.hindrance(to: record) { throw hindrance }
         var versions = try store.versions(record)
-        guard let wanted = try next?(record.specification) ?? versions.previous else {
+        guard var wanted = try next?(record.specification) ?? versions.previous else {
             throw FleetError(
                 .noPrevious, "the machine \"\(record.name)\" has not been updated, so there is nothing to go back to")
         }
+        // A template is of one image.
+        if next != nil, wanted.imageDigest != record.specification.imageDigest { wanted.origin = nil }
         if wanted.inBackground.isSame(as: record.specification.inBackground) { return .unchanged }
         var attempt = UpdateAttempt(
             kind: kind, from: record.specification.inBackground, to: wanted.inBackground,
