@@ -256,7 +256,7 @@ public final class MachineOwner {
                 record.state = .running
                 record.startedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
             }
-            Suspension.remove(from: machine.folder)
+            Suspension.remove(from: machine.folder, keepsMemory: launcher.isEmulated)
             machine.catchUpWithLimits()
             health = watchHealth(at: endpoint)
             settings = watchSettings()

@@ -36,7 +36,7 @@ extension MachineRemote {
     /// For who holds the lock.
     func goOn() throws(FleetError) {
         // One that goes on is not where it was any more.
-        Suspension.remove(from: store.folder(record.id))
+        Suspension.remove(from: store.folder(record.id), keepsMemory: record.isEmulated)
         try control.resume()
         try? pauseMark.removeFile()
     }

@@ -429,6 +429,7 @@ public final class OwnedMachine: @unchecked Sendable {
         record.failure = failure
         record.endedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         store.removeRuntimeFiles(record)
+        if !isSuspended { Suspension.remove(from: folder) }
         if record.specification.removesItself, !isSuspended { return store.removeFolder(record) }
         do throws(FleetError) { try save() } catch {
             // How it ended is worth more than a whole write: a disk that is full may have been filled by its own logs.

@@ -117,6 +117,7 @@ extension MachineSpecification {
     /// What a machine is before its program is started, and before it is told which one it is.
     var withoutProgram: MachineSpecification {
         var result = self
+        // Every machine has one; this one's is never started.
         result.command = ["-"]
         result.environment = []
         (result.user, result.workingDirectory) = ("", "")

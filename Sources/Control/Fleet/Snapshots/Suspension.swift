@@ -63,7 +63,10 @@ struct Suspension: Codable, Equatable, Sendable {
     }
 
     /// In this order: what is half removed is not gone on from.
-    static func remove(from folder: HostPath) {
-        for name in [fileName, stateName, memoryName] { try? folder.appending(name).removeFile() }
+    /// - Parameter keepsMemory: for a machine that runs in the emulated host: what it has mapped is found by its name there, and
+    ///   stays until the machine ends.
+    static func remove(from folder: HostPath, keepsMemory: Bool = false) {
+        for name in [fileName, stateName] { try? folder.appending(name).removeFile() }
+        if !keepsMemory { try? folder.appending(memoryName).removeFile() }
     }
 }
