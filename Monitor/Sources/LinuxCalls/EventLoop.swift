@@ -177,14 +177,19 @@ public struct EventRegistration: Sendable, Equatable {
             body()
             return true
         }
-        let job = Job(body)
+        return wait(for: Job(body), patienceMilliseconds: patienceMilliseconds)
+    }
+
+    // Apart, so that there is one of it and not one for each `body`.
+    @inline(never)
+    private func wait(for job: Job, patienceMilliseconds: UInt64) -> Bool {
         let isAccepted = lock.withLock {
             if isClosed { return false }
             jobs.append(job)
             return true
         }
         if !isAccepted {
-            body()
+            job.run()
             return true
         }
         wake.signal()

@@ -157,6 +157,7 @@ struct DeviceAssembly {
                 targetMebibytes: balloon.amountMebibytes,
                 isDeflatingOnOutOfMemory: balloon.isDeflatingOnOutOfMemory,
                 statisticsIntervalSeconds: balloon.statisticsIntervalSeconds,
+                isHintingFreePages: balloon.isHintingFreePages,
                 isReportingFreePages: balloon.isReportingFreePages, loop: loop)
             return PlatformDevice(try VirtioMMIOTransport(device: device, memory: memory), handle: .balloon(device))
         } catch {

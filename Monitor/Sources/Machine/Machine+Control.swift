@@ -144,6 +144,17 @@ extension Machine {
         return true
     }
 
+    /// What host and guest have said last of a run of hints; nil without a balloon.
+    public var balloonHints: (host: UInt32, guest: UInt32?)? { balloon?.hintCommands }
+
+    /// - Returns: false when there is no balloon, or no driver that hints.
+    public func startBalloonHints(acknowledging: Bool) -> Bool {
+        balloon?.startHinting(acknowledging: acknowledging) == true
+    }
+
+    /// - Returns: as `startBalloonHints`.
+    public func stopBalloonHints() -> Bool { balloon?.stopHinting() == true }
+
     public func setBalloonInterval(seconds: UInt32) { balloon?.setStatisticsInterval(seconds: seconds) }
 }
 

@@ -114,6 +114,10 @@ extension Machine {
         case "inflate_count": metrics.inflatedPages.value
         case "deflate_count": metrics.deflatedPages.value
         case "stats_updates_count": metrics.statisticsUpdates.value
+        case "free_page_report_count": metrics.reportedRanges.value
+        case "free_page_report_freed": metrics.reportedBytes.value
+        case "free_page_hint_count": metrics.hintedRanges.value
+        case "free_page_hint_freed": metrics.hintedBytes.value
         case "event_fails": metrics.queueFaults.value
         default: 0
         }

@@ -189,7 +189,6 @@ extension VirtualMachineConfiguration.Balloon {
                 "amount_mib", "deflate_on_oom", "stats_polling_interval_s", "free_page_hinting",
                 "free_page_reporting",
             ])
-        try reader.only("free_page_hinting", .boolean(false), reason: "free pages are reported, not hinted")
         guard let isDeflating = try reader.boolean("deflate_on_oom") else {
             throw .missing(field: "balloon.deflate_on_oom", wanted: "true or false")
         }
@@ -197,6 +196,7 @@ extension VirtualMachineConfiguration.Balloon {
             amountMebibytes: UInt32(try reader.requiredInteger("amount_mib", 0...Int64(memoryMebibytes))),
             isDeflatingOnOutOfMemory: isDeflating)
         statisticsIntervalSeconds = UInt32(try reader.integer("stats_polling_interval_s", 0...65_535) ?? 0)
+        isHintingFreePages = try reader.boolean("free_page_hinting") ?? false
         isReportingFreePages = try reader.boolean("free_page_reporting") ?? false
     }
 }

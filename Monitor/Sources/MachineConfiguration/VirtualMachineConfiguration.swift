@@ -164,6 +164,7 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public var isDeflatingOnOutOfMemory: Bool
         /// Zero: no statistics.
         public var statisticsIntervalSeconds: UInt32 = 0
+        public var isHintingFreePages = false
         public var isReportingFreePages = false
 
         public init(amountMebibytes: UInt32, isDeflatingOnOutOfMemory: Bool) {

@@ -12,6 +12,18 @@ extension MachineOwner {
         }
     }
 
+    var balloonHints: (host: UInt32, guest: UInt32?)? { (try? running())?.balloonHints }
+
+    func startBalloonHints(acknowledging: Bool) throws(HostRefusal) {
+        guard try running().startBalloonHints(acknowledging: acknowledging) else { throw Self.noHints }
+    }
+
+    func stopBalloonHints() throws(HostRefusal) {
+        guard try running().stopBalloonHints() else { throw Self.noHints }
+    }
+
+    private static let noHints = HostRefusal("The guest's driver does not serve the device, or does not hint.")
+
     var memory: (requested: UInt64, plugged: UInt64)? { (try? running())?.pluggedMebibytes }
 
     func requestMemory(mebibytes: UInt64) throws(HostRefusal) {

@@ -73,4 +73,23 @@ import Testing
         #expect(face.control.calls == ["limits p 5"])
         #expect(face.ask("GET /vm/config").contains(#""ops":{"size":5,"one_time_burst":null,"refill_time":1}"#))
     }
+
+    @Test func `hints are asked for and no more`() {
+        let face = Face()
+        face.start()
+        #expect(face.fault("PATCH /balloon/hinting/start").contains("hinting when not enabled"))
+        #expect(face.fault("GET /balloon/hinting/status").contains("hinting when not enabled"))
+        let other = Face()
+        #expect(
+            other.ask(#"PUT /balloon {"amount_mib":0,"deflate_on_oom":true,"free_page_hinting":true}"#) == "204")
+        #expect(other.ask(#"PUT /boot-source {"kernel_image_path":"/k"}"#) == "204")
+        #expect(other.ask(#"PUT /actions {"action_type":"InstanceStart"}"#) == "204")
+        #expect(other.control.started?.balloon?.isHintingFreePages == true)
+        for request in ["start", "start {}", #"start {"acknowledge_on_stop":false}"#, "stop", "stop {}"] {
+            #expect(other.ask("PATCH /balloon/hinting/" + request) == "204")
+        }
+        #expect(other.control.calls == ["hints true", "hints true", "hints false", "no hints", "no hints"])
+        #expect(other.ask("GET /balloon/hinting/status") == #"200 {"host_cmd":3,"guest_cmd":2}"#)
+        #expect(other.fault("PATCH /balloon/hinting/x {}") == "Unrecognized PATCH request path `hinting`.")
+    }
 }

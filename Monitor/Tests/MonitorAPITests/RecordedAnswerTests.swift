@@ -26,7 +26,6 @@ import Testing
                 ("GET /vm", "Invalid request method and/or path: GET vm."),
                 ("GET /mmds/config", "200 {}"),
                 ("GET /balloon/x", "Unrecognized GET request path `x`."),
-                ("PATCH /balloon/hinting/start {}", "Unrecognized PATCH request path `hinting`."),
                 ("PUT /mmds/x {}", "Unrecognized PUT request path `x`."),
                 ("PUT / {}", "Invalid request method and/or path: PUT ."),
                 ("PATCH /boot-source {}", "Invalid request method and/or path: PATCH boot-source."),

@@ -22,6 +22,7 @@ public struct Operation: Sendable {
         case setVsock, setBalloon, updateBalloon, updateBalloonStatistics, setEntropy, setProcessors
         case setLogger, setMetrics, setMetadata, patchMetadata, configureMetadata
         case setPersistentMemory, updatePersistentMemory
+        case getHints, startHints, stopHints
         case getMemory, setMemory, updateMemory
         case setState, createSnapshot, createLiveSnapshot, loadSnapshot
         case saveWorkingSet, getCounters
@@ -43,6 +44,7 @@ public struct Operation: Sendable {
         row(.get, "version", .whole, nil, .version, .always, "vmm_version"),
         row(.get, "machine-config", .whole, nil, .getMachine, .always, "machine_cfg"),
         row(.get, "balloon", .whole, nil, .getBalloon, .always, nil),
+        row(.get, "balloon", .part("hinting/status"), nil, .getHints, .afterStart, nil),
         row(.get, "balloon", .part("statistics"), nil, .getBalloonStatistics, .afterStart, nil),
         row(.get, "hotplug", .part("memory"), nil, .getMemory, .always, nil),
         row(.get, "mmds", .whole, nil, .getMetadata, .always, "mmds"),
@@ -72,6 +74,8 @@ public struct Operation: Sendable {
         row(.put, "swiftlet", .part("working-set"), Shapes.workingSet, .saveWorkingSet, .afterStart, nil),
         row(.put, "vsock", .whole, Shapes.vsock, .setVsock, .beforeStart, "vsock"),
         row(.patch, "balloon", .whole, Shapes.balloonUpdate, .updateBalloon, .afterStart, nil),
+        row(.patch, "balloon", .part("hinting/start"), Shapes.hinting, .startHints, .afterStart, nil),
+        row(.patch, "balloon", .part("hinting/stop"), nil, .stopHints, .afterStart, nil),
         row(
             .patch, "balloon", .part("statistics"), Shapes.balloonStatistics, .updateBalloonStatistics, .afterStart, nil
         ),
@@ -109,6 +113,9 @@ extension Operation {
         }
     }
 
+    /// Whether a request may come without a body, though it changes something.
+    var isBodyOptional: Bool { handler == .startHints || handler == .stopHints }
+
     /// What a path leads to.
     enum Route {
         case operation(Operation, resource: String?)
@@ -119,6 +126,7 @@ extension Operation {
         let parts = path.utf8.split(separator: 0x2f).map { String(decoding: $0, as: UTF8.self) }
         let name = parts.first ?? ""
         let second = parts.count > 1 ? parts[1] : nil
+        let both = parts.count > 2 ? parts[1] + "/" + parts[2] : nil
         var hasParts = false
         var whole: Operation?
         for operation in all where operation.method == method && operation.name == name {
@@ -131,7 +139,7 @@ extension Operation {
                 return .operation(operation, resource: second)
             case .part(let part):
                 hasParts = true
-                if part == second { return .operation(operation, resource: nil) }
+                if part == second || part == both { return .operation(operation, resource: nil) }
             case .whole: whole = operation
             }
         }

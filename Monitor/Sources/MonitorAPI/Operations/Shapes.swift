@@ -78,6 +78,7 @@ enum Shapes {
         [
             JSONField("amount_mib", .word32, .refused), JSONField("deflate_on_oom", .boolean, .refused),
             JSONField("stats_polling_interval_s", .word16, .standsFor(.integer(0))),
+            JSONField("free_page_hinting", .boolean, .omitted),
             JSONField("free_page_reporting", .boolean, .omitted),
         ])
     static let balloonUpdate = JSONShape("BalloonUpdateConfig", [JSONField("amount_mib", .word32, .refused)])
@@ -105,6 +106,8 @@ enum Shapes {
         ])
     static let memoryUpdate = JSONShape(
         "MemoryHotplugSizeUpdate", [JSONField("requested_size_mib", .size, .refused)])
+
+    static let hinting = JSONShape("StartHintingCmd", [JSONField("acknowledge_on_stop", .boolean, .omitted)])
 
     static let entropy = JSONShape("EntropyDeviceConfig", [JSONField("rate_limiter", .object(rateLimiter))])
 

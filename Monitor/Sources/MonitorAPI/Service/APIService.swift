@@ -75,6 +75,11 @@ public final class APIService {
         if request.method == .get {
             if !request.body.isEmpty { return .fault("GET request cannot have a body.") }
         } else if request.body.isEmpty {
+            if case .operation(let operation, _) = Operation.route(request.method, request.path),
+                operation.isBodyOptional
+            {
+                return perform(operation, nil, [])
+            }
             return .fault("Empty \(request.method.name) request.")
         }
         switch Operation.route(request.method, request.path) {
@@ -118,7 +123,7 @@ public final class APIService {
     }
 
     private func read(_ bytes: [UInt8], _ operation: Operation, _ resource: String?) throws(Fault) -> JSONValue {
-        if operation.method == .get { return .null }
+        if operation.method == .get || bytes.isEmpty { return .null }
         let body: JSONValue
         do throws(JSONShapeError) {
             if let shape = operation.shape {
@@ -205,6 +210,9 @@ public final class APIService {
         case .configureMetadata: try configureMetadata(body)
         case .setPersistentMemory: try setPersistentMemory(resource, body)
         case .updatePersistentMemory: try updatePersistentMemory(resource, body)
+        case .getHints: return .json(try describeHints())
+        case .startHints: try startHints(body)
+        case .stopHints: try stopHints()
         case .getMemory: return .json(try describeMemory())
         case .setMemory: try setMemory(body)
         case .updateMemory: try updateMemory(body)

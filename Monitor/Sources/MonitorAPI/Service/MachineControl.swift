@@ -62,6 +62,10 @@ public protocol MachineControl: AnyObject {
     /// - Returns: what the balloon is and holds; nil without one.
     var balloon: BalloonReport? { get }
     func setBalloon(mebibytes: UInt32) throws(HostRefusal)
+    /// - Returns: what host and guest have said last of a run of hints; nil without a balloon.
+    var balloonHints: (host: UInt32, guest: UInt32?)? { get }
+    func startBalloonHints(acknowledging: Bool) throws(HostRefusal)
+    func stopBalloonHints() throws(HostRefusal)
     func setBalloonInterval(seconds: UInt32) throws(HostRefusal)
     /// - Returns: how much memory is to be plugged and is, in MiB; nil for a machine that can have none.
     var memory: (requested: UInt64, plugged: UInt64)? { get }

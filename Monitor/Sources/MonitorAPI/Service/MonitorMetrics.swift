@@ -155,7 +155,8 @@ struct MetricGroup: Sendable {
             name: "balloon", source: .machine,
             names: [
                 "activate_fails", "inflate_count", "stats_updates_count", "stats_update_fails", "deflate_count",
-                "event_fails",
+                "event_fails", "free_page_report_count", "free_page_report_freed", "free_page_hint_count",
+                "free_page_hint_freed",
             ]),
         .init(
             name: "block", source: .machine,

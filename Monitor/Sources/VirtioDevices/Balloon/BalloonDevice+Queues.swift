@@ -161,7 +161,7 @@ extension BalloonDevice {
         var left = Self.chainsPerTurn
         while true {
             if left == 0 {
-                service?.doorbells.last?.event.signal()
+                service?.reportingDoorbell?.event.signal()
                 break
             }
             guard var chain = try service?.reporting?.nextChain() else {
@@ -170,6 +170,7 @@ extension BalloonDevice {
             }
             left -= 1
             while let buffer = try chain.next(in: memory) {
+                metrics.reportedRanges.add()
                 do throws(GuestMemoryError) {
                     let released = try memory.discard(buffer.address, lengthBytes: UInt64(buffer.lengthBytes))
                     metrics.reportedBytes.add(released)

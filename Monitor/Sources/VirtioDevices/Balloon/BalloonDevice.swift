@@ -10,6 +10,7 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     enum Feature {
         static let statistics: UInt64 = 1 << 1
         static let deflateOnOutOfMemory: UInt64 = 1 << 2
+        static let hinting: UInt64 = 1 << 3
         static let reporting: UInt64 = 1 << 5
     }
 
@@ -17,8 +18,9 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
         static let inflate: UInt32 = 0
         static let deflate: UInt32 = 1
         static let statistics: UInt32 = 2
-        static let reporting: UInt32 = 3
-        static let timer: UInt32 = 4
+        static let hinting: UInt32 = 3
+        static let reporting: UInt32 = 4
+        static let timer: UInt32 = 5
     }
 
     static let queueSize: UInt16 = 128
@@ -29,11 +31,15 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
         let interrupt: InterruptLine
         let doorbells: [Doorbell]
         let hasStatistics: Bool
+        let hasHinting: Bool
         let hasReporting: Bool
         var inflate: SplitQueue
         var deflate: SplitQueue
         var statistics: SplitQueue?
+        var hinting: SplitQueue?
         var reporting: SplitQueue?
+        let hintingDoorbell: Doorbell?
+        let reportingDoorbell: Doorbell?
         /// The statistics buffer that the guest has left with us.
         var statisticsHead: UInt16?
         var registrations: [(EventRegistration, Int32)] = []
@@ -42,6 +48,7 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     public let loop: EventLoop
     public let metrics = BalloonMetrics()
     private let isDeflatingOnOutOfMemory: Bool
+    private let isHintingFreePages: Bool
     private let isReportingFreePages: Bool
     /// Whether it was zero never changes. Of the loop's thread after `init`.
     private var statisticsIntervalSeconds: UInt32
@@ -50,6 +57,9 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
 
     private let targetPages: Atomic<UInt32>
     private let actualPages = Atomic<UInt32>(0)
+
+    /// What the guest is to do about free pages, and how far it says to be.
+    let hints = HintCommands()
 
     var service: Service?
     var isBroken = false
@@ -60,10 +70,11 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     /// - Parameter statisticsIntervalSeconds: how often the guest is asked for its figures; zero: never.
     public init(
         targetMebibytes: UInt32, isDeflatingOnOutOfMemory: Bool, statisticsIntervalSeconds: UInt32 = 0,
-        isReportingFreePages: Bool = false, loop: EventLoop
+        isHintingFreePages: Bool = false, isReportingFreePages: Bool = false, loop: EventLoop
     ) throws(LinuxError) {
         self.loop = loop
         self.isDeflatingOnOutOfMemory = isDeflatingOnOutOfMemory
+        self.isHintingFreePages = isHintingFreePages
         self.isReportingFreePages = isReportingFreePages
         self.statisticsIntervalSeconds = statisticsIntervalSeconds
         hasStatistics = statisticsIntervalSeconds > 0
@@ -75,13 +86,15 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     public var kind: VirtioDeviceKind { .balloon }
 
     public var maximumQueueSizes: [UInt16] {
-        Array(repeating: Self.queueSize, count: 2 + (hasStatistics ? 1 : 0) + (isReportingFreePages ? 1 : 0))
+        Array(
+            repeating: Self.queueSize,
+            count: 2 + (hasStatistics ? 1 : 0) + (isHintingFreePages ? 1 : 0) + (isReportingFreePages ? 1 : 0))
     }
 
     public var offeredFeatures: UInt64 {
         QueueFeatures.all | (hasStatistics ? Feature.statistics : 0)
             | (isDeflatingOnOutOfMemory ? Feature.deflateOnOutOfMemory : 0)
-            | (isReportingFreePages ? Feature.reporting : 0)
+            | (isHintingFreePages ? Feature.hinting : 0) | (isReportingFreePages ? Feature.reporting : 0)
     }
 
     // MARK: The host's side
@@ -127,11 +140,12 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
 
     // MARK: The driver's side
 
-    /// num_pages (4 bytes), actual (4), the rest zero. Source: virtio 1.3 §5.5.4.
+    /// num_pages (4 bytes), actual (4), free_page_hint_cmd_id (4), the rest zero. Source: virtio 1.3 §5.5.4.
     public func readConfiguration(offset: UInt32, width: UInt32) -> UInt32 {
         var answer = ConfigurationAnswer(offset: offset, width: width)
         answer.place(UInt64(target), at: 0, width: 4)
         answer.place(UInt64(actual), at: 4, width: 4)
+        answer.place(UInt64(hints.host), at: 8, width: 4)
         return answer.value
     }
 
@@ -155,18 +169,25 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
         guard let inflate = try queue(0), let deflate = try queue(1) else { throw .queueNotReady }
         // Queues that were not negotiated are not counted, as drivers number them.
         let hasStatistics = features & Feature.statistics != 0
-        let reportingIndex = hasStatistics ? 3 : 2
+        let hintingIndex = hasStatistics ? 3 : 2
+        let hasHinting = features & Feature.hinting != 0
+        let reportingIndex = hasHinting ? hintingIndex + 1 : hintingIndex
         let hasReporting = features & Feature.reporting != 0
         service = Service(
             memory: activation.memory, interrupt: activation.interrupt,
-            doorbells: queues.compactMap { $0?.doorbell }, hasStatistics: hasStatistics, hasReporting: hasReporting,
+            doorbells: queues.compactMap { $0?.doorbell }, hasStatistics: hasStatistics,
+            hasHinting: hasHinting, hasReporting: hasReporting,
             inflate: inflate, deflate: deflate,
             statistics: hasStatistics ? try queue(2) : nil,
-            reporting: hasReporting ? try queue(reportingIndex) : nil)
+            hinting: hasHinting ? try queue(hintingIndex) : nil,
+            reporting: hasReporting ? try queue(reportingIndex) : nil,
+            hintingDoorbell: hasHinting ? queues[hintingIndex]?.doorbell : nil,
+            reportingDoorbell: hasReporting ? queues[reportingIndex]?.doorbell : nil)
         isBroken = false
         watch(queues[0], Token.inflate)
         watch(queues[1], Token.deflate)
         if hasStatistics { watch(queues[2], Token.statistics) }
+        if hasHinting { watch(queues[hintingIndex], Token.hinting) }
         if hasReporting { watch(queues[reportingIndex], Token.reporting) }
         if hasStatistics { watchTimer() }
         for token in Token.inflate...Token.reporting { handleEvent(token: token, readiness: .readable) }
@@ -190,6 +211,7 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
 
     public func reset() {
         actualPages.store(0, ordering: .releasing)
+        hints.forgetGuest()
         guard let service = service.take() else { return }
         for (registration, descriptor) in service.registrations { loop.remove(registration, descriptor) }
         try? timer.arm(firstNanoseconds: 0)
@@ -204,17 +226,25 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
     public var queuePositions: [QueuePosition?] {
         var positions: [QueuePosition?] = [service?.inflate.position, service?.deflate.position]
         if service?.hasStatistics == true { positions.append(service?.statistics?.position) }
+        if service?.hasHinting == true { positions.append(service?.hinting?.position) }
         if service?.hasReporting == true { positions.append(service?.reporting?.position) }
         while positions.count < maximumQueueSizes.count { positions.append(nil) }
         return positions
     }
 
-    /// What the balloon is to hold and what it holds, in pages.
-    public var ownState: [UInt64]? { [UInt64(target), UInt64(actual)] }
+    /// What the balloon is to hold and what it holds, in pages; and what a guest that hints at free pages was told last.
+    public var ownState: [UInt64]? {
+        [UInt64(target), UInt64(actual)] + (isHintingFreePages ? [UInt64(hints.host)] : [])
+    }
 
     public func restore(ownState: [UInt64]) throws(DeviceStateError) {
-        guard ownState.count == 2, let target = UInt32(exactly: ownState[0]), let actual = UInt32(exactly: ownState[1])
+        guard ownState.count == (isHintingFreePages ? 3 : 2), let target = UInt32(exactly: ownState[0]),
+            let actual = UInt32(exactly: ownState[1])
         else { throw .malformed }
+        if isHintingFreePages {
+            guard let command = UInt32(exactly: ownState[2]) else { throw .malformed }
+            hints.restore(host: command)
+        }
         targetPages.store(target, ordering: .releasing)
         actualPages.store(actual, ordering: .releasing)
     }
@@ -227,6 +257,7 @@ public final class BalloonDevice: VirtioDevice, EventHandler {
             case Token.inflate: isInterruptWanted = try inflate()
             case Token.deflate: isInterruptWanted = try deflate()
             case Token.statistics: isInterruptWanted = try takeStatistics()
+            case Token.hinting: isInterruptWanted = try takeHints()
             case Token.reporting: isInterruptWanted = try takeReports()
             default:
                 timer.drain()

@@ -128,6 +128,9 @@ public final class RecordingControl: MachineControl {
     }
 
     public func setBalloon(mebibytes: UInt32) throws(HostRefusal) { calls.append("balloon \(mebibytes)") }
+    public var balloonHints: (host: UInt32, guest: UInt32?)? { (3, 2) }
+    public func startBalloonHints(acknowledging: Bool) throws(HostRefusal) { calls.append("hints \(acknowledging)") }
+    public func stopBalloonHints() throws(HostRefusal) { calls.append("no hints") }
     public func setBalloonInterval(seconds: UInt32) throws(HostRefusal) { calls.append("interval \(seconds)") }
     public var memory: (requested: UInt64, plugged: UInt64)? { (256, 128) }
     public func requestMemory(mebibytes: UInt64) throws(HostRefusal) { calls.append("memory \(mebibytes)") }

@@ -59,9 +59,12 @@ extension VirtioFuzzTargets {
 
     public static func balloon(_ bytes: [UInt8]) {
         run(bytes) { loop in
-            try BalloonDevice(
+            let device = try BalloonDevice(
                 targetMebibytes: 1, isDeflatingOnOutOfMemory: true, statisticsIntervalSeconds: 1,
-                isReportingFreePages: true, loop: loop)
+                isHintingFreePages: true, isReportingFreePages: true, loop: loop)
+            // As if the host had asked for hints before the guest began.
+            try device.restore(ownState: [256, 0, 2])
+            return device
         }
     }
 }
