@@ -107,7 +107,7 @@ let package = Package(
             "Control", "Fleet",
             [
                 "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "EmulatedHost", "Ext4Format",
-                "ImageStore",
+                "FileTrees", "ImageStore", "OCIImages",
                 "GuestKernels", "Archives", "CodedErrors", "HostFiles", agentProtocol, machineConfiguration, linuxCalls,
                 settingsFloppy,
             ]),
@@ -115,7 +115,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "AppImages", "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "Archives", "ChildProcesses",
-                "CodedErrors", "EmulatedHost",
+                "CodedErrors", "EmulatedHost", "FileTrees",
                 "ImageStore",
                 "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
                 agentProtocol, linuxCalls,
@@ -127,8 +127,8 @@ let package = Package(
         tests(
             "Fleet",
             [
-                "AgentClient", "ApplianceSettings", "Archives", "HostFiles", "ImageStore", agentProtocol,
-                machineConfiguration,
+                "AgentClient", "ApplianceSettings", "Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages",
+                agentProtocol, machineConfiguration,
             ]
         ),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
@@ -139,7 +139,7 @@ let package = Package(
             name: "ImageFixtures",
             dependencies: [
                 "AppImages", "ApplianceSettings", "Appliances", "Archives", "ErofsFormat", "Ext4Format", "FileTrees",
-                "HostFiles", "ImageLayers", "OCIImages", "Signatures",
+                "Fleet", "HostFiles", "ImageLayers", "OCIImages", "Signatures",
             ],
             path: "Tests/ImageFixtures", swiftSettings: settings),
         tests("ErofsFormat", ["Archives", "FileTrees", "HostFiles", "ImageFixtures"]),

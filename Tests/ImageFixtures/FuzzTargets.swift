@@ -3,6 +3,7 @@ import Archives
 import ErofsFormat
 import Ext4Format
 import FileTrees
+import Fleet
 import HostFiles
 import ImageLayers
 import OCIImages
@@ -148,9 +149,15 @@ public func fuzzElfProgram(_ bytes: [UInt8]) {
     _ = program?.mentions("dlopen")
 }
 
+/// Reads any bytes as a snapshot's manifest and as its description.
+public func fuzzSnapshotDescription(_ bytes: [UInt8]) {
+    if let artifact = try? OCIArtifact(parsing: bytes) { try? IncomingSnapshot.check(artifact) }
+    _ = try? SnapshotDescription(parsing: bytes)
+}
+
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("layer", fuzzLayerIndex), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
     ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
-    ("appliance", fuzzAppliance), ("program", fuzzElfProgram),
+    ("appliance", fuzzAppliance), ("program", fuzzElfProgram), ("snapshot-description", fuzzSnapshotDescription),
 ]

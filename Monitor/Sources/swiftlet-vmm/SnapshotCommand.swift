@@ -1,10 +1,13 @@
 import LinuxCalls
+import Machine
 import Snapshots
 
 /// Work on the files of snapshots; no machine is needed.
 enum SnapshotCommand: Equatable {
     /// `changes` lie over a copy of `base`, the oldest first, in a new file.
     case merge(base: String, changes: [String], result: String)
+    /// Whether a machine could be made of the two here.
+    case check(state: String, memory: String)
     /// `changes` lie over `memory`, in its own file.
     case rebase(memory: String, changes: String)
 
@@ -15,8 +18,12 @@ enum SnapshotCommand: Equatable {
             self = .merge(
                 base: arguments[1], changes: Array(arguments[2..<(arguments.count - 1)]),
                 result: arguments[arguments.count - 1])
+        case "check" where arguments.count == 3: self = .check(state: arguments[1], memory: arguments[2])
         case "edit-memory": self = try Self.rebase(arguments.dropFirst())
-        default: throw .invalidValue(option: "snapshot", found: arguments.first ?? "", wanted: "merge BASE DIFF... OUT")
+        default:
+            throw .invalidValue(
+                option: "snapshot", found: arguments.first ?? "",
+                wanted: "merge BASE DIFF... OUT, or check STATE MEMORY")
         }
     }
 
@@ -45,8 +52,10 @@ enum SnapshotCommand: Equatable {
     /// Does it, and says what went wrong with which file.
     /// - Returns: the exit status.
     func run() -> Int32 {
+        if case .check(let state, let memory) = self { return Self.check(state, memory) }
         do throws(FileTrouble) {
             switch self {
+            case .check: break
             case .merge(let base, let changes, let result): try Self.merge(base, changes, result)
             case .rebase(let memory, let changes):
                 let file = try Self.open(memory, .readWrite)
@@ -55,6 +64,23 @@ enum SnapshotCommand: Equatable {
             return 0
         } catch {
             writeToStandardError("swiftlet-vmm: \(error.path): \(error.reason)\n")
+            return ExitStatus.notBuilt
+        }
+    }
+
+    /// Trust: both files may hold anything. What is said of a machine that could go on here is for who configures it.
+    private static func check(_ statePath: String, _ memoryPath: String) -> Int32 {
+        let files = SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
+        do throws(MachineError) {
+            let state = try files.readState()
+            _ = try files.openMemory(of: state)
+            try MachineShell().judge(state)
+            writeToStandardOutput(
+                "{\"vcpu_count\":\(state.processors.count),\"mem_size_mib\":\(state.memoryMebibytes),"
+                    + "\"devices\":\(state.devices.count),\"console\":\(state.serialPort != nil)}\n")
+            return 0
+        } catch {
+            writeToStandardError("swiftlet-vmm: \(error)\n")
             return ExitStatus.notBuilt
         }
     }

@@ -4,10 +4,10 @@ import Fleet
 struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot",
-        abstract: "Keep machines as they are at one moment: make, list, inspect and remove snapshots.",
+        abstract: "Keep machines as they are at one moment: make, list, inspect, remove snapshots, and hand them on.",
         subcommands: [
             SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotInspectCommand.self,
-            SnapshotRemoveCommand.self,
+            SnapshotRemoveCommand.self, SnapshotExportCommand.self, SnapshotImportCommand.self,
         ])
 
     static var store: SnapshotStore { SnapshotStore(Product.paths) }
@@ -50,6 +50,7 @@ struct SnapshotListCommand: ParsableCommand {
     @OptionGroup var format: FormatOptions
 
     func run() throws {
+        SnapshotCommand.store.removeLeftovers()
         let documents = SnapshotCommand.store.list().map(SnapshotDocument.init)
         if format.isJSON { return quiet ? Output.json(documents.map(\.id)) : Output.json(documents) }
         if quiet { return documents.forEach { Output.line($0.id) } }

@@ -32,6 +32,24 @@ final class EmulatedLauncher: MonitorLauncher {
         }
     }
 
+    func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String) {
+        let output = CollectedOutput(mostBytes: 1 << 20)
+        do throws(AgentClientError) {
+            let control = try host.connect()
+            let start = host.start(
+                arguments, environment: [], workingDirectory: "/",
+                streams: .pipes(input: false, output: true, error: true))
+            let session = try ProcessSession(start, over: control, output: output)
+            session.endpoint = host
+            let end = try session.run()
+            let said = output.bytes(of: .standardOutput) + output.bytes(of: .standardError)
+            guard case .exited(.exited(let status)) = end else { return (false, "it was ended") }
+            return (status == 0, String(decoding: said, as: UTF8.self))
+        } catch {
+            throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run in the emulated host: \(error)")
+        }
+    }
+
     func removeSocket(_ path: String) {
         guard let control = try? host.connect() else { return }
         let start = host.start(

@@ -1,6 +1,7 @@
 import AgentClient
 import AgentProtocol
 import CLinux
+import ChildProcesses
 import Glibc
 import LinuxCalls
 import Synchronization
@@ -26,6 +27,15 @@ final class LocalLauncher: MonitorLauncher {
         _ executable: String, configurationPath: String, console: any OutputSink
     ) throws(FleetError) -> any RunningMonitor {
         try LocalMonitor(executable, configurationPath: configurationPath, console: console)
+    }
+
+    func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String) {
+        do throws(LinuxError) {
+            let output = try ChildProcess.output(of: ChildProcess.Settings(arguments))
+            return (output.isSuccess, output.text)
+        } catch {
+            throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run: \(error)")
+        }
     }
 
     func removeSocket(_ path: String) { try? removeFile(path) }

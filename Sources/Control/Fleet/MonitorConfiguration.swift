@@ -41,8 +41,10 @@ struct MonitorConfiguration {
         for (index, disk) in specification.allDisks.enumerated() {
             drives.append(drive("disk\(index)", disk.path, isReadOnly: disk.isReadOnly, MachineLimits.disk(index)))
         }
+        // Who goes on from a snapshot boots no kernel, and one that came from elsewhere has none here.
+        let kernel = specification.kernelPath.isEmpty ? "none" : specification.kernelPath
         var sections = [
-            "\"boot-source\":{\"kernel_image_path\":\(quoted(specification.kernelPath)),\"boot_args\":\(quoted(bootArguments)),"
+            "\"boot-source\":{\"kernel_image_path\":\(quoted(kernel)),\"boot_args\":\(quoted(bootArguments)),"
                 + "\"initrd_paths\":[\(initrdPaths.map(quoted).joined(separator: ","))]}",
             "\"machine-config\":{\"vcpu_count\":\(specification.processors),\"mem_size_mib\":\(specification.memoryMebibytes)}",
             "\"drives\":[\(drives.joined(separator: ","))]",

@@ -15,6 +15,9 @@ protocol MonitorLauncher: AnyObject, Sendable {
     /// Starts `swiftlet-vmm` with that configuration; its console and its messages go to `console`.
     func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError)
         -> any RunningMonitor
+    /// Runs a program of the product to its end, where monitors run.
+    /// - Returns: whether it ended with 0, and what it said.
+    func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String)
     /// Removes what a killed monitor left at its `uds_path`.
     func removeSocket(_ path: String)
 }

@@ -1,5 +1,5 @@
 import Archives
-import FileTrees
+public import FileTrees
 import HostFiles
 import JSONValues
 import LinuxCalls
@@ -24,6 +24,18 @@ extension ImageStore {
             do throws(OCIError) { return try archive.images(architecture: settings.architecture) } catch {
                 throw ImageError(error, source: source)
             }
+        }
+    }
+
+    /// The files of a folder or a tar (plain, gzip or zstd; `-` is standard input), for what is no image. What comes through a
+    /// pipe or a decompressor lies in a scratch file of the store for as long as they are used.
+    public func archivedFiles(
+        in source: String, progress: (ImportProgress) -> Void = { _ in }
+    ) throws(ImageError) -> FileTrees.FileTree {
+        try measured(progress) { meter throws(ImageError) in
+            let origin = ImportSource(name: source, settings: ImportSettings(), store: self, meter: meter)
+            try makeRoom()
+            return try origin.readFiles()
         }
     }
 

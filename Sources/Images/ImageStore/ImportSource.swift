@@ -22,7 +22,7 @@ struct ImportSource {
             throw ImageError(error, source: name)
         }
         guard meter.entries > 0 else {
-            throw ImageError(.invalidSource, "\(name) is empty; there is nothing to make an image of")
+            throw ImageError(.invalidSource, "\(name) is empty; there is nothing in it")
         }
         return files
     }

@@ -34,13 +34,15 @@ extension HostPath {
     }
 
     /// Gives this file another name besides, on the same file system.
-    public func link(as target: HostPath) throws(HostFileError) {
+    /// - Parameter followsLinks: whether a symbolic link means the file that it leads to.
+    public func link(as target: HostPath, followingLinks followsLinks: Bool = false) throws(HostFileError) {
+        let flags = Int(followsLinks ? AT_SYMLINK_FOLLOW : 0)
         try call("link") { source throws(LinuxError) in
             do throws(HostFileError) {
                 return try target.call("link") { destination throws(LinuxError) in
                     // SAFETY: both paths are valid during the call.
                     unsafe try systemCallRestarting(
-                        __NR_linkat, Int(AT_FDCWD), source, Int(AT_FDCWD), destination, 0)
+                        __NR_linkat, Int(AT_FDCWD), source, Int(AT_FDCWD), destination, flags)
                 }
             } catch {
                 throw error.reason
@@ -93,10 +95,7 @@ extension HostPath {
 
     /// Puts `content` in place of the file in one step that survives a power loss.
     public func replaceWhole(_ content: [UInt8], mode: UInt32 = 0o644) throws(HostFileError) {
-        let slash = bytes.lastIndex(of: UInt8(ascii: "/"))
-        let folder = HostPath(
-            bytes: slash.map { $0 == 0 ? [UInt8(ascii: "/")] : Array(bytes[..<$0]) } ?? Array(".".utf8))
-        let name = slash.map { Array(bytes[($0 + 1)...]) } ?? bytes
+        let name = bytes.lastIndex(of: UInt8(ascii: "/")).map { Array(bytes[($0 + 1)...]) } ?? bytes
         let temporary = folder.appending(Array(".new-\(processID())-".utf8) + name)
         do {
             let file = try HostFile(temporary, [.writeOnly, .create, .truncate], mode: mode)

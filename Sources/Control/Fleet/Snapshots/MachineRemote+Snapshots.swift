@@ -1,7 +1,6 @@
 import AgentClient
 import Glibc
 import HostFiles
-import ImageStore
 import LinuxCalls
 
 /// Snapshots of a machine that runs.
@@ -26,7 +25,7 @@ extension MachineRemote {
             try standStill()
             do {
                 try writeFiles(into: folder, &draft)
-                let made = try keep(try snapshots.take(draft, from: folder))
+                let made = try MachineFleet(store.paths).keepImage(of: snapshots.take(draft, from: folder))
                 if ends { try kill() } else { try goOn() }
                 return made
             } catch {
@@ -79,20 +78,7 @@ extension MachineRemote {
         var draft = draft(name)
         draft.runsProgram = false
         try writeFiles(into: folder, &draft)
-        return try keep(try snapshots.take(draft, from: folder))
-    }
-
-    /// Holds the image of a snapshot, which is not listed without.
-    private func keep(_ made: SnapshotRecord) throws -> SnapshotRecord {
-        let snapshots = SnapshotStore(store.paths)
-        do throws(ImageError) {
-            try MachineFleet(store.paths).images.hold(
-                [made.specification.imageDigest], for: made.id, in: snapshots.path(made))
-        } catch {
-            try? snapshots.remove(made.id)
-            throw error
-        }
-        return made
+        return try MachineFleet(store.paths).keepImage(of: snapshots.take(draft, from: folder))
     }
 
     /// Has the machine's programs stop, writes it down beside its record, and ends it. Whoever begins it finds it where it was.

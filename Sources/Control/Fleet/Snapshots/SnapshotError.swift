@@ -14,6 +14,17 @@ public struct SnapshotError: CodedError {
         case damaged = "snapshot.damaged"
         case unusableFolder = "snapshot.unusable-folder"
         case diskFull = "snapshot.disk-full"
+        /// What is to be imported is no snapshot, was cut off or changed, or says what cannot be.
+        case invalidFile = "snapshot.invalid-file"
+        case newerVersion = "snapshot.newer-version"
+        /// It is of another kind of processor.
+        case otherProcessor = "snapshot.other-processor"
+        /// The monitor of this computer would not take it: the processor lacks something, or it is damaged.
+        case refused = "snapshot.refused"
+        /// Its machine is of an image that is not here.
+        case missingImage = "snapshot.missing-image"
+        /// Its machine has network interfaces, and nobody has said to what they are connected here; or too many.
+        case withoutNetwork = "snapshot.without-network"
     }
 
     public let code: Code

@@ -13,6 +13,7 @@ public struct SnapshotStore: Sendable {
     public init(_ paths: ProductPaths) { root = HostPath(paths.data).appending("snapshots") }
 
     func folder(_ id: String) -> HostPath { root.appending(id) }
+    func draftFolder(_ id: String) -> HostPath { root.appending(".new-\(id)") }
     public func path(_ record: SnapshotRecord) -> String { folder(record.id).description }
 
     /// Every snapshot, the newest first.
@@ -97,7 +98,7 @@ public struct SnapshotStore: Sendable {
         _ draft: SnapshotRecord, from source: HostPath
     ) throws(SnapshotError) -> (record: SnapshotRecord, folder: HostPath) {
         var record = draft
-        let place = root.appending(".new-\(record.id)")
+        let place = draftFolder(record.id)
         try snapshotFiles { () throws(HostFileError) in try place.makeFolders(mode: 0o700) }
         do throws(HostFileError) {
             for name in record.fileNames {
@@ -151,7 +152,7 @@ public struct SnapshotStore: Sendable {
     }
 
     /// One at a time, so that two never get one name.
-    private func publish(_ record: SnapshotRecord, _ place: HostPath) throws(SnapshotError) {
+    func publish(_ record: SnapshotRecord, _ place: HostPath) throws(SnapshotError) {
         let lock = try self.lock()
         try checkFree(record.name)
         try snapshotFiles { () throws(HostFileError) in
@@ -173,13 +174,17 @@ public struct SnapshotStore: Sendable {
         }
     }
 
-    /// What killed commands left an hour ago or longer: nobody needs that long between the two names of a folder.
-    func removeLeftovers() {
+    /// What killed commands left: what nobody holds the lock of and, of what has none, what is an hour old, for nobody needs that
+    /// long between the two names of a folder.
+    public func removeLeftovers() {
         let now = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
         for name in ((try? root.folderNames()) ?? []).map({ String(decoding: $0, as: UTF8.self) }) {
             guard name.hasPrefix(".gone-") || name.hasPrefix(".new-") else { continue }
             let left = root.appending(name)
-            guard let status = try? left.status(), name.hasPrefix(".gone-") || now - status.modifiedSeconds > 3600
+            let isLocked = left.appending(MachineLock.fileName).exists
+            if isLocked, MachineLock.isHeld(in: left) { continue }
+            guard let status = try? left.status(),
+                name.hasPrefix(".gone-") || isLocked || now - status.modifiedSeconds > 3600
             else { continue }
             MachineStore.removeFiles(in: left)
         }
