@@ -1,6 +1,8 @@
+import Archives
 import ArgumentParser
 import ImageStore
 import ImageTransfer
+import OCIImages
 import Registry
 import Signatures
 
@@ -89,6 +91,18 @@ struct PushDocument: Encodable {
         var sizeBytes: UInt64
         /// `was-there`, `mounted` or `uploaded`.
         var result: String
+
+        init(
+            _ mediaType: String, _ digest: SHA256Digest, _ sizeBytes: UInt64, _ how: RegistryClient.UploadResult
+        ) {
+            (self.mediaType, self.digest, self.sizeBytes) = (mediaType, digest.description, sizeBytes)
+            result =
+                switch how {
+                case .wasThere: "was-there"
+                case .mounted: "mounted"
+                case .uploaded: "uploaded"
+                }
+        }
     }
 
     var name: String
@@ -103,15 +117,18 @@ struct PushDocument: Encodable {
         digest = result.top.digest.description
         mediaType = result.top.mediaType
         missingManifests = result.missingManifests
-        blobs = result.blobs.map { part, how in
-            let text =
-                switch how {
-                case .wasThere: "was-there"
-                case .mounted: "mounted"
-                case .uploaded: "uploaded"
-                }
-            return Blob(
-                digest: part.digest.description, mediaType: part.mediaType, sizeBytes: part.sizeBytes, result: text)
-        }
+        blobs = result.blobs.map { Blob($0.mediaType, $0.digest, $0.sizeBytes, $1) }
+    }
+
+    /// An artifact, which is whole.
+    init(
+        _ reference: ImageReference, _ digest: SHA256Digest,
+        _ blobs: [(part: OCIArtifact.Part, how: RegistryClient.UploadResult)]
+    ) {
+        name = "\(reference)"
+        self.digest = digest.description
+        mediaType = OCIMediaType.manifest
+        missingManifests = 0
+        self.blobs = blobs.map { Blob($0.mediaType, $0.digest, $0.sizeBytes, $1) }
     }
 }

@@ -8,6 +8,7 @@ struct SnapshotCommand: ParsableCommand {
         subcommands: [
             SnapshotCreateCommand.self, SnapshotListCommand.self, SnapshotInspectCommand.self,
             SnapshotRemoveCommand.self, SnapshotExportCommand.self, SnapshotImportCommand.self,
+            SnapshotPushCommand.self, SnapshotPullCommand.self,
         ])
 
     static var store: SnapshotStore { SnapshotStore(Product.paths) }

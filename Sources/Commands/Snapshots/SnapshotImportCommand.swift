@@ -38,7 +38,7 @@ struct SnapshotImportCommand: ParsableCommand {
         let layout = try Self.layout(files, file)
         let incoming = try IncomingSnapshot(layout)
         let image = try incoming.image(in: ImageCommand.store)
-        try Policies.admitSnapshot(fromFileOf: image)
+        try Policies.admitSnapshot(ofMachineOf: image)
         let take = try SnapshotImport(
             incoming, as: name, interfaces: interfaces, image: image, into: Product.fleet)
         let record = try take.run(opening: { FileContentSource(try layout.content(of: $0.blob)) }) { done, size in
@@ -77,9 +77,19 @@ struct SnapshotTakingOptions: ParsableArguments {
 }
 
 extension Policies {
-    /// Asks the standing policy whether a machine of that image may go on from a memory that comes from a file: nothing in it says
-    /// who vouches for what runs there.
-    static func admitSnapshot(fromFileOf image: StoredImage) throws {
-        for name in image.names { try admit(fromFileAs: name) }
+    /// Asks the standing policy whether a machine of that image may go on from a memory that nobody has signed.
+    static func admitSnapshot(ofMachineOf image: StoredImage) throws {
+        guard let policy = try standing() else { return }
+        for name in image.names where ImageReference.namesRegistry(name) {
+            guard let reference = try? ImageReference(name) else { continue }
+            guard !policy.wantsSignatures(of: reference.name) else {
+                throw CommandFailure(
+                    "signature.missing",
+                    "the policy wants signatures for \(reference.name), the image of the snapshot's machine, and nobody has signed what this snapshot holds; "
+                        + "push it signed (swiftlet snapshot push --sign KEY) to where the policy trusts the key, and pull it from there"
+                )
+            }
+            try admit(fromFileAs: name)
+        }
     }
 }
