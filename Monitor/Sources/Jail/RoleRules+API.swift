@@ -11,7 +11,7 @@ extension RoleRules {
             Rule(.read, for: "requests, being woken"),
             Rule(.write, for: "answers, the log, metrics, a snapshot's state, waking other threads"),
             Rule(.close, for: "clients, files"),
-            Rule(.timerSet, need: .rare, for: "the balloon's reports"),
+            Rule(.timerSet, need: .rare, for: "the balloon's reports, clients that hold up others"),
         ] + files + saving + keeping + lock + memory + ending + [
             clock,
             Rule(.gettid, for: "telling itself from others"),

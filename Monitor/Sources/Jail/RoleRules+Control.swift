@@ -9,6 +9,7 @@ extension RoleRules {
             Rule(.close, for: "connections, a snapshot's files"),
             // Below a descriptor: AT_FDCWD is negative.
             Rule(.openat2, [.bits(0, mask: 0x8000_0000, 0)], for: "a snapshot's files, below their folder"),
+            Rule(.timerSet, need: .rare, for: "clients that hold up others"),
             Rule(.gettid, for: "telling itself from others"),
         ] + saving + keeping + lock + memory + ending + [clock]
 }

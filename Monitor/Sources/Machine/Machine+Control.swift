@@ -10,13 +10,19 @@ extension Machine {
         _ = try BlockBackend(path: path, isReadOnly: !isWritable)
     }
 
-    /// Whether the host's processors are AMD's, as KVM tells guests; else they are Intel's, as far as templates go.
-    public static var hasProcessorsOfAMD: Bool {
+    /// Whether the host's processors are AMD's, else they are Intel's, as far as templates go; and which, by leaf 1 of CPUID.
+    /// As KVM tells guests.
+    public static var hostProcessor: (isOfAMD: Bool, model: UInt32) {
+        var result = (false, UInt32(0))
         guard let system = try? KVMSystem(), let leaves = try? system.supportedCPUID().copyLeaves() else {
-            return false
+            return result
         }
-        // "Auth", of "AuthenticAMD".
-        return leaves.contains { $0.leaf == 0 && $0.ebx == 0x6874_7541 }
+        for leaf in leaves {
+            // "Auth", of "AuthenticAMD".
+            if leaf.leaf == 0 { result.0 = leaf.ebx == 0x6874_7541 }
+            if leaf.leaf == 1 { result.1 = leaf.eax }
+        }
+        return result
     }
 
     /// What the guest does about it is its own affair.

@@ -143,14 +143,14 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         if let refusal { throw refusal }
     }
 
-    /// The tables behind the names are not here: every processor is refused, as most are by the original.
     func checkTemplate(_ name: String) throws(HostRefusal) {
         try performOnMainThread { [self] in
-            let isVendor = Machine.hasProcessorsOfAMD == (name == "T2A")
-            refusal = HostRefusal(
-                isVendor
-                    ? "The current CPU model is not permitted to apply the CPU template."
-                    : "CPU vendor mismatched between actual CPU and CPU template.")
+            let (isOfAMD, model) = Machine.hostProcessor
+            if !ProcessorTemplate.isMade(name, forAMD: isOfAMD) {
+                refusal = HostRefusal("CPU vendor mismatched between actual CPU and CPU template.")
+            } else if !ProcessorTemplate.isMade(name, forModel: model) {
+                refusal = HostRefusal("The current CPU model is not permitted to apply the CPU template.")
+            }
         }
     }
 

@@ -10,11 +10,14 @@ import Testing
         let loop: EventLoop
         let server: APIServer
 
-        init(answer: @escaping (HTTPRequest) -> HTTPResponse = { .fault($0.path) }) throws {
+        init(
+            patienceMilliseconds: UInt64 = 60_000, answer: @escaping (HTTPRequest) -> HTTPResponse = { .fault($0.path) }
+        ) throws {
             path = "/tmp/swiftlet-api-\(currentThreadNumber())-\(Clock.monotonic.nanoseconds())"
             loop = try EventLoop()
             server = try APIServer(
-                UnixSocket.listen(path), loop: loop, maximumBodyBytes: 51_200, answer: answer)
+                UnixSocket.listen(path), loop: loop, maximumBodyBytes: 51_200,
+                patienceMilliseconds: patienceMilliseconds, answer: answer)
         }
 
         deinit { try? removeFile(path) }
@@ -137,5 +140,78 @@ import Testing
             bench.turn(2)
         }
         #expect(answered == sent)
+    }
+
+    private static let large = "PUT /large HTTP/1.1\r\nContent-Length: 50000\r\n\r\n"
+
+    @Test func `one large request is kept at a time, and small ones do not wait for it`() throws {
+        let bench = try Bench()
+        let first = try bench.client()
+        let second = try bench.client()
+        let third = try bench.client()
+        try send(Self.large + String(repeating: " ", count: 25_000), to: first)
+        bench.turn()
+        try send(Self.large + String(repeating: " ", count: 50_000), to: second)
+        try send("GET /small HTTP/1.1\r\n\r\n", to: third)
+        bench.turn(20)
+        #expect(receive(third) == answer("/small"))
+        #expect(receive(second) == "")
+        try send(String(repeating: " ", count: 25_000), to: first)
+        bench.turn(20)
+        #expect(receive(first) == answer("/large"))
+        #expect(receive(second) == answer("/large"))
+    }
+
+    @Test func `who holds back a large request goes when another has waited too long`() throws {
+        let bench = try Bench(patienceMilliseconds: 30)
+        let first = try bench.client()
+        let second = try bench.client()
+        try send(Self.large + String(repeating: " ", count: 25_000), to: first)
+        bench.turn(20)
+        sleep(nanoseconds: 60_000_000)
+        bench.turn()
+        #expect(receive(first) == "")
+        try send(Self.large + String(repeating: " ", count: 50_000), to: second)
+        for _ in 0..<20 {
+            sleep(nanoseconds: 10_000_000)
+            bench.turn()
+        }
+        #expect(receive(first) == nil)
+        #expect(receive(second) == answer("/large"))
+    }
+
+    @Test func `who waits and goes leaves its place`() throws {
+        let bench = try Bench()
+        let first = try bench.client()
+        try send(Self.large + String(repeating: " ", count: 25_000), to: first)
+        bench.turn(20)
+        for _ in 0..<30 {
+            let other = try bench.client()
+            try send(Self.large + String(repeating: " ", count: 3000), to: other)
+            bench.turn()
+        }
+        bench.turn()
+        let last = try bench.client()
+        try send("GET /last HTTP/1.1\r\n\r\n", to: last)
+        bench.turn()
+        #expect(receive(last) == answer("/last"))
+    }
+
+    @Test func `of clients that take no answers one waits, and the others go`() throws {
+        let bench = try Bench { _ in .fault(String(repeating: "x", count: 40_000)) }
+        let first = try bench.client()
+        let second = try bench.client()
+        for client in [first.number, second.number] {
+            _ = try write(client, Array(String(repeating: "GET /a HTTP/1.1\r\n\r\n", count: 30).utf8)[...])
+            bench.turn(60)
+        }
+        let taken = receive(second) ?? ""
+        #expect(taken.hasSuffix("<end>"))
+        var total = 0
+        for _ in 0..<100 {
+            total += receive(first)?.utf8.count ?? 0
+            bench.turn(2)
+        }
+        #expect(total > 30 * 40_000)
     }
 }

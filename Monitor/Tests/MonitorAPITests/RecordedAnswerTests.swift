@@ -96,6 +96,26 @@ import Testing
             ])
     }
 
+    @Test func `a template with a name is the machine's, until another comes`() {
+        for second in [
+            "", #"PUT /cpu-config {"kvm_capabilities":["56"]}"#, #"PATCH /machine-config {"cpu_template":"None"}"#,
+        ] {
+            let face = Face()
+            face.control.takesTemplates = true
+            #expect(face.ask(#"PUT /boot-source {"kernel_image_path":"/k"}"#) == "204")
+            #expect(
+                face.ask(#"PUT /machine-config {"vcpu_count":1,"mem_size_mib":128,"cpu_template":"T2A"}"#) == "204!")
+            if !second.isEmpty {
+                #expect(face.ask(second).hasPrefix("204"))
+                #expect(!face.ask("GET /machine-config").contains("T2A"))
+            }
+            #expect(face.ask(#"PUT /actions {"action_type":"InstanceStart"}"#) == "204")
+            let template = face.control.started?.processorTemplate
+            #expect((template?.leaves.count == 11) == second.isEmpty)
+            #expect((template?.capabilities == [56]) == second.hasPrefix("PUT"))
+        }
+    }
+
     @Test func `the processors' template`() {
         let face = Face()
         let start = #"PUT /actions {"action_type":"InstanceStart"}"#

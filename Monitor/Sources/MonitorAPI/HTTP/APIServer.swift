@@ -3,17 +3,28 @@ public import LinuxCalls
 /// Serves the API on a Unix socket. Belongs to the thread of its loop.
 ///
 /// One request is carried out at a time, in the order in which they are complete. A client that sends on before its answer
-/// is taken waits in the kernel's buffers, so that each connection needs at most one request and one answer of memory.
+/// is taken waits in the kernel's buffers. Memory is kept for one large request or answer at a time: whoever else has one
+/// waits, and who holds the others up for longer than `patienceMilliseconds` is sent away.
 public final class APIServer: EventHandler {
     /// As many clients at once as the original.
     static let maximumConnections = 10
     private static let listenerToken: UInt32 = 0
-    private static let pieceBytes = 4096
+    private static let timerToken: UInt32 = .max
+    /// What every client may have kept: any request of a few fields.
+    private static let pieceBytes = 2048
 
     private let loop: EventLoop
     private let listener: FileDescriptor
     private let parser: HTTPRequestParser
     private let answer: (HTTPRequest) -> HTTPResponse
+    private let patienceNanoseconds: UInt64
+    private let timer: TimerFile
+    /// The client for which more than a piece is kept, and since when.
+    private var holder: Connection?
+    private var heldSince: UInt64 = 0
+    /// Whether clients have been served since the program's code was let go of.
+    private var hasServed = false
+    private static let restNanoseconds: UInt64 = 100_000_000
     private var connections: [Connection?] = Array(repeating: nil, count: maximumConnections)
 
     /// One client.
@@ -26,6 +37,8 @@ public final class APIServer: EventHandler {
         var closesWhenSent = false
         /// The client has been told to go on with its body.
         var hasContinued = false
+        /// Nothing is read of it until there is room.
+        var isWaiting = false
 
         init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
@@ -36,20 +49,30 @@ public final class APIServer: EventHandler {
     /// - Parameter listener: non-blocking.
     public init(
         _ listener: consuming FileDescriptor, loop: EventLoop, maximumBodyBytes: Int,
-        answer: @escaping (HTTPRequest) -> HTTPResponse
+        patienceMilliseconds: UInt64 = 5000, answer: @escaping (HTTPRequest) -> HTTPResponse
     ) throws(LinuxError) {
         self.listener = listener
         self.loop = loop
         parser = HTTPRequestParser(maximumBodyBytes: maximumBodyBytes)
         self.answer = answer
+        patienceNanoseconds = patienceMilliseconds * 1_000_000
+        timer = try TimerFile()
+        _ = try loop.add(timer.descriptor.number, .readable, handler: self, token: Self.timerToken)
         _ = try loop.add(self.listener.number, .readable, handler: self, token: Self.listenerToken)
     }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {
         if token == Self.listenerToken { return accept() }
+        if token == Self.timerToken { return handleTimer() }
+        if !hasServed {
+            hasServed = true
+            arm()
+        }
         let index = Int(token) - 1
         guard index < connections.count, let connection = connections[index] else { return }
-        if !serve(connection, readiness) { close(index) }
+        // Its end is told even when nothing else is wanted of it.
+        let isGone = connection.isWaiting && !readiness.isDisjoint(with: [.hangUp, .error])
+        if isGone || !serve(connection, readiness) { close(index) }
     }
 
     private func accept() {
@@ -79,6 +102,62 @@ public final class APIServer: EventHandler {
             loop.remove(registration, connection.descriptor.number)
         }
         connections[index] = nil
+        release(connection)
+    }
+
+    // MARK: Room for one
+
+    /// Whether more may be kept for this client; else it waits.
+    private func takeRoom(_ connection: Connection) -> Bool {
+        if holder === connection { return true }
+        if holder == nil {
+            holder = connection
+            heldSince = Clock.monotonic.nanoseconds()
+            return true
+        }
+        let isFirst = !isAwaited
+        connection.isWaiting = true
+        watch(connection, [])
+        if isFirst { arm() }
+        return false
+    }
+
+    private func arm() {
+        var nanoseconds: UInt64 = hasServed ? Self.restNanoseconds : 0
+        if isAwaited, !hasServed {
+            let held = Clock.monotonic.nanoseconds() &- heldSince
+            nanoseconds = held < patienceNanoseconds ? patienceNanoseconds - held + 1 : 1
+        }
+        if nanoseconds > 0 { try? timer.arm(firstNanoseconds: nanoseconds) }
+    }
+
+    private var isAwaited: Bool { connections.contains { $0?.isWaiting == true } }
+
+    /// Lets go of what it took to serve clients, and sends away who has kept the others waiting too long.
+    private func handleTimer() {
+        timer.drain()
+        if hasServed {
+            hasServed = false
+            releaseProgramCode()
+        }
+        guard let holder, isAwaited else { return }
+        if Clock.monotonic.nanoseconds() &- heldSince < patienceNanoseconds { return arm() }
+        if let index = connections.firstIndex(where: { $0 === holder }) { close(index) }
+    }
+
+    /// Gives its room to those who wait; the first that comes takes it.
+    private func release(_ connection: Connection) {
+        guard holder === connection else { return }
+        holder = nil
+        for case let other? in connections where other.isWaiting {
+            other.isWaiting = false
+            watch(other, .readable)
+        }
+    }
+
+    private func watch(_ connection: Connection, _ interest: Readiness) {
+        guard let registration = connection.registration else { return }
+        try? loop.modify(registration, connection.descriptor.number, interest)
     }
 
     /// - Returns: whether the connection goes on.
@@ -87,9 +166,7 @@ public final class APIServer: EventHandler {
             if !connection.output.isEmpty {
                 guard try send(connection) else { return true }
                 if connection.closesWhenSent { return false }
-                if let registration = connection.registration {
-                    try loop.modify(registration, connection.descriptor.number, .readable)
-                }
+                watch(connection, .readable)
                 // What came before may hold more requests.
                 guard try answerAll(connection) else { return connection.goesOn }
             }
@@ -100,10 +177,17 @@ public final class APIServer: EventHandler {
     /// Reads what is there, and answers it.
     private func receive(_ connection: Connection) throws(LinuxError) -> Bool {
         while connection.input.count < parser.maximumRequestBytes {
+            let isLarge = connection.input.count >= Self.pieceBytes
+            if isLarge {
+                guard takeRoom(connection) else { return true }
+                // At once, so that it does not move again and again.
+                connection.input.reserveCapacity(parser.maximumRequestBytes + Self.pieceBytes)
+            }
             let count: Int
             do throws(LinuxError) {
                 count = try read(
-                    connection.descriptor.number, appendingTo: &connection.input, maximumBytes: Self.pieceBytes)
+                    connection.descriptor.number, appendingTo: &connection.input,
+                    maximumBytes: isLarge ? Self.pieceBytes : Self.pieceBytes - connection.input.count)
             } catch {
                 if error == .tryAgain { return true }
                 throw error
@@ -131,9 +215,10 @@ public final class APIServer: EventHandler {
                     // Gives a large body's memory back.
                     connection.input = []
                 } else {
-                    connection.input.removeFirst(byteCount)
+                    connection.input = Array(connection.input[byteCount...])
                 }
                 connection.hasContinued = false
+                if connection.input.count < Self.pieceBytes { release(connection) }
                 answer(request).write(to: &connection.output)
             case .refused(let message):
                 HTTPResponse.refusal(message).write(to: &connection.output)
@@ -147,9 +232,14 @@ public final class APIServer: EventHandler {
     /// - Returns: whether all is sent and the connection goes on.
     private func flush(_ connection: Connection) throws(LinuxError) -> Bool {
         guard try send(connection) else {
-            if let registration = connection.registration {
-                try loop.modify(registration, connection.descriptor.number, .writable)
+            // Who takes no answers while another does not either has to ask again.
+            if connection.output.count - connection.sentBytes > Self.pieceBytes, holder != nil, holder !== connection {
+                connection.output = []
+                connection.closesWhenSent = true
+                return false
             }
+            if connection.output.count > Self.pieceBytes { _ = takeRoom(connection) }
+            watch(connection, .writable)
             // Its end, if it is one, comes when the rest is sent.
             return false
         }
@@ -169,6 +259,7 @@ public final class APIServer: EventHandler {
         }
         connection.output = []
         connection.sentBytes = 0
+        if connection.input.count < Self.pieceBytes { release(connection) }
         return true
     }
 }

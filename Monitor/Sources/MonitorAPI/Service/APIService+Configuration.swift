@@ -178,6 +178,7 @@ extension APIService {
             throw Fault("CPU configuration error: at most \(most) entries of each kind are taken.")
         }
         kept.processors = template.isEmpty ? nil : template
+        kept.machine = .object((kept.machine.members ?? []).filter { $0.name != "cpu_template" })
     }
 
     func setLogger(_ body: JSONValue) throws(Fault) {

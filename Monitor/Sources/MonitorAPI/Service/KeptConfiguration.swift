@@ -84,7 +84,7 @@ struct KeptConfiguration {
         if let entropy { members.append(JSONMember("entropy", entropy)) }
         var configuration = try VirtualMachineConfiguration.parse(document: .object(members))
         configuration.announcesKeyboard = true
-        configuration.processorTemplate = processors
+        configuration.processorTemplate = processors ?? ProcessorTemplate(named: machine.text("cpu_template") ?? "")
         return configuration
     }
 
