@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Saves a jailed machine, what was made of it, and what was made of that, by their control sockets: standing still and running.
+"""Saves a jailed machine, what was made of it, and what was made of that, by their control sockets: standing still and running. The memory of the last is
+checked as it is touched.
 
 Usage: jail-restored.py MONITOR KERNEL FOLDER"""
-import json, os, socket, subprocess, sys, time
+import hashlib, json, os, socket, subprocess, sys, time
 monitor, kernel, folder = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 
@@ -14,9 +15,21 @@ def start(name, restored):
         "vsock": {"guest_cid": 3, "uds_path": place + "/vsock"}, "console": {"enabled": False},
         "control": {"socket_path": place + "/socket", "folder": place + "/out"}}
     if restored: configuration["restore"] = {"folder": restored, "state": "state", "memory": "memory"}
+    if name == "third": configuration["restore"] |= {"tree": "tree", "root": tree(restored)}
     with open(place + "/configuration", "w") as file: json.dump(configuration, file)
     process = subprocess.Popen([monitor, "--config-file", place + "/configuration", "--no-api"])
     return process, place
+
+def tree(folder):
+    """Writes the hash tree of a memory file beside it, and returns its root."""
+    with open(folder + "/memory", "rb") as file: level = file.read()[:-4096]
+    levels = []
+    while len(level) > 4096:
+        digests = b"".join(hashlib.sha256(level[at:at + 4096]).digest() for at in range(0, len(level), 4096))
+        level = digests.ljust(-(-len(digests) // 4096) * 4096, b"\0")
+        levels.insert(0, level)
+    with open(folder + "/tree", "wb") as file: file.write(b"".join(levels))
+    return hashlib.sha256(level).hexdigest()
 
 def ask(place, method, name, body, wanted=204):
     for _ in range(600):

@@ -21,6 +21,10 @@ extension GuestMemory {
             // A private mapping of a file has no hole to punch; its own copies of pages are dropped.
             result = linux_system_call(Int(__NR_madvise), first, end - first, Int(MADV_DONTNEED), 0, 0, 0)
         }
+        if result == 0, server == .thisProcess, let number = pageServerNumber {
+            // Else the guest would find what the snapshot has there, and not what it may rely on.
+            try? UserFault.putZeros(number, at: UInt64(first), lengthBytes: UInt64(end - first))
+        }
         return result < 0 ? 0 : UInt64(end - first)
     }
 }

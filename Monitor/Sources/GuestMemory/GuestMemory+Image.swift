@@ -79,7 +79,7 @@ extension GuestMemory {
         return written
     }
 
-    @unsafe private func pointer(toImageOffset offset: UInt64) -> UnsafeMutableRawPointer? {
+    @unsafe func pointer(toImageOffset offset: UInt64) -> UnsafeMutableRawPointer? {
         if unsafe offset < low.lengthBytes { return unsafe low.hostBase + Int(truncatingIfNeeded: offset) }
         guard let high = unsafe high, unsafe offset &- high.fileOffset < high.lengthBytes else { return nil }
         return unsafe high.hostBase + Int(truncatingIfNeeded: offset &- high.fileOffset)

@@ -20,8 +20,12 @@ public import LinuxCalls
     public internal(set) var backing: Backing
 
     private let pageServer: FileDescriptor?
-    /// The descriptor for who puts pages in their places, when that is another process.
+    /// The descriptor for who puts pages in their places, when that is not the kernel.
     public let pageServerNumber: Int32?
+    let server: Server
+
+    /// Who puts pages in their places.
+    enum Server { case kernel, otherProcess, thisProcess }
 
     /// What the file behind the memory is to it.
     public enum Backing: Sendable {
@@ -56,14 +60,21 @@ public import LinuxCalls
     /// - Throws: what `UserFault.make` throws.
     public convenience init(servedBytes totalBytes: UInt64) throws(LinuxError) {
         let nothing = try memoryFile(name: "guest-memory", lengthBytes: 0)
-        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, isServed: true)
+        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, server: .otherProcess)
+    }
+
+    /// Makes guest memory whose pages this process puts there when they are touched; see `placePage`.
+    /// - Throws: what `UserFault.make` throws.
+    public convenience init(placedBytes totalBytes: UInt64) throws(LinuxError) {
+        let nothing = try memoryFile(name: "guest-memory", lengthBytes: 0)
+        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, server: .thisProcess)
     }
 
     private init(
-        totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, isServed: Bool = false
+        totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, server: Server = .kernel
     ) throws(LinuxError) {
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
-            isServed
+            server != .kernel
                 ? try Mapping(sparseBytes: Int(lengthBytes))
                 : backing == .image
                     ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
@@ -88,10 +99,12 @@ public import LinuxCalls
             highMapping = nil
         }
         self.totalBytes = totalBytes
-        if isServed {
-            let server = try UserFault.make()
-            pageServerNumber = server.number
-            pageServer = consume server
+        self.server = server
+        if server != .kernel {
+            // Who is of this process knows himself what it gives back.
+            let descriptor = try UserFault.make(tellsOfRemovals: server == .otherProcess)
+            pageServerNumber = descriptor.number
+            pageServer = consume descriptor
         } else {
             pageServerNumber = nil
             pageServer = nil

@@ -116,8 +116,11 @@ public enum RoleRules {
                 for: "memory that is plugged while the guest runs"),
             ioctl(linux_TUNSETOFFLOAD, with: .network, for: "what the guest's network driver leaves to us"),
             ioctl(
-                0x8010_aa01, with: .api, need: .rare,
-                for: "letting go of who waits for a page, when another process serves them: UFFDIO_UNREGISTER"),
+                0x8010_aa01, with: [.api, .checkedMemory], need: .rare,
+                for: "letting go of who waits for a page, when the kernel does not serve them: UFFDIO_UNREGISTER"),
+            ioctl(
+                0xc020_aa04, with: .checkedMemory, need: .rare,
+                for: "pages that the guest gives back, for they are not the snapshot's again: UFFDIO_ZEROPAGE"),
             ioctl(linux_TCSETS, with: .terminal, for: "the terminal as it was before"),
             Rule(.accept4, [.word(3, 0x80800)], with: .vsock, for: "programs that want a port of the guest"),
             Rule(
@@ -179,6 +182,16 @@ public enum RoleRules {
             Rule(.madvise, [.word(2, 22)], for: "pages that will be read: MADV_POPULATE_READ"),
             Rule(.madvise, [.word(2, 23)], for: "pages that will be written: MADV_POPULATE_WRITE"),
             Rule(.write, need: .rare, for: "messages"),
+            Rule(.epollWait, with: .checkedMemory, for: "the loop"),
+            Rule(.epollControl, with: .checkedMemory, need: .rare, for: "what the loop watches: pages ahead"),
+            Rule(.timerSet, with: .checkedMemory, need: .rare, for: "the beginning of pages ahead"),
+            Rule(.read, with: .checkedMemory, for: "who waits for a page, being woken"),
+            Rule(.pread, with: .checkedMemory, for: "a snapshot's memory, and the tree that vouches for it"),
+            ioctl(0xc028_aa03, with: .checkedMemory, for: "a page that is right: UFFDIO_COPY"),
+            ioctl(0xc020_aa04, with: .checkedMemory, for: "a page of zeros: UFFDIO_ZEROPAGE"),
+            ioctl(
+                0x8010_aa01, with: .checkedMemory, need: .rare,
+                for: "letting go of who waits for a page: UFFDIO_UNREGISTER"),
         ] + rareLock + memory + ending + [
             Rule(.gettid, need: .rare, for: "telling itself from others"), clock, otherLibrary,
         ]

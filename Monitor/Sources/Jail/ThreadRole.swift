@@ -51,7 +51,11 @@ public struct JailedParts: OptionSet, Sendable {
     /// Memory that is plugged while the machine runs.
     public static let pluggableMemory = JailedParts(rawValue: 512)
 
+    /// Memory of a snapshot whose pages are checked as they are touched.
+    public static let checkedMemory = JailedParts(rawValue: 1024)
+
     public static let all: JailedParts = [
         .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api, .pluggableMemory,
+        .checkedMemory,
     ]
 }

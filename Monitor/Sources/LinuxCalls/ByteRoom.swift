@@ -91,6 +91,17 @@ import CLinux
         return unsafe UnsafeMutableRawBufferPointer(start: mapping.base + offset, count: count)
     }
 
+    /// The words that lie there, of this machine's byte order.
+    @_lifetime(borrow self)
+    public func words(_ offset: Int, count: Int) -> Span<UInt32> {
+        check(offset, count * 4)
+        precondition(offset % 4 == 0, "outside the room")
+        // SAFETY: the range was checked, and stays mapped while the room is borrowed.
+        let words = unsafe UnsafeBufferPointer(
+            start: UnsafePointer((mapping.base + offset).assumingMemoryBound(to: UInt32.self)), count: count)
+        return unsafe _overrideLifetime(Span(_unsafeElements: words), borrowing: self)
+    }
+
     @inline(__always)
     private func check(_ offset: Int, _ count: Int) {
         precondition(offset >= 0 && count >= 0 && count <= capacity && offset <= capacity - count, "outside the room")

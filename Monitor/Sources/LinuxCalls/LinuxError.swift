@@ -59,4 +59,5 @@ extension LinuxError {
     public static let noBufferSpace = LinuxError(ENOBUFS)
     /// EINTR: a signal came.
     public static let interrupted = LinuxError(EINTR)
+    public static let timedOut = LinuxError(ETIMEDOUT)
 }

@@ -109,6 +109,14 @@ public func readAll(
     return done
 }
 
+/// Reads `count` bytes from `offset` of a file to `place` of a room; returns fewer only at the end of the file.
+public func readAll(
+    _ descriptor: Int32, into room: borrowing ByteRoom, _ place: Int, count: Int, offset: UInt64
+) throws(LinuxError) -> Int {
+    // SAFETY: the bytes lie in the room, which is borrowed for the call.
+    unsafe try readAll(descriptor, into: room.bytes(place, count), offset: offset)
+}
+
 /// `readv`, `writev` and their positioned forms over prepared vectors.
 ///
 /// - Safety: every vector must point to memory that stays mapped during the call.

@@ -33,6 +33,14 @@ public final class Machine: @unchecked Sendable {
     private(set) var identifications: [[IdentificationLeaf]] = []
     /// See `pause`. Of whoever controls the machine.
     var isPaused: Bool
+    /// Who puts pages there that are checked first.
+    private let pageServer: PageServer?
+    /// What is done, on another thread, when a page of memory is found not to be what it must be: the machine may do nothing
+    /// more then, not even end in order. To be set before `run`.
+    public var whenMemoryIsWrong: @Sendable (SnapshotError) -> Void = { error in
+        writeToStandardError("swiftlet-vmm: the machine ends at once: snapshot: \(error)\n")
+        exitProcess(1)
+    }
     /// Pages to have there before the guest asks for them; to be set before `run`.
     public var workingSet: WorkingSet?
     /// What is known of the pages that changed. Of whoever controls the machine.
@@ -106,11 +114,38 @@ public final class Machine: @unchecked Sendable {
         try watch(configuration)
     }
 
+    /// The same, with each page checked when it is touched first: what is not what the image's root says ends the machine.
+    public convenience init(
+        _ configuration: VirtualMachineConfiguration, restoring state: MachineState, checked image: CheckedImage,
+        metadata: MetadataStore? = nil, isPaused: Bool, enclosure: Enclosure = .none, shell: MachineShell? = nil
+    ) throws(MachineError) {
+        try Self.compare(configuration, state)
+        let memory: GuestMemory
+        let server: PageServer
+        do throws(LinuxError) {
+            memory = try GuestMemory(placedBytes: image.memoryBytes)
+            server = try PageServer(memory, image)
+        } catch { throw .pagesUnserved(error) }
+        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell, server)
+        // A process with threads cannot enter it.
+        try Self.enter(enclosure)
+        do throws(LinuxError) { try server.start() } catch { throw .pagesUnserved(error) }
+        do throws(MachineError) {
+            try restore(state)
+            do throws(SnapshotError) { try server.check() } catch { throw .snapshot(error) }
+            try watch(configuration)
+        } catch {
+            server.end()
+            throw error
+        }
+    }
+
     private init(
         _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool,
-        _ shell: MachineShell?
+        _ shell: MachineShell?, _ pageServer: PageServer? = nil
     ) throws(MachineError) {
         self.memory = memory
+        self.pageServer = pageServer
         self.isPaused = isPaused
         changes = ChangeRecord(isTracking: configuration.isTrackingChanges)
         let shell = if let shell { shell } else { try MachineShell() }
@@ -169,10 +204,17 @@ public final class Machine: @unchecked Sendable {
     ///
     /// - Parameter confinement: what each thread enters as the first thing it does, the calling one when all are started.
     public func run(_ confinement: Confinement = .none) -> MachineEnd {
+        pageServer?.enter(confinement, whenWrong: whenMemoryIsWrong)
         do throws(LinuxError) {
             for device in devices { try device.start(confinement) }
             for processor in processors { try processor.start(confinement) }
-            if let set = workingSet.take() { try startPrefetch(set, confinement) }
+            if let set = workingSet.take() {
+                if let pageServer {
+                    try pageServer.prefetch(set.written.union(set.read))
+                } else {
+                    try startPrefetch(set, confinement)
+                }
+            }
         } catch {
             end.reach(.hostFault("start a thread: \(error)"))
         }
@@ -181,11 +223,12 @@ public final class Machine: @unchecked Sendable {
         loop.run()
         // The processors may no longer enter the guest when the devices that they wait for let them go.
         for processor in processors { processor.leave() }
-        memory.endServing()
+        letGoOfPages()
         for device in devices { device.letProcessorsGo(true) }
         for processor in processors { processor.finish() }
         for device in devices { device.letProcessorsGo(false) }
         endDevices()
+        pageServer?.end()
         serialPort?.flush()
         return end.result ?? .requested
     }
@@ -195,6 +238,18 @@ public final class Machine: @unchecked Sendable {
 
     /// Ends the guest, as SIGTERM does. Any thread.
     public func requestEnd() { end.reach(.requested) }
+
+    /// Lets go who waits for pages that will not come. Who waits for one that is checked gets it, or the process ends: what
+    /// is to be written may lie on it.
+    private func letGoOfPages() {
+        guard let pageServer else { return memory.endServing() }
+        switch pageServer.isFaultless {
+        case true?: return
+        case nil: whenMemoryIsWrong(.file(.timedOut))
+        case false?: break
+        }
+        memory.endServing()
+    }
 
     /// Those that may hang come last, and are waited for all together for so long at most.
     private func endDevices() {

@@ -21,6 +21,8 @@ public enum MachineError: Error, Sendable {
     case deviceState(index: Int, TransportStateError)
     /// The snapshot was made of another machine; the text says what differs.
     case otherMachine(String)
+    /// Pages cannot be checked as they are touched.
+    case pagesUnserved(LinuxError)
     /// What is asked for needs a machine that stands still.
     case notPaused
     /// What is asked for needs a machine that was made from a snapshot.
@@ -45,6 +47,9 @@ extension MachineError: CustomStringConvertible {
         case .snapshot(let error): "snapshot: \(error)"
         case .deviceState(let index, let error): "snapshot, device \(index): \(error)"
         case .otherMachine(let difference): "the snapshot is another machine's: \(difference)"
+        case .pagesUnserved(let error):
+            "the snapshot's memory cannot be checked, which needs userfaultfd (\(error)): give this user access to "
+                + "/dev/userfaultfd, or set the sysctl vm.unprivileged_userfaultfd"
         case .changesUnknown:
             "what changed is not known: track_dirty_pages must be set before the machine starts, or it must have been made "
                 + "from a snapshot; make a full snapshot"

@@ -1,4 +1,5 @@
 import CLinux
+import GuestMemory
 import LinuxCalls
 public import Snapshots
 
@@ -40,6 +41,9 @@ public struct SnapshotFiles: Sendable {
     ) throws(MachineError) -> UInt64 {
         let kind = kind == .differential && holdsParent(of: machine) ? .full : kind
         return try writeWhole(machine) { state, memory throws(MachineError) in
+            do throws(LinuxError) { try machine.memory.awaitAllPages() } catch {
+                throw .system(doing: "have all of the machine's memory", error)
+            }
             let begin = Clock.monotonic.nanoseconds()
             machine.pause()
             var copy: SnapshotCopy?
@@ -150,6 +154,22 @@ public struct SnapshotFiles: Sendable {
         do throws(SnapshotError) {
             return try MemoryImage(file, identifier: state.identifier, memoryBytes: memoryBytes)
         } catch { throw .snapshot(error) }
+    }
+
+    /// Opens the memory file with the hash tree against which its pages are checked.
+    /// - Parameter path: where the tree lies, as the other two.
+    public func openMemory(
+        of state: MachineState, tree path: String, root: [UInt8]
+    ) throws(MachineError) -> CheckedImage {
+        guard let root = PageDigest(bytes: root) else { throw .snapshot(.wrongRoot) }
+        let tree: FileDescriptor
+        do throws(LinuxError) { tree = try open(path) } catch {
+            throw .file(purpose: "hash tree of the snapshot's memory", path: path, error)
+        }
+        let image = try openMemory(of: state)
+        do throws(SnapshotError) { return try CheckedImage(image, tree: tree, root: root) } catch {
+            throw .snapshot(error)
+        }
     }
 
     // MARK: Files by their names

@@ -229,11 +229,20 @@ extension VirtualMachineConfiguration.Control {
 
 extension VirtualMachineConfiguration.Restore {
     init(_ value: JSONValue) throws(ConfigurationError) {
-        let reader = try ObjectReader(value, path: "restore", known: ["folder", "state", "memory", "resume"])
+        let reader = try ObjectReader(
+            value, path: "restore", known: ["folder", "state", "memory", "tree", "root", "resume"])
+        var tree: VirtualMachineConfiguration.MemoryTreeReference?
+        if reader.value("tree") != nil || reader.value("root") != nil {
+            let wanted = "the 64 digits of the memory's root"
+            tree = .init(
+                path: try reader.requiredText("tree", wanted: "the name of the memory's hash tree in that folder"),
+                root: try reader.requiredText("root", wanted: wanted))
+            if tree == nil { throw reader.invalid("root", wanted: wanted) }
+        }
         self.init(
             folder: try reader.requiredText("folder", wanted: "the path of the snapshot's folder"),
             state: try reader.requiredText("state", wanted: "the name of the state file in that folder"),
-            memory: try reader.requiredText("memory", wanted: "the name of the memory file in that folder"),
+            memory: try reader.requiredText("memory", wanted: "the name of the memory file in that folder"), tree: tree,
             resumes: try reader.boolean("resume") ?? true)
     }
 }

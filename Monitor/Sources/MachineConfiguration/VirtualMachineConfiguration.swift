@@ -237,14 +237,46 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         /// Names of files in that folder.
         public var state: String
         public var memory: String
+        /// Against what each page is checked when it is touched first; its path is a name in that folder too.
+        public var tree: MemoryTreeReference?
         /// Whether the guest runs at once; else it stands still until it is resumed.
         public var resumes: Bool
 
-        public init(folder: String, state: String, memory: String, resumes: Bool) {
+        public init(
+            folder: String, state: String, memory: String, tree: MemoryTreeReference? = nil, resumes: Bool
+        ) {
             self.folder = folder
             self.state = state
             self.memory = memory
+            self.tree = tree
             self.resumes = resumes
+        }
+    }
+
+    /// A hash tree over a snapshot's memory, and the digest that vouches for it.
+    public struct MemoryTreeReference: Equatable, Sendable {
+        public var path: String
+        /// 32 bytes.
+        public let root: [UInt8]
+
+        /// - Parameter digits: 64 of base 16.
+        public init?(path: String, root digits: String) {
+            var root: [UInt8] = []
+            var high: UInt8?
+            for byte in digits.utf8 {
+                // Lower-case letters.
+                let letter = byte | 0x20
+                let value: UInt8
+                switch letter {
+                case 0x61...0x66: value = letter - 0x57
+                case 0x30...0x39 where byte == letter: value = byte - 0x30
+                default: return nil
+                }
+                if let first = high.take() { root.append(first << 4 | value) } else { high = value }
+            }
+            guard root.count == 32, high == nil else { return nil }
+            self.path = path
+            self.root = root
         }
     }
 }

@@ -32,6 +32,16 @@ public enum SnapshotError: Error, Equatable, Sendable {
     case otherMemorySize(found: UInt64, wanted: UInt64)
     /// The processor lacks what the guest was told it has.
     case processor(IncompatibleProcessor)
+    /// A page of the memory file is not the one that the root of its hash tree stands for.
+    case wrongPage(offset: UInt64)
+    /// A block of the tree is not the one that its root stands for.
+    case wrongTree(offset: UInt64, page: UInt64)
+    /// The tree's first block has not the digest that was given.
+    case wrongRoot
+    /// The tree is not as long as that of so much memory.
+    case treeLength(wanted: UInt64)
+    /// The memory file, or its tree, ends before it should, after it was opened.
+    case cutOff(offset: UInt64)
     case file(LinuxError)
 }
 
@@ -89,6 +99,16 @@ extension SnapshotError: CustomStringConvertible {
                 + "\(register), bits 0x\(String(missing, radix: 16))"
         case .processor(.counter(let saved, let now)):
             "the guest's time stamp counter runs at \(saved) kHz and this processor's at \(now) kHz"
+        case .wrongPage(let offset):
+            "the page at 0x\(String(offset, radix: 16)) of the memory file is not what its root says: it was changed or "
+                + "damaged; use another copy"
+        case .wrongTree(let offset, let page):
+            "the block at 0x\(String(offset, radix: 16)) of the memory's tree, which is to vouch for the page at "
+                + "0x\(String(page, radix: 16)), is not what its root says; use another copy"
+        case .wrongRoot: "the memory's tree is not the one of this root: use those that were made together"
+        case .treeLength(let wanted): "the memory's tree must have \(wanted) bytes; use another copy"
+        case .cutOff(let offset):
+            "the memory file or its tree was cut off at 0x\(String(offset, radix: 16)) or before; use another copy"
         case .file(let error): "\(error)"
         }
     }

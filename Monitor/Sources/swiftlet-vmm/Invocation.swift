@@ -15,6 +15,7 @@ enum Invocation: Equatable {
         Usage: swiftlet-vmm --config-file FILE --no-api [--no-seccomp] [--no-namespaces]
                swiftlet-vmm snapshot merge BASE DIFF... OUT
                swiftlet-vmm snapshot check STATE MEMORY
+               swiftlet-vmm snapshot tree MEMORY OUT
                swiftlet-vmm edit-memory rebase --memory-path MEMORY --diff-path DIFF
 
           --config-file FILE         the machine, as JSON in the shape of Firecracker's full configuration
@@ -30,6 +31,7 @@ enum Invocation: Equatable {
         snapshot merge makes one memory file of a full snapshot's and of the differential ones made after it, oldest first; it
         belongs to the state file of the last. edit-memory rebase does so in the full one's own file, as Firecracker's
         snapshot-editor does. snapshot check says whether a machine could be made of the two files here, and of what kind it is.
+        snapshot tree writes the hash tree of a full snapshot's memory and prints its root.
 
         The guest's serial console is standard input and output. SIGTERM, SIGINT and SIGHUP end the machine; SIGPWR
         presses its power button.

@@ -16,6 +16,13 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         static let answered: UInt32 = 2
     }
 
+    private struct OpenSnapshot {
+        let files: SnapshotFiles
+        let state: MachineState
+        let isServed: Bool
+        let tree: VirtualMachineConfiguration.MemoryTreeReference?
+    }
+
     private let log: MonitorLog
     private let metadata: MetadataStore
     private let hasBootTimer: Bool
@@ -31,8 +38,9 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private var machine: Machine?
     /// What the machine has, as far as its filters depend on it.
     private var parts: JailedParts = []
+    private var checksMemory = false
     /// The snapshot that was opened last, until a machine is made of it.
-    private var snapshot: (files: SnapshotFiles, state: MachineState, isServed: Bool)?
+    private var snapshot: OpenSnapshot?
     /// Made while nothing is asked for. Of the main thread.
     private var shell: MachineShell?
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
@@ -125,6 +133,7 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     ) throws(HostRefusal) {
         parts = configuration.jailedParts(hasTerminal: false)
         if servesAPI { parts.formUnion([.api, .limits]) }
+        if checksMemory { parts.insert(.checkedMemory) }
         asked = (Clock.monotonic.nanoseconds(), Clock.processor.nanoseconds())
         try performOnMainThread { [self] in build(make) }
     }
@@ -191,26 +200,38 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         } catch { throw HostRefusal(error.originalWords) }
     }
 
-    func openSnapshot(statePath: String, memoryPath: String, isServed: Bool) throws(HostRefusal) -> [UInt8] {
+    func openSnapshot(
+        statePath: String, memoryPath: String, isServed: Bool, tree: VirtualMachineConfiguration.MemoryTreeReference?
+    ) throws(HostRefusal) -> [UInt8] {
         let files = SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
         do throws(MachineError) {
             let state = try files.readState()
-            snapshot = (files, state, isServed)
+            snapshot = OpenSnapshot(files: files, state: state, isServed: isServed, tree: tree)
             return state.configuration
         } catch { throw HostRefusal("\(error)") }
     }
 
     func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal) {
-        guard let (files, state, isServed) = snapshot.take() else { throw HostRefusal("no snapshot is open") }
+        guard let snapshot = snapshot.take() else { throw HostRefusal("no snapshot is open") }
+        if snapshot.tree != nil { checksMemory = true }
         try start(configuration) { () throws(MachineError) in
-            if isServed {
+            let (files, state) = (snapshot.files, snapshot.state)
+            if snapshot.isServed {
                 return try Machine(
                     configuration, restoring: state, memoryServedBy: files.memoryPath, metadata: self.metadata,
                     isPaused: isPaused, shell: self.shell.take())
             }
-            let machine = try Machine(
-                configuration, restoring: state, memory: files.openMemory(of: state), metadata: self.metadata,
-                isPaused: isPaused, shell: self.shell.take())
+            let machine =
+                if let tree = snapshot.tree {
+                    try Machine(
+                        configuration, restoring: state,
+                        checked: files.openMemory(of: state, tree: tree.path, root: tree.root),
+                        metadata: self.metadata, isPaused: isPaused, shell: self.shell.take())
+                } else {
+                    try Machine(
+                        configuration, restoring: state, memory: files.openMemory(of: state), metadata: self.metadata,
+                        isPaused: isPaused, shell: self.shell.take())
+                }
             machine.workingSet = files.readWorkingSet(of: state)
             return machine
         }

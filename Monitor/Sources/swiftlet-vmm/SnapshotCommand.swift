@@ -10,6 +10,8 @@ enum SnapshotCommand: Equatable {
     case check(state: String, memory: String)
     /// `changes` lie over `memory`, in its own file.
     case rebase(memory: String, changes: String)
+    /// The hash tree of `memory` in a new file; its root is printed.
+    case tree(memory: String, result: String)
 
     /// - Parameter arguments: behind `snapshot`, or with `edit-memory` first: the words of Firecracker's snapshot-editor.
     init(arguments: [String]) throws(InvocationError) {
@@ -19,11 +21,12 @@ enum SnapshotCommand: Equatable {
                 base: arguments[1], changes: Array(arguments[2..<(arguments.count - 1)]),
                 result: arguments[arguments.count - 1])
         case "check" where arguments.count == 3: self = .check(state: arguments[1], memory: arguments[2])
+        case "tree" where arguments.count == 3: self = .tree(memory: arguments[1], result: arguments[2])
         case "edit-memory": self = try Self.rebase(arguments.dropFirst())
         default:
             throw .invalidValue(
                 option: "snapshot", found: arguments.first ?? "",
-                wanted: "merge BASE DIFF... OUT, or check STATE MEMORY")
+                wanted: "merge BASE DIFF... OUT, check STATE MEMORY, or tree MEMORY OUT")
         }
     }
 
@@ -60,6 +63,7 @@ enum SnapshotCommand: Equatable {
             case .rebase(let memory, let changes):
                 let file = try Self.open(memory, .readWrite)
                 try Self.lay(changes, over: file.number, keeping: memory)
+            case .tree(let memory, let result): try Self.writeTree(of: memory, result)
             }
             return 0
         } catch {
@@ -102,6 +106,20 @@ enum SnapshotCommand: Equatable {
         } catch {
             try? removeFile(result)
             throw error
+        }
+    }
+
+    private static func writeTree(of memory: String, _ result: String) throws(FileTrouble) {
+        let source = try open(memory, [.readOnly, .nonBlocking])
+        let file = try open(result, [.readWrite, .create, .exclusive, .noFollow])
+        do throws(SnapshotError) {
+            let root = try MemoryTree.write(of: source.number, to: file.number)
+            var text = ""
+            for byte in root.bytes { text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+            writeToStandardOutput(text + "\n")
+        } catch {
+            try? removeFile(result)
+            throw FileTrouble(path: memory, reason: error)
         }
     }
 

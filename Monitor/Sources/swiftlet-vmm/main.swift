@@ -92,6 +92,11 @@ private func build(
         }
         let files = SnapshotFiles(statePath: restore.state, memoryPath: restore.memory, in: folder.number)
         let state = try files.readState()
+        if let tree = restore.tree {
+            return try Machine(
+                configuration, restoring: state, checked: files.openMemory(of: state, tree: tree.path, root: tree.root),
+                isPaused: !restore.resumes, enclosure: enclosure)
+        }
         let memory = try files.openMemory(of: state)
         return try Machine(
             configuration, restoring: state, memory: memory, isPaused: !restore.resumes, enclosure: enclosure)
@@ -113,6 +118,7 @@ extension VirtualMachineConfiguration {
         if console.isEnabled { parts.insert(.console) }
         if hasTerminal { parts.insert(.terminal) }
         // Limits may come while it runs.
+        if restore?.tree != nil { parts.insert(.checkedMemory) }
         if control != nil { parts.formUnion([.control, .limits]) }
         return parts
     }

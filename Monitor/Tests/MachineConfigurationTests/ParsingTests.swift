@@ -200,6 +200,15 @@ import Testing
         #expect(machine.control == .init(socketPath: "/run/c", folder: "/f"))
         #expect(machine.restore == .init(folder: "/s", state: "a", memory: "b", resumes: true))
         #expect(message(document(#", "control": {"socket_path": "/run/c"}"#))?.contains("control.folder") == true)
+        func checked(_ more: String) -> String {
+            document(#", "restore": {"folder": "/s", "state": "a", "memory": "b", \#(more)}"#)
+        }
+        let root = String(repeating: "0aB9", count: 16)
+        let tree = try parse(checked(#""tree": "t", "root": "\#(root)""#)).restore?.tree
+        #expect(tree?.path == "t" && tree?.root.prefix(3) == [0x0a, 0xb9, 0x0a] && tree?.root.count == 32)
+        #expect(message(checked(#""tree": "t""#))?.contains("restore.root") == true)
+        #expect(message(checked(#""root": "\#(root)""#))?.contains("restore.tree") == true)
+        #expect(message(checked(#""tree": "t", "root": "\#(root)a""#))?.contains("restore.root") == true)
         #expect(message(document(#", "restore": {"folder": "/s", "state": "a"}"#))?.contains("restore.memory") == true)
         let path = "/" + String(repeating: "a", count: 107)
         #expect(

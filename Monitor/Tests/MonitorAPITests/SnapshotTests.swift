@@ -56,6 +56,22 @@ import Testing
         #expect(face.fault(live).contains("stands still"))
     }
 
+    @Test func `a snapshot whose memory is checked is loaded by a path of our own`() {
+        let face = Face()
+        face.control.snapshot = snapshot()
+        func load(_ more: String) -> String {
+            #"PUT /swiftlet/checked-load {"snapshot_path":"/s","mem_tree_path":"/t",\#(more)}"#
+        }
+        let root = String(repeating: "0aF", count: 21) + "9"
+        for bad in [root.dropLast() + "g", root.dropLast(), root + "00"] {
+            #expect(face.fault(load(#""mem_file_path":"/m","mem_root":"\#(bad)""#)).contains("64 digits"))
+        }
+        let served = #""mem_backend":{"backend_path":"/h","backend_type":"Uffd"},"mem_root":"\#(root)""#
+        #expect(face.fault(load(served)).contains("cannot be checked"))
+        #expect(face.ask(load(served.replacing("Uffd", with: "File"))) == "204")
+        #expect(face.control.calls.contains("open /s /h checked by /t"))
+    }
+
     @Test func `what a machine has touched is written down beside its memory file`() {
         let face = Face()
         face.start()

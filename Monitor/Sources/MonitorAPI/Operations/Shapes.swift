@@ -185,14 +185,17 @@ enum Shapes {
     private static let networkOverride = JSONShape(
         "NetworkOverride",
         [JSONField("iface_id", .text, .refused), JSONField("host_dev_name", .text, .refused)])
-    static let snapshotLoad = JSONShape(
+    private static let loadFields = [
+        JSONField("snapshot_path", .text, .refused), JSONField("mem_file_path", .text),
+        JSONField("mem_backend", .object(memoryBackend)), JSONField("enable_diff_snapshots", .boolean),
+        JSONField("track_dirty_pages", .boolean), JSONField("resume_vm", .boolean),
+        JSONField("network_overrides", .list(.object(networkOverride))),
+    ]
+    static let snapshotLoad = JSONShape("LoadSnapshotConfig", loadFields)
+    /// Ours.
+    static let checkedLoad = JSONShape(
         "LoadSnapshotConfig",
-        [
-            JSONField("snapshot_path", .text, .refused), JSONField("mem_file_path", .text),
-            JSONField("mem_backend", .object(memoryBackend)), JSONField("enable_diff_snapshots", .boolean),
-            JSONField("track_dirty_pages", .boolean), JSONField("resume_vm", .boolean),
-            JSONField("network_overrides", .list(.object(networkOverride))),
-        ])
+        loadFields + [JSONField("mem_tree_path", .text, .refused), JSONField("mem_root", .text, .refused)])
 
     // MARK: Texts with a form of their own
 

@@ -42,6 +42,12 @@ extension APIService {
 
     func loadSnapshot(_ body: JSONValue) throws(Fault) {
         let (memoryPath, isServed) = try Self.memorySource(body)
+        var tree: VirtualMachineConfiguration.MemoryTreeReference?
+        if let path = body.text("mem_tree_path") {
+            if isServed { throw Fault("Load snapshot error: Pages that a handler serves cannot be checked here.") }
+            tree = .init(path: path, root: body.text("mem_root") ?? "")
+            if tree == nil { throw Fault("Load snapshot error: mem_root must be 64 digits of base 16.") }
+        }
         guard kept.isUntouched else {
             throw Fault(
                 "Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources."
@@ -52,7 +58,8 @@ extension APIService {
         do throws(HostRefusal) {
             try checkState(body.text("snapshot_path") ?? "")
             let bytes = try control.openSnapshot(
-                statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed)
+                statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed,
+                tree: tree)
             let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
             let machine = try Self.machine(configuration)
             try checkDisks(configuration)

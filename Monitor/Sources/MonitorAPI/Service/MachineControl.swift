@@ -27,7 +27,10 @@ public protocol MachineControl: AnyObject {
     /// Reads a snapshot's state, and takes the memory that belongs to it; `restore` then goes on from there.
     /// - Returns: the configuration that was kept with it, as JSON.
     /// - Parameter isServed: whether `memoryPath` is a socket, where a process listens that puts pages in their places.
-    func openSnapshot(statePath: String, memoryPath: String, isServed: Bool) throws(HostRefusal) -> [UInt8]
+    /// - Parameter tree: against what each page is checked that is touched.
+    func openSnapshot(
+        statePath: String, memoryPath: String, isServed: Bool, tree: VirtualMachineConfiguration.MemoryTreeReference?
+    ) throws(HostRefusal) -> [UInt8]
     /// Builds the machine of the snapshot that was opened last.
     /// - Parameter isPaused: whether its guest stands still until `resume`.
     func restore(_ configuration: VirtualMachineConfiguration, isPaused: Bool) throws(HostRefusal)

@@ -55,9 +55,11 @@ public final class RecordingControl: MachineControl {
     public var snapshot: String?
 
     public func openSnapshot(
-        statePath: String, memoryPath: String, isServed: Bool
+        statePath: String, memoryPath: String, isServed: Bool, tree: VirtualMachineConfiguration.MemoryTreeReference?
     ) throws(HostRefusal) -> [UInt8] {
-        calls.append("open \(statePath) \(memoryPath)" + (isServed ? " served" : ""))
+        calls.append(
+            "open \(statePath) \(memoryPath)" + (isServed ? " served" : "")
+                + (tree.map { " checked by \($0.path)" } ?? ""))
         guard let snapshot else { throw HostRefusal("No such file or directory (os error 2)") }
         return Array(snapshot.utf8)
     }

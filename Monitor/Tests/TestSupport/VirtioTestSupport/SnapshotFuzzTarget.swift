@@ -10,6 +10,7 @@ extension VirtioFuzzTargets {
         // As it is, and with a header that fits: no fuzzer finds a checksum.
         _ = try? MachineState(decoding: bytes)
         judgeLists(bytes)
+        judgeTree(bytes)
         guard let state = try? MachineState(decoding: framed(bytes)) else { return }
         guard (try? MachineState(decoding: state.encoded)) == state else {
             fatalError("a state file that is written again is another one")
@@ -57,6 +58,58 @@ extension VirtioFuzzTargets {
                 let image = try? DifferentialImage(file)
             else { continue }
             judge(image.pages)
+        }
+    }
+
+    /// A memory file of pages of zeros and a few others, and its hash tree.
+    private static let checked: (memory: [UInt8], tree: [UInt8], root: PageDigest)? = {
+        let memoryBytes = checkedPages * 4096
+        let bytes = (0..<checkedPages).flatMap { [UInt8](repeating: content(ofPage: $0), count: 4096) }
+        let trailer = MemoryImage.trailer(identifier: checkedIdentifier, memoryBytes: UInt64(memoryBytes))
+        let whole = bytes + trailer + [UInt8](repeating: 0, count: 4096 - trailer.count)
+        guard let memory = try? memoryFile(holding: whole), let tree = try? memoryFile(name: "tree", lengthBytes: 0),
+            let root = try? MemoryTree.write(of: memory.number, to: tree.number),
+            let blocks = try? readBytes(tree.number, offset: 0, count: 3 * 4096)
+        else { return nil }
+        return (whole, blocks, root)
+    }()
+    private static let checkedPages = 130
+    private static let checkedIdentifier = [UInt8](repeating: 7, count: MachineState.identifierBytes)
+    private static func content(ofPage index: Int) -> UInt8 { index % 64 == 1 ? UInt8(index) : 0 }
+
+    private static func memoryFile(holding bytes: [UInt8]) throws(LinuxError) -> FileDescriptor {
+        let file = try memoryFile(name: "memory", lengthBytes: 0)
+        try writeAll(file.number, bytes, offset: 0)
+        return file
+    }
+
+    private static func memoryFile(name: String, lengthBytes: UInt64) throws(LinuxError) -> FileDescriptor {
+        try LinuxCalls.memoryFile(name: name, lengthBytes: lengthBytes)
+    }
+
+    /// Memory and tree, changed here and there: each page is read as it was, or not at all.
+    private static func judgeTree(_ bytes: [UInt8]) {
+        guard let checked else { fatalError("no tree is made") }
+        var (memory, tree) = (checked.memory, checked.tree)
+        // Each four bytes: where in which file, by 24 bits, and what is turned over there.
+        for index in stride(from: 0, to: min(bytes.count / 4 * 4, 64), by: 4) {
+            let place = Int(bytes[index]) | Int(bytes[index + 1]) << 8 | Int(bytes[index + 2] & 0x7f) << 16
+            if bytes[index + 2] & 0x80 == 0 {
+                tree[place % tree.count] ^= bytes[index + 3]
+            } else {
+                memory[place % (checkedPages * 4096)] ^= bytes[index + 3]
+            }
+        }
+        guard let pages = try? memoryFile(holding: memory), let blocks = try? memoryFile(holding: tree),
+            let image = try? MemoryImage(
+                pages, identifier: checkedIdentifier, memoryBytes: UInt64(checkedPages * 4096)),
+            let checked = try? CheckedImage(image, tree: blocks, root: checked.root)
+        else { return }
+        for index in 0..<checkedPages {
+            guard let isZero = try? checked.read(page: UInt64(index)) else { continue }
+            let word = UInt32(content(ofPage: index)) * 0x0101_0101
+            guard isZero == (word == 0), (0..<1024).allSatisfy({ checked.room.load(UInt32.self, at: $0 * 4) == word })
+            else { fatalError("a page that is not right was taken for one") }
         }
     }
 
