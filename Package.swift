@@ -106,9 +106,10 @@ let package = Package(
         module(
             "Control", "Fleet",
             [
-                "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "EmulatedHost", "Ext4Format",
-                "FileTrees", "ImageStore", "OCIImages",
-                "GuestKernels", "Archives", "CodedErrors", "HostFiles", agentProtocol, machineConfiguration, linuxCalls,
+                "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "CSpawning", "EmulatedHost",
+                "Ext4Format", "FileTrees", "ImageStore", "OCIImages", "GuestKernels", "Archives", "CodedErrors",
+                "HostFiles",
+                agentProtocol, machineConfiguration, linuxCalls,
                 settingsFloppy,
             ]),
         .target(

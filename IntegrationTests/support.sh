@@ -85,7 +85,7 @@ leftovers() {
         tr '\0' '\n' 2> /dev/null < "$process/environ" | grep -qx "SWIFTLET_HOME=$SWIFTLET_HOME" \
             && echo "process ${process#/proc/}: $(tr '\0' ' ' 2> /dev/null < "$process/cmdline")"
     done
-    for socket in "${SWIFTLET_RUNTIME:-/run/swiftlet}"/*; do [ ! -S "$socket" ] || echo "$socket"; done
+    ls -d "${SWIFTLET_RUNTIME:-/run/swiftlet}"/[0-9a-f]* 2> /dev/null
     # Monitors and sockets inside; the share shows this machine's files, `/proc` and `/run` are the host's own.
     host_runs && "$swiftlet" host exec -- sh -c '
         ls -d /run/swiftlet-* 2> /dev/null

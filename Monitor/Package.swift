@@ -32,6 +32,7 @@ let package = Package(
         .library(name: "BootTestSupport", targets: ["BootTestSupport"]),
         .library(name: "APITestSupport", targets: ["APITestSupport"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
+        .executable(name: "swiftlet-jailer", targets: ["swiftlet-jailer"]),
         .executable(name: "jail-recorder", targets: ["jail-recorder"]),
     ],
     targets: [
@@ -86,7 +87,8 @@ let package = Package(
         .executableTarget(
             name: "jail-recorder", dependencies: ["CLinux", "LinuxCalls", "Jail"], path: "Tests/jail-recorder",
             swiftSettings: settings),
-        module("Jailer", ["LinuxCalls"]),
+        module("Identity", []),
+        module("Jailer", ["Identity", "LinuxCalls"]),
         tests("Jailer", ["LinuxCalls"]),
         module("MachineConfiguration", ["WireFormats"]),
         tests("MachineConfiguration"),
@@ -98,7 +100,7 @@ let package = Package(
             ]),
         tests(
             "Machine", ["LinuxCalls", "GuestMemory", "MachineConfiguration", "BootTestSupport", "Snapshots", "KVMHost"]),
-        module("MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService"]),
+        module("MonitorAPI", ["Identity", "LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService"]),
         .target(
             name: "APITestSupport",
             dependencies: ["LinuxCalls", "MachineConfiguration", "MetadataService", "MonitorAPI"],
@@ -108,9 +110,11 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-vmm",
             dependencies: [
-                "LinuxCalls", "Jail", "Jailer", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI",
+                "Identity", "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI",
                 "Snapshots", "WireFormats",
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-jailer", dependencies: ["Identity", "Jailer", "LinuxCalls"], swiftSettings: settings),
     ]
 )

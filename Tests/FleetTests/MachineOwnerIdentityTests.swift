@@ -13,7 +13,7 @@ import Testing
     private func withMachine(_ body: (OwnedMachine, ProcessIdentity) throws -> Void) throws {
         let nothing = try open("/dev/null", .readWrite)
         let child = try ChildSpawning.start(
-            ["/bin/sleep", "1000"], descriptors: [nothing.number, nothing.number, nothing.number], isSession: false)
+            ["/bin/sleep", "1000"], descriptors: [nothing.number, nothing.number, nothing.number], in: .processGroup)
         defer {
             kill(child, SIGKILL)
             waitpid(child, nil, 0)

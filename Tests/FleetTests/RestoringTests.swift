@@ -75,7 +75,9 @@ import Testing
         try machine.begin()
         var expected = record
         (expected.exitStatus, expected.failure, expected.endedSeconds, expected.isStopped) = (nil, nil, nil, nil)
-        (expected.isEmulated, expected.socketPath, expected.state) = (false, "\(folder)/run/\(record.id)", .starting)
+        (expected.isEmulated, expected.socketPath, expected.state) = (
+            false, "\(folder)/run/\(record.id)/vsock", .starting
+        )
         expected.restartCount = nil
         #expect(machine.record == expected && MachineRecord.read(from: machine.folder) == expected)
         try machine.begin(after: RestartNote(seconds: 9, exitStatus: 3, reason: "gone"))
@@ -113,7 +115,7 @@ import Testing
         let children = try [left.configurationPath, left.configurationPath + ".other"].map { path in
             try ChildSpawning.start(
                 ["/bin/sh", "-c", "sleep 1000; :", "--config-file", path],
-                descriptors: [nothing.number, nothing.number, nothing.number], isSession: true)
+                descriptors: [nothing.number, nothing.number, nothing.number], in: .session)
         }
         defer { for child in children { Foundation.kill(-child, SIGKILL) } }
         // Until the second has become what it is to be.

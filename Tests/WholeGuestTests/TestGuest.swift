@@ -87,7 +87,9 @@ final class TestGuest {
         let kernel = try Lab.kernels.resolve(plan.kernel)
         scratch = try ScratchFiles()
         console = CollectedOutput()
-        socketPath = launcher.socketPath("test-\(UInt32.random(in: 0...(.max)))")
+        let place = try launcher.prepare(
+            "test-\(UInt32.random(in: 0...(.max)))", controlFolder: nil, servesFolders: false)
+        socketPath = place.socketPath
         let initrds = [try AgentArchive.prepare(Lab.paths)] + (kernel.modulesPath.map { [$0] } ?? [])
         configurationPath = try scratch.write(
             "monitor.json",
@@ -96,7 +98,8 @@ final class TestGuest {
         defer { listener.close() }
         endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
         watch = try DiskFailureWatch(console)
-        monitor = try launcher.start(Lab.paths.monitor, configurationPath: configurationPath, console: watch)
+        monitor = try launcher.start(
+            Lab.paths.monitor, configurationPath: configurationPath, in: place, console: watch)
         do {
             control = try Self.awaitAgent(listener, monitor)
             control.whenDamaged = { [damages] damage in damages.list.withLock { $0.append(damage) } }

@@ -14,7 +14,12 @@ public struct Enclosure: Sendable {
         public let description: String
     }
 
+    /// More than connections of all kinds, disks and shared files come to.
+    private static let mostDescriptors: UInt64 = 4096
+
     private let isOpen: Bool
+    /// Who the monitor becomes, of both users and groups; nil: it stays who it is.
+    private let identity: UInt32?
     /// The folders in which sockets are connected to by name.
     private let socketFolders: [[UInt8]]
     /// Those below which files are opened and changed.
@@ -26,8 +31,11 @@ public struct Enclosure: Sendable {
     ///   - socketPaths: of sockets that are connected to, or removed, by name while the machine runs.
     ///   - sharedFolders: whose files are served.
     ///   - otherFolders: below whose descriptors files are opened too.
-    public init(socketPaths: [String], sharedFolders: [String], otherFolders: [String] = []) {
+    ///   - identity: a user and group that nobody else is, for a monitor that root starts. What is made or removed by name
+    ///     while it runs lies in folders that are that user's already.
+    public init(socketPaths: [String], sharedFolders: [String], otherFolders: [String] = [], identity: UInt32? = nil) {
         isOpen = false
+        self.identity = identity
         servesFiles = !sharedFolders.isEmpty
         fileFolders = sharedFolders + otherFolders
         socketFolders = socketPaths.map { path in
@@ -39,6 +47,7 @@ public struct Enclosure: Sendable {
 
     private init() {
         isOpen = true
+        identity = nil
         socketFolders = []
         fileFolders = []
         servesFiles = false
@@ -58,11 +67,12 @@ public struct Enclosure: Sendable {
         do throws(LinuxError) {
             let kinds: NamespaceKinds = [.mount, .hostName, .interProcess, .network]
             let (user, group) = (Namespaces.effectiveUser(), Namespaces.effectiveGroup())
-            // A user namespace has no capability over the files of users that it does not know.
-            if !keepsFiles, try leave(kinds, isRoot: isRoot) {
-                try mapIdentity(user, group)
-            } else if keepsFiles {
+            // A user namespace has no capability over the files of users that it does not know, and one that knows nobody
+            // has none over anything: it comes last then.
+            if keepsFiles || identity != nil {
                 try Namespaces.leave(kinds)
+            } else if try leave(kinds, isRoot: isRoot) {
+                try mapIdentity(user, group)
             }
             try replaceRoot()
         } catch {
@@ -71,9 +81,14 @@ public struct Enclosure: Sendable {
                     description: "no namespaces of its own, and the host's file system in sight (\(error)): "
                         + "this user may make no user namespace here; its system calls are filtered nevertheless"))
         }
+        if let identity {
+            try PrivilegeDrop.become(user: identity, group: identity)
+            try? Namespaces.leave(.user)
+        }
         try PrivilegeDrop.refuseNewPrivileges()
         try PrivilegeDrop.keepOnly(keepsFiles ? .files : [])
         try PrivilegeDrop.leaveNoCoreFile()
+        try ProcessSetup.lowerLimit(.openFiles, to: Self.mostDescriptors)
         do throws(LinuxError) { try folders.apply() } catch {
             // Where the root is empty, little is missed.
             if !shortfalls.isEmpty || (error.number != EOPNOTSUPP && error.number != ENOSYS) {

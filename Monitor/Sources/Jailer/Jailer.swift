@@ -10,9 +10,6 @@ public enum Jailer {
         public init() {}
     }
 
-    /// Whether a program's name says that it is Firecracker: only such a one is run.
-    public static func isMonitor(_ name: [UInt8]) -> Bool { JailerPlan.isMonitor(name) }
-
     /// Returns only with why not, or, with a PID namespace of its own, when the monitor has been started in a child.
     public static func run(_ invocation: JailerInvocation, since start: Start) throws(JailerFault) {
         ProcessSetup.closeDescriptors(from: 3)

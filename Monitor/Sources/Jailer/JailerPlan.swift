@@ -1,3 +1,4 @@
+import Identity
 import LinuxCalls
 
 /// A command line that has been looked at: what is to be made, with nothing made yet.
@@ -22,7 +23,7 @@ struct JailerPlan {
             throw .notFile(invocation.programPath)
         }
         let name = String(decoding: programName, as: UTF8.self)
-        guard Self.isMonitor(programName) else { throw .programName(name) }
+        guard Identity.isFirecracker(programName) else { throw .programName(name) }
         let base = try Self.resolve(invocation.baseFolder)
         guard let user = UInt32(invocation.user) else { throw .user(invocation.user) }
         guard let group = UInt32(invocation.group) else { throw .group(invocation.group) }
@@ -34,13 +35,6 @@ struct JailerPlan {
         controlGroups = try ControlGroups(
             version: invocation.groupVersion, settings: invocation.groupSettings,
             parent: invocation.parentGroup ?? name, identifier: identifier)
-    }
-
-    /// Whether a program's name says that it is Firecracker, as the original wants it.
-    static func isMonitor(_ name: [UInt8]) -> Bool {
-        let wanted = Array("firecracker".utf8)
-        if name.count < wanted.count { return false }
-        return (0...(name.count - wanted.count)).contains { name[$0..<$0 + wanted.count].elementsEqual(wanted) }
     }
 
     private static func check(identifier: String) throws(JailerFault) {

@@ -19,6 +19,16 @@ public enum ProcessSetup {
         }
     }
 
+    /// The same, where more is allowed; nothing where less is.
+    public static func lowerLimit(_ resource: Resource, to value: UInt64) throws(LinuxError) {
+        var limits: (now: UInt64, most: UInt64) = (0, 0)
+        // SAFETY: the kernel fills the two numbers during the call.
+        unsafe try withUnsafeMutablePointer(to: &limits) { limits throws(LinuxError) in
+            _ = unsafe try systemCall(__NR_prlimit64, 0, resource.rawValue, 0, Int(bitPattern: limits))
+        }
+        if limits.most > value { try limit(resource, to: value) }
+    }
+
     // MARK: Descriptors
 
     /// Closes every descriptor from that one on.

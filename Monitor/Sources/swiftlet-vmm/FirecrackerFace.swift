@@ -1,5 +1,5 @@
+import Identity
 import Jail
-import Jailer
 import LinuxCalls
 import Machine
 import MachineConfiguration
@@ -46,7 +46,7 @@ final class FirecrackerFace: @unchecked Sendable {
     /// Started under a name with "firecracker" in it, as the jailer wants it, or with a path for the API's socket.
     static func isMeant(by arguments: [String]) -> Bool {
         let name = arguments.first?.utf8.split(separator: 0x2f).last.map(Array.init)
-        return name.map(Jailer.isMonitor) == true || arguments.contains("--api-sock")
+        return name.map(Identity.isFirecracker) == true || arguments.contains("--api-sock")
     }
 
     /// - Returns: what to exit with.
@@ -61,7 +61,7 @@ final class FirecrackerFace: @unchecked Sendable {
             writeToStandardOutput("Firecracker v\(APIService.version)\n\n" + FirecrackerInvocation.helpText)
         case .version:
             writeToStandardOutput(
-                "Firecracker v\(APIService.version)\n\nswiftlet-vmm \(Invocation.versionNumber)\n")
+                "Firecracker v\(APIService.version)\n\nswiftlet-vmm \(Identity.version)\n")
         case .snapshotVersion:
             writeToStandardOutput("v\(SnapshotFormat.major).\(SnapshotFormat.minor).0\n")
         case .describeSnapshot(let path): return describe(path)

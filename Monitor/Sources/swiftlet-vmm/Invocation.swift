@@ -5,14 +5,15 @@ enum Invocation: Equatable {
     case help
     case version
     case snapshot(SnapshotCommand)
-    case run(ConfigurationSource, Confinement.Mode, isEnclosed: Bool)
+    case run(ConfigurationSource, Confinement.Mode, Enclosing)
 
-    static let versionNumber = "0.1.0"
+    /// Whether the monitor leaves the caller's surroundings, and as whom.
+    enum Enclosing: Equatable { case none, asCaller, asUser(UInt32) }
 
     static let helpText = """
         Runs one microVM on KVM, until its guest powers off, resets or is ended.
 
-        Usage: swiftlet-vmm --config-file FILE --no-api [--no-seccomp] [--no-namespaces]
+        Usage: swiftlet-vmm --config-file FILE --no-api [--user N] [--no-seccomp] [--no-namespaces]
                swiftlet-vmm snapshot merge BASE DIFF... OUT
                swiftlet-vmm snapshot check STATE MEMORY
                swiftlet-vmm snapshot tree MEMORY OUT
@@ -22,6 +23,7 @@ enum Invocation: Equatable {
           --config-descriptor N      the same, read from descriptor N
           --no-api                   serve no REST API
           --api-sock PATH            be Firecracker: its command line (see --api-sock PATH --help) and its REST API
+          --user N                   become that user and group, of no other group, when everything is open (needs root)
           --no-seccomp               do not filter the threads' system calls
           --no-namespaces            stay in the caller's namespaces, in sight of its file system, with its capabilities
           --record-seccomp N         filter nothing: hand each thread's listener to socket N, for tests of the filters
@@ -53,19 +55,22 @@ enum Invocation: Equatable {
         default: break
         }
         var source: ConfigurationSource?
-        var isEnclosed = true
+        var enclosing = Enclosing.asCaller
         var filtering = Confinement.Mode.enforced
         var rest = arguments.dropFirst()
         func value(_ option: String) throws(InvocationError) -> String {
             guard let value = rest.popFirst() else { throw .missingValue(option: option) }
             return value
         }
-        func descriptor(_ option: String) throws(InvocationError) -> Int32 {
+        func number(_ option: String, atLeast least: Int32, _ wanted: String) throws(InvocationError) -> Int32 {
             let text = try value(option)
-            guard let number = Int32(text), number >= 0 else {
-                throw .invalidValue(option: option, found: text, wanted: "the number of an open descriptor")
+            guard let number = Int32(text), number >= least else {
+                throw .invalidValue(option: option, found: text, wanted: wanted)
             }
             return number
+        }
+        func descriptor(_ option: String) throws(InvocationError) -> Int32 {
+            try number(option, atLeast: 0, "the number of an open descriptor")
         }
         while let argument = rest.popFirst() {
             switch argument {
@@ -76,7 +81,9 @@ enum Invocation: Equatable {
                 self = .version
                 return
             case "--no-api": break
-            case "--no-namespaces": isEnclosed = false
+            case "--no-namespaces": enclosing = .none
+            case "--user":
+                enclosing = .asUser(UInt32(try number(argument, atLeast: 1, "the number of a user other than root")))
             case "--no-seccomp": filtering = .open
             case "--record-seccomp": filtering = .recorded(try descriptor(argument))
             case "--config-file": source = .file(try value(argument))
@@ -85,7 +92,7 @@ enum Invocation: Equatable {
             }
         }
         guard let source else { throw .noConfiguration }
-        self = .run(source, filtering, isEnclosed: isEnclosed)
+        self = .run(source, filtering, enclosing)
     }
 }
 

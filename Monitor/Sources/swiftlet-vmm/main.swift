@@ -1,3 +1,4 @@
+import Identity
 import Jail
 import LinuxCalls
 import Machine
@@ -11,7 +12,6 @@ exitProcess(runMonitor())
 /// Builds the machine that the arguments name, runs it, and says how it ended.
 func runMonitor() -> Int32 {
     let arguments = processArguments()
-    if let rest = JailerFace.arguments(of: arguments) { return JailerFace.run(rest) }
     if FirecrackerFace.isMeant(by: arguments) { return FirecrackerFace.run(arguments.dropFirst()) }
     let invocation: Invocation
     do throws(InvocationError) {
@@ -27,15 +27,17 @@ func runMonitor() -> Int32 {
     case .version:
         let landlock = Landlock.version
         writeToStandardOutput(
-            "swiftlet-vmm \(Invocation.versionNumber)\n"
+            "swiftlet-vmm \(Identity.version)\n"
                 + (landlock > 0 ? "Landlock \(landlock)\n" : "no Landlock in this kernel\n"))
         return 0
     case .snapshot(let command): return command.run()
-    case .run(let source, let filtering, let isEnclosed): return run(source, filtering, isEnclosed: isEnclosed)
+    case .run(let source, let filtering, let enclosing): return run(source, filtering, enclosing)
     }
 }
 
-func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclosed: Bool) -> Int32 {
+func run(
+    _ source: ConfigurationSource, _ filtering: Confinement.Mode, _ enclosing: Invocation.Enclosing
+) -> Int32 {
     let configuration: VirtualMachineConfiguration
     let document: JSONValue
     do throws(ConfigurationSourceError) {
@@ -51,7 +53,7 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
             face = try ControlFace(
                 control, document, isPaused: configuration.restore?.resumes == false)
         }
-        machine = try build(configuration, isEnclosed: isEnclosed)
+        machine = try build(configuration, enclosing)
     } catch {
         face?.removeSocket()
         writeToStandardError("swiftlet-vmm: \(error)\n")
@@ -60,7 +62,8 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
     let terminal =
         configuration.console.isEnabled ? configuration.console.inputDescriptor.flatMap(RawTerminal.init) : nil
     let confinement = Confinement(
-        filtering, parts: configuration.jailedParts(hasTerminal: terminal != nil), dropsCapabilities: isEnclosed)
+        filtering, parts: configuration.jailedParts(hasTerminal: terminal != nil), dropsCapabilities: enclosing != .none
+    )
     do throws(LinuxError) { try face?.start(machine, confinement) } catch {
         writeToStandardError("swiftlet-vmm: start the thread of control: \(error)\n")
         machine.requestEnd()
@@ -74,15 +77,17 @@ func run(_ source: ConfigurationSource, _ filtering: Confinement.Mode, isEnclose
 
 /// Builds the machine, of its kernel or of its snapshot.
 private func build(
-    _ configuration: VirtualMachineConfiguration, isEnclosed: Bool
+    _ configuration: VirtualMachineConfiguration, _ enclosing: Invocation.Enclosing
 ) throws(ControlFault) -> Machine {
     var enclosure = Enclosure.none
-    if isEnclosed {
+    if enclosing != .none {
+        var identity: UInt32?
+        if case .asUser(let user) = enclosing { identity = user }
         var sockets = configuration.vsock.map { [$0.udsPath] } ?? []
         if let control = configuration.control { sockets.append(control.socketPath) }
         enclosure = Enclosure(
             socketPaths: sockets, sharedFolders: configuration.sharedFolders.map { $0.pathOnHost },
-            otherFolders: configuration.control.map { [$0.folder] } ?? [])
+            otherFolders: configuration.control.map { [$0.folder] } ?? [], identity: identity)
     }
     do throws(MachineError) {
         guard let restore = configuration.restore else { return try Machine(configuration, enclosure: enclosure) }

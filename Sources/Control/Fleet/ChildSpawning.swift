@@ -1,13 +1,22 @@
 import CLinux
+import CSpawning
 import Glibc
 import LinuxCalls
 
 /// Starts this product's other programs.
 enum ChildSpawning {
-    /// Starts a program with exactly these descriptors (`child` must count up from 0), no signal blocked, in a session
-    /// or process group of its own, so that the terminal's signals do not reach it.
+    /// What a program starts in, so that the terminal's signals do not reach it.
+    enum Surroundings {
+        case session
+        case processGroup
+        /// A process group, and a PID namespace in which it is the first; the group alone where this process may make no
+        /// namespace.
+        case processNamespace
+    }
+
+    /// Starts a program with exactly these descriptors, which get numbers from 0 up, and no signal blocked.
     static func start(
-        _ arguments: [String], descriptors: [Int32], isSession: Bool
+        _ arguments: [String], descriptors: [Int32], in surroundings: Surroundings
     ) throws(LinuxError) -> Int32 {
         // What this process itself inherited is not passed on either. CLOSE_RANGE_CLOEXEC. SAFETY: no address is passed.
         _ = unsafe try? systemCall(__NR_close_range, 3, Int(UInt32.max), 4)
@@ -22,6 +31,17 @@ enum ChildSpawning {
         for descriptor in descriptors {
             copies.append(try fileControl(descriptor, CLinux.F_DUPFD_CLOEXEC, descriptors.count))
         }
+        // SAFETY: the texts live until they are let go of, after both calls.
+        var texts = unsafe arguments.map { unsafe strdup($0) }
+        unsafe texts.append(nil)
+        defer { unsafe texts.forEach { unsafe free($0) } }
+        if surroundings == .processNamespace {
+            // SAFETY: what is pointed to outlives the call.
+            let error = unsafe spawning_in_process_namespace(
+                &process, arguments[0], texts, Glibc.environ, copies, Int32(copies.count))
+            if error == 0 { return process }
+            guard error == EPERM || error == ENOSPC || error == EINVAL else { throw LinuxError(error) }
+        }
         // SAFETY: each structure is initialised before and destroyed after its use; the texts live until after the call.
         unsafe posix_spawn_file_actions_init(&actions)
         for (number, copy) in copies.enumerated() {
@@ -35,13 +55,10 @@ enum ChildSpawning {
         unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
         unsafe posix_spawnattr_setpgroup(&attributes, 0)
         let setSession: Int32 = 0x80  // POSIX_SPAWN_SETSID
-        let place = isSession ? setSession : Int32(POSIX_SPAWN_SETPGROUP)
+        let place = surroundings == .session ? setSession : Int32(POSIX_SPAWN_SETPGROUP)
         unsafe posix_spawnattr_setflags(
             &attributes, Int16(Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | place))
-        var texts = unsafe arguments.map { unsafe strdup($0) }
-        unsafe texts.append(nil)
         let result = unsafe posix_spawn(&process, arguments[0], &actions, &attributes, texts, Glibc.environ)
-        unsafe texts.forEach { unsafe free($0) }
         unsafe posix_spawnattr_destroy(&attributes)
         unsafe posix_spawn_file_actions_destroy(&actions)
         guard result == 0 else { throw LinuxError(result) }

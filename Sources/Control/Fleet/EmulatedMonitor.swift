@@ -19,11 +19,13 @@ final class EmulatedLauncher: MonitorLauncher {
     var isEmulated: Bool { true }
     var memoryMebibytes: Int? { host.memoryMebibytes }
 
-    /// The host has a `/run` of its own.
-    func socketPath(_ id: String) -> String { "/run/swiftlet-\(id)" }
+    /// The host has a `/run` of its own. It is no boundary between machines, and its monitors have no users of their own.
+    func prepare(_ id: String, controlFolder: String?, servesFolders: Bool) -> MonitorPlace {
+        MonitorPlace(socketPath: "/run/swiftlet-\(id)")
+    }
 
     func start(
-        _ executable: String, configurationPath: String, console: any OutputSink
+        _ executable: String, configurationPath: String, in place: MonitorPlace, console: any OutputSink
     ) throws(FleetError) -> any RunningMonitor {
         do throws(AgentClientError) {
             return try EmulatedMonitor(host, executable, configurationPath: configurationPath, console: console)
@@ -50,10 +52,10 @@ final class EmulatedLauncher: MonitorLauncher {
         }
     }
 
-    func removeSocket(_ path: String) {
-        guard let control = try? host.connect() else { return }
+    func clear(_ place: MonitorPlace, of monitor: any RunningMonitor) {
+        guard monitor.wasKilled, let control = try? host.connect() else { return }
         let start = host.start(
-            ["/bin/rm", "-f", path], environment: [], workingDirectory: "/",
+            ["/bin/rm", "-f", place.socketPath, place.controlSocket], environment: [], workingDirectory: "/",
             streams: .pipes(input: false, output: false, error: false))
         _ = try? ProcessSession(start, over: control, output: CollectedOutput()).run()
     }

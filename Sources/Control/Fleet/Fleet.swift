@@ -65,7 +65,7 @@ public struct MachineFleet: Sendable {
             ]
             let process = try ChildSpawning.start(
                 [executable, "supervise", machine.record.id],
-                descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, isSession: true)
+                descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, in: .session)
             let reading = try ready.reading.duplicate()
             // Only the child holds the other end from here on.
             Self.drop(ready)

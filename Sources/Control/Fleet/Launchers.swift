@@ -21,7 +21,7 @@ public enum Launchers {
             case "emulated": false
             default: KVMProbe.verdict().isUsable
             }
-        if isNative { return LocalLauncher(runtime: paths.runtime, patienceSeconds: patience) }
+        if isNative { return LocalLauncher(paths, patienceSeconds: patience) }
         return EmulatedLauncher(
             try EmulatedHost(hostSettings(paths)).start(report: report), patienceSeconds: patience)
     }

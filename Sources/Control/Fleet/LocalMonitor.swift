@@ -3,17 +3,18 @@ import AgentProtocol
 import CLinux
 import ChildProcesses
 import Glibc
+import HostFiles
 import LinuxCalls
 import Synchronization
 
 /// Starts monitors on this machine.
 final class LocalLauncher: MonitorLauncher {
     private static let usualPatienceSeconds: UInt32 = 60
-    private let runtime: String
+    private let paths: ProductPaths
     let patienceSeconds: UInt32
 
-    init(runtime: String, patienceSeconds: UInt32?) {
-        self.runtime = runtime
+    init(_ paths: ProductPaths, patienceSeconds: UInt32?) {
+        self.paths = paths
         self.patienceSeconds = patienceSeconds ?? Self.usualPatienceSeconds
     }
 
@@ -21,12 +22,38 @@ final class LocalLauncher: MonitorLauncher {
     var isEmulated: Bool { false }
     var memoryMebibytes: Int? { nil }
 
-    func socketPath(_ id: String) -> String { "\(runtime)/\(id)" }
+    func prepare(_ id: String, controlFolder: String?, servesFolders: Bool) throws(FleetError) -> MonitorPlace {
+        let folder = paths.socketFolder(id)
+        // Somebody else's of a run before, perhaps.
+        MachineStore.removeFiles(in: folder)
+        try files { () throws(HostFileError) in try folder.makeFolders(mode: 0o700) }
+        var place = MonitorPlace(socketPath: paths.socketPath(id))
+        if geteuid() == 0, !servesFolders { place.identity = Self.identity(id) }
+        guard let identity = place.identity else { return place }
+        let own = [folder] + (controlFolder.map { [HostPath($0)] } ?? [])
+        do throws(HostFileError) { for path in own { try path.setOwner(identity) } } catch {
+            // A container's root has not all numbers.
+            for path in own { try? path.setOwner(geteuid()) }
+            place.identity = nil
+        }
+        return place
+    }
+
+    /// Above all that distributions, containers and systemd hand out; from the machine's own number, so that two of a thousand
+    /// machines are one user in one of five hundred cases. Source: systemd's UIDS-GIDS.
+    private static func identity(_ id: String) -> UInt32? { UInt32(id.prefix(7), radix: 16).map { 0x7000_0000 | $0 } }
 
     func start(
-        _ executable: String, configurationPath: String, console: any OutputSink
+        _ executable: String, configurationPath: String, in place: MonitorPlace, console: any OutputSink
     ) throws(FleetError) -> any RunningMonitor {
-        try LocalMonitor(executable, configurationPath: configurationPath, console: console)
+        // Its owner listens for the machine's agent, and it connects.
+        if let identity = place.identity { try? HostPath(place.agentSocket).setOwner(identity) }
+        return try LocalMonitor(
+            executable, configurationPath: configurationPath, identity: place.identity, console: console)
+    }
+
+    func clear(_ place: MonitorPlace, of monitor: any RunningMonitor) {
+        for path in [place.socketPath, place.controlSocket] { try? removeFile(path) }
     }
 
     func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String) {
@@ -37,8 +64,6 @@ final class LocalLauncher: MonitorLauncher {
             throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run: \(error)")
         }
     }
-
-    func removeSocket(_ path: String) { try? removeFile(path) }
 }
 
 /// A child process. Its standard input is a pipe of which this process holds the other end: its lifeline.
@@ -50,14 +75,18 @@ private final class LocalMonitor: RunningMonitor {
     /// As `waitpid` gave it; -1 before.
     private let waitStatus = Atomic<Int32>(-1)
 
-    init(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError) {
+    init(
+        _ executable: String, configurationPath: String, identity: UInt32?, console: any OutputSink
+    ) throws(FleetError) {
         do throws(LinuxError) {
             let input = try PipePair()
             let output = try PipePair()
             let messages = try PipePair()
             process = try ChildSpawning.start(
-                [executable, "--config-file", configurationPath, "--no-api"],
-                descriptors: [input.reading.number, output.writing.number, messages.writing.number], isSession: false)
+                [executable, "--config-file", configurationPath, "--no-api"]
+                    + (identity.map { ["--user", "\($0)"] } ?? []),
+                descriptors: [input.reading.number, output.writing.number, messages.writing.number],
+                in: .processNamespace)
             // SAFETY: no address is passed.
             exit = FileDescriptor(
                 owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_pidfd_open, Int(process), 0)))

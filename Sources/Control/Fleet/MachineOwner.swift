@@ -164,11 +164,14 @@ public final class MachineOwner {
         unhealthy.value = nil
         machine.takeChangedLimits()
         let paths = machine.store.paths
-        let socketPath = launcher.socketPath(machine.record.id)
-        guard socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
+        let controlFolder = try machine.prepareControl()
+        let place = try launcher.prepare(
+            machine.record.id, controlFolder: controlFolder,
+            servesFolders: !specification.container.folders.isEmpty)
+        guard place.socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
             throw FleetError(
                 .unusableFolder,
-                "the path \(socketPath) is too long for a socket; set SWIFTLET_RUNTIME to a shorter folder")
+                "the path \(place.socketPath) is too long for a socket; set SWIFTLET_RUNTIME to a shorter folder")
         }
         let restorePoint = machine.restorePoint
         if let restorePoint { try machine.prepareDisks(for: restorePoint) }
@@ -176,15 +179,13 @@ public final class MachineOwner {
         if let modules = specification.modulesPath { initrds.append(modules) }
         let configuration = MonitorConfiguration(
             specification: specification, interfaces: machine.record.interfaces, initrdPaths: initrds,
-            socketPath: socketPath, contextIdentifier: machine.record.contextIdentifier,
-            controlFolder: try machine.prepareControl(), restored: restorePoint.map { (machine.folder.description, $0) }
-        )
+            socketPath: place.socketPath, contextIdentifier: machine.record.contextIdentifier,
+            controlFolder: controlFolder, restored: restorePoint.map { (machine.folder.description, $0) })
         let configurationPath = machine.folder.appending("monitor.json")
         try files { () throws(HostFileError) in
             try configurationPath.replaceQuickly(Array(configuration.json.utf8))
         }
-        let listener = try launcher.sockets.listen(
-            "\(socketPath)_\(VsockPorts.agent)", expecting: Self.expectedConnections)
+        let listener = try launcher.sockets.listen(place.agentSocket, expecting: Self.expectedConnections)
         defer { listener.close() }
         let console = GuestConsole(path: machine.folder.appending("console.log"))
         let sink = ConsoleSink(console.path, isShown: specification.showsConsole)
@@ -195,26 +196,23 @@ public final class MachineOwner {
         // With the monitor's end all is known that it had to say.
         defer { note(watch.take()) }
         let monitor = try launcher.start(
-            paths.monitor, configurationPath: configurationPath.description,
-            console: watch)
+            paths.monitor, configurationPath: configurationPath.description, in: place, console: watch)
         defer {
             sink.hide()
             monitor.end()
-            if monitor.wasKilled {
-                for path in [socketPath, MonitorConfiguration.controlSocket(socketPath)] { launcher.removeSocket(path) }
-            }
+            launcher.clear(place, of: monitor)
         }
         // Everything from here on happens while the guest boots.
         let launcher = launcher
         try machine.update { record in
-            record.socketPath = socketPath
+            record.socketPath = place.socketPath
             record.isEmulated = launcher.isEmulated
             record.monitorProcess = monitor.processIdentifier
         }
         let groups = ControlGroups(store: machine.store, record: machine.record)
         // Elsewhere the process is there for certain when its guest has answered.
         if !launcher.isEmulated { try groups.apply(specification.limits) }
-        let endpoint = VsockEndpoint(path: socketPath, domain: launcher.sockets)
+        let endpoint = VsockEndpoint(path: place.socketPath, domain: launcher.sockets)
         let control =
             restorePoint == nil
             ? try awaitAgent(listener, monitor, console) : try awaitRestored(endpoint, monitor, console)

@@ -21,7 +21,7 @@ public struct MachineStore: Sendable {
     public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         if let name { try MachineNames.check(name) }
         try files { () throws(HostFileError) in try names.makeFolders(mode: 0o700) }
-        try files { () throws(HostFileError) in try HostPath(paths.runtime).makeFolders(mode: 0o700) }
+        try files { () throws(HostFileError) in try paths.makeRuntimeFolder() }
         var generator = SystemRandomNumberGenerator()
         let id = MachineNames.identifier(using: &generator)
         let draft = root.appending(".new-\(id)")
@@ -41,7 +41,7 @@ public struct MachineStore: Sendable {
             var record = MachineRecord(
                 id: id, name: chosen, specification: specification,
                 createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000),
-                socketPath: "\(paths.runtime)/\(id)")
+                socketPath: paths.socketPath(id))
             record.networkNumbers = try freeNetworkNumbers(
                 specification.interfaces.count { $0.network.isOwn }, using: &generator)
             do throws(FleetError) {
@@ -201,9 +201,7 @@ public struct MachineStore: Sendable {
                 "the record of the machine \"\(reference)\" cannot be read, and a process still owns it: the one that holds \(folder(id))/\(MachineLock.fileName); end that, and remove it then"
             )
         }
-        for port in ["", "_\(VsockPorts.agent)", "_control"] {
-            try? HostPath("\(paths.runtime)/\(id)\(port)").removeFile()
-        }
+        paths.removeSockets(id)
         for name in (try? names.folderNames()) ?? [] {
             let link = names.appending(String(decoding: name, as: UTF8.self))
             if let target = try? link.linkTarget(), target.elementsEqual(id.utf8) { try? link.removeFile() }
@@ -305,11 +303,7 @@ public struct MachineStore: Sendable {
     func removeRuntimeFiles(_ record: MachineRecord) {
         ControlGroups(store: self, record: record).remove()
         guard !record.isEmulated else { return }
-        try? HostPath(record.socketPath).removeFile()
-        for path in ["\(record.socketPath)_\(VsockPorts.agent)", MonitorConfiguration.controlSocket(record.socketPath)]
-        {
-            try? HostPath(path).removeFile()
-        }
+        paths.removeSockets(record.id)
     }
 
     func removeFolder(_ record: MachineRecord) {

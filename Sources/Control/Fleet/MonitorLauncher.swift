@@ -10,16 +10,33 @@ protocol MonitorLauncher: AnyObject, Sendable {
     var sockets: any SocketDomain { get }
     /// How long a guest may take until its agent answers.
     var patienceSeconds: UInt32 { get }
-    /// The monitor's `uds_path` for the machine with that id.
-    func socketPath(_ id: String) -> String
+    /// Makes the place of a monitor.
+    /// - Parameters:
+    ///   - id: the machine's.
+    ///   - controlFolder: a folder that is there, for what the monitor writes.
+    ///   - servesFolders: whether the monitor needs its owner's rights over files.
+    func prepare(_ id: String, controlFolder: String?, servesFolders: Bool) throws(FleetError) -> MonitorPlace
     /// Starts `swiftlet-vmm` with that configuration; its console and its messages go to `console`.
-    func start(_ executable: String, configurationPath: String, console: any OutputSink) throws(FleetError)
-        -> any RunningMonitor
+    func start(
+        _ executable: String, configurationPath: String, in place: MonitorPlace, console: any OutputSink
+    ) throws(FleetError) -> any RunningMonitor
     /// Runs a program of the product to its end, where monitors run.
     /// - Returns: whether it ended with 0, and what it said.
     func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String)
-    /// Removes what a killed monitor left at its `uds_path`.
-    func removeSocket(_ path: String)
+    /// Removes what a monitor that has ended has left of its place.
+    func clear(_ place: MonitorPlace, of monitor: any RunningMonitor)
+}
+
+/// Where a machine's monitor has its sockets, and who it is.
+struct MonitorPlace: Sendable {
+    /// The monitor's `uds_path`.
+    let socketPath: String
+    /// The user and group that the monitor becomes; nil: those of its owner.
+    var identity: UInt32?
+
+    /// Where the agent's connections are taken.
+    var agentSocket: String { "\(socketPath)_\(VsockPorts.agent)" }
+    var controlSocket: String { MonitorConfiguration.controlSocket(socketPath) }
 }
 
 /// A monitor that has been started. When its owner ends, however it does, the monitor ends too.

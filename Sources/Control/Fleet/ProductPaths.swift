@@ -49,6 +49,19 @@ public struct ProductPaths: Sendable {
     public var monitor: String { libexec + "/swiftlet-vmm" }
     public var agent: String { libexec + "/swiftlet-agent" }
 
+    /// Where the sockets of one machine are on this computer.
+    func socketFolder(_ id: String) -> HostPath { HostPath(runtime).appending(id) }
+    /// The monitor's `uds_path` there.
+    func socketPath(_ id: String) -> String { socketFolder(id).appending("vsock").description }
+
+    /// Makes the folder of all machines' sockets. The monitors of root's machines are other users, and pass through it.
+    func makeRuntimeFolder() throws(HostFileError) {
+        try HostPath(runtime).makeFolders(mode: geteuid() == 0 ? 0o711 : 0o700)
+    }
+
+    /// Removes what a machine that has ended has left there.
+    func removeSockets(_ id: String) { MachineStore.removeFiles(in: socketFolder(id)) }
+
     /// The longest path that `swiftlet-vmm` takes for its socket. Source: unix(7), less `_` and a port.
     static let maximumSocketPathBytes = 96
 

@@ -18,6 +18,15 @@ extension HostPath {
         }
     }
 
+    /// Gives it to a user and a group of the same number. A link at the end is not followed.
+    public func setOwner(_ identity: UInt32) throws(HostFileError) {
+        try call("change the owner of") { address throws(LinuxError) in
+            // AT_SYMLINK_NOFOLLOW. SAFETY: the path is valid during the call.
+            unsafe try systemCallRestarting(
+                __NR_fchownat, Int(AT_FDCWD), address, Int(identity), Int(identity), 0x100)
+        }
+    }
+
     /// Puts this file in the place of another, in one step.
     public func rename(to target: HostPath) throws(HostFileError) {
         try call("rename") { source throws(LinuxError) in

@@ -1,3 +1,4 @@
+import Identity
 import LinuxCalls
 public import MetadataService
 import WireFormats
@@ -7,7 +8,7 @@ import WireFormats
 /// Belongs to one thread.
 public final class APIService {
     /// The version whose requests are understood.
-    public static let version = "1.12.1"
+    public static let version = Identity.firecrackerVersion
 
     /// How the machine is, in the API's words.
     enum State: String { case notStarted = "Not started", running = "Running", paused = "Paused" }

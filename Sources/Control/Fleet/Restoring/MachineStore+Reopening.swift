@@ -62,7 +62,7 @@ extension OwnedMachine {
     func begin(as specification: MachineSpecification? = nil, after note: RestartNote? = nil) throws(FleetError) {
         try files { () throws(HostFileError) in
             // It is gone after a restart of this computer.
-            try HostPath(store.paths.runtime).makeFolders(mode: 0o700)
+            try store.paths.makeRuntimeFolder()
         }
         var generator = SystemRandomNumberGenerator()
         let wanted = specification ?? record.specification
@@ -74,7 +74,7 @@ extension OwnedMachine {
         let numbers =
             record.networkNumbers.count == count && !isTaken
             ? record.networkNumbers : try store.freeNetworkNumbers(count, using: &generator)
-        let socketPath = "\(store.paths.runtime)/\(record.id)"
+        let socketPath = store.paths.socketPath(record.id)
         try update { record in
             record.takeOver()
             // Whatever began it first, nobody sits in front of it now.
