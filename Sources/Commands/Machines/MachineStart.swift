@@ -9,8 +9,8 @@ struct MachineStart {
     var specification: MachineSpecification
     var name: String?
     var files: [HandedInFile] = []
-    /// Whether the machine goes on from a template in the place of a boot.
-    var isWarm = false
+    /// The moment of the template from which the machine goes on; nil for one that boots.
+    var warmMoment: WarmMoment?
     /// Where the machine's id goes.
     var cidfile: String?
     var isJSON = false
@@ -25,9 +25,11 @@ struct MachineStart {
             try VolumeCommand.store.prepare($0)
         }
         let machine =
-            isWarm
-            ? try Product.fleet.makeWarm(specification, from: try template(signals), name: name)
-            : try Product.fleet.create(specification, name: name)
+            if let warmMoment {
+                try Product.fleet.makeWarm(specification, from: try template(warmMoment, signals), name: name)
+            } else {
+                try Product.fleet.create(specification, name: name)
+            }
         do throws(ImageError) {
             // One that stays on record can be started again.
             if specification.removesItself {
@@ -43,8 +45,8 @@ struct MachineStart {
         return machine
     }
 
-    private func template(_ signals: SignalWatcher?) throws -> SnapshotRecord {
-        try Product.fleet.template(for: specification, signals: signals) {
+    private func template(_ moment: WarmMoment, _ signals: SignalWatcher?) throws -> SnapshotRecord {
+        try Product.fleet.template(for: specification, when: moment, signals: signals) {
             if !isJSON { Output.error("swiftlet: \($0)") }
         }
     }

@@ -23,6 +23,7 @@ struct RunCommand: ParsableCommand {
               swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
               swiftlet run -d --name batch --cpus 0.5 --disk-bandwidth 20M busybox sleep 600
               swiftlet run --rm --warm busybox echo hello
+              swiftlet run -d --warm-when healthy --health-cmd 'wget -qO- localhost:8000' python3 python3 -m http.server
               swiftlet run --rm --timeout 10s busybox sleep 60        (exit status 124)
             """)
 
@@ -103,6 +104,11 @@ struct RunCommand: ParsableCommand {
         help:
             "Begin with a clone of a machine that has booted already: the first run makes that, further ones of the same image and size start from it."
     ) var warm = false
+    @Option(
+        help: ArgumentHelp(
+            "Begin so with a machine that was written down when it had booted, as by --warm, or when the program's health check had succeeded: then further runs of the same program find it ready.",
+            valueName: "booted|healthy"), completion: .list(WarmMoment.allCases.map(\.rawValue)))
+    var warmWhen: WarmMoment?
     @Option(help: ArgumentHelp("Write the machine's id to a new file.", valueName: "path"), completion: .file())
     var cidfile: String?
     @Flag(help: "Show the kernel's console on standard error.") var console = false
@@ -127,7 +133,7 @@ struct RunCommand: ParsableCommand {
         var start = MachineStart(specification)
         start.name = name
         start.files = files
-        start.isWarm = warm
+        start.warmMoment = warmWhen ?? (warm ? .booted : nil)
         start.cidfile = cidfile
         start.isJSON = isJSON
         try start.run(signals)
@@ -193,6 +199,8 @@ struct RunCommand: ParsableCommand {
         return specification
     }
 }
+
+extension WarmMoment: ExpressibleByArgument {}
 
 /// A machine in the background, for programs: names that stay.
 struct StartedDocument: Encodable {

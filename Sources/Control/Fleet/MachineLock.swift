@@ -26,6 +26,18 @@ public struct MachineLock: ~Copyable, Sendable {
         return MachineLock(descriptor: file)
     }
 
+    /// The same, made where it is missing, when whoever holds it lets go in time; nil when nobody does.
+    static func take(
+        in folder: HostPath, fileName: String = fileName, withinMilliseconds milliseconds: UInt64
+    ) throws(LinuxError) -> MachineLock? {
+        let end = Clock.monotonic.nanoseconds() + milliseconds * 1_000_000
+        while true {
+            if let lock = try take(in: folder, creates: true, fileName: fileName) { return lock }
+            if Clock.monotonic.nanoseconds() > end { return nil }
+            LinuxCalls.sleep(nanoseconds: 20_000_000)
+        }
+    }
+
     init(descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
     /// Whether some process owns the machine.

@@ -35,7 +35,7 @@ extension MachineOwner {
         guard let check = specification.container.healthCheck else { return nil }
         let action = specification.container.whenUnhealthy
         // A watch that there is no thread for is missed by who waits for health, and by nobody else.
-        return try? HealthWatch(check, of: machine, at: endpoint) { [unhealthy] reason in
+        return try? HealthWatch(check, of: machine, at: endpoint, whenHealthy: whenHealthy) { [unhealthy] reason in
             guard action != .nothing else { return }
             unhealthy.value = reason
             SignalWatcher.tellOwnProcess(SignalWatcher.stop)

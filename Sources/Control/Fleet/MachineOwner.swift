@@ -41,6 +41,8 @@ public final class MachineOwner {
     public var whenDamaged: (String) -> Void = { _ in }
     /// Called when the guest asks that its settings be kept, on a thread of its own, and not too often.
     public var whenSettingsProposed: (@Sendable (MachineRemote) -> Void)?
+    /// Called on a thread of its own when the program's health check has first succeeded.
+    var whenHealthy: @Sendable () -> Void = {}
     /// Called in the place of running the program, when the guest is what its configuration says.
     var whenBooted: ((AgentConnection) throws -> Void)?
     /// Made in the guest before its program runs.

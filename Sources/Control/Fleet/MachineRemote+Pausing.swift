@@ -51,25 +51,19 @@ extension MachineRemote {
     /// One command at a time pauses, resumes or saves a machine; whoever comes second waits a moment for the first.
     func withControlLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws -> Result {
         let folder = store.folder(record.id).appending(OwnedMachine.controlFolder)
-        let end = Deadline(afterMilliseconds: 10_000)
-        while true {
-            let taken: MachineLock?
-            do throws(LinuxError) { taken = try MachineLock.take(in: folder, creates: true) } catch {
-                throw FleetError(
-                    .notRunning,
-                    "the machine \"\(record.name)\" has ended, or was started by an earlier version and cannot be controlled"
-                )
-            }
-            if let lock = taken {
-                defer { extendLifetime(lock) }
-                return try body()
-            }
-            if end.isOver {
-                throw FleetError(
-                    .busy,
-                    "another command is saving or pausing the machine \"\(record.name)\"; try again when it has ended")
-            }
-            LinuxCalls.sleep(nanoseconds: 20_000_000)
+        let taken: MachineLock?
+        do throws(LinuxError) { taken = try MachineLock.take(in: folder, withinMilliseconds: 10_000) } catch {
+            throw FleetError(
+                .notRunning,
+                "the machine \"\(record.name)\" has ended, or was started by an earlier version and cannot be controlled"
+            )
         }
+        guard let lock = taken else {
+            throw FleetError(
+                .busy,
+                "another command is saving or pausing the machine \"\(record.name)\"; try again when it has ended")
+        }
+        defer { extendLifetime(lock) }
+        return try body()
     }
 }

@@ -17,21 +17,25 @@ final class HealthWatch: Sendable {
     private let endpoint: any AgentEndpoint
     private let file: HostPath
     private let pauseMark: HostPath
+    private let whenHealthy: @Sendable () -> Void
     private let whenUnhealthy: @Sendable (String) -> Void
     private let stop: SharedEvent
     private let done: SharedEvent
     private let isStopped = Atomic<Bool>(false)
 
-    /// - Parameter whenUnhealthy: called on this watch's thread, with the reason.
+    /// - Parameters:
+    ///   - whenHealthy: called on this watch's thread, the first time that it is.
+    ///   - whenUnhealthy: called there, too, with the reason.
     init(
         _ check: HealthCheck, of machine: OwnedMachine, at endpoint: any AgentEndpoint,
-        whenUnhealthy: @escaping @Sendable (String) -> Void
+        whenHealthy: @escaping @Sendable () -> Void, whenUnhealthy: @escaping @Sendable (String) -> Void
     ) throws(LinuxError) {
         self.check = check
         specification = machine.record.specification
         self.endpoint = endpoint
         file = machine.folder.appending(HealthReport.fileName)
         pauseMark = machine.folder.appending(PauseMark.fileName)
+        self.whenHealthy = whenHealthy
         self.whenUnhealthy = whenUnhealthy
         stop = try SharedEvent()
         done = try SharedEvent()
@@ -68,8 +72,10 @@ final class HealthWatch: Sendable {
             let answer = ask()
             if isStopped.load(ordering: .acquiring) { return }
             if answer.exitStatus == nil, pauseMark.exists { continue }
+            let wasStarting = report.state == .starting
             let isNews = report.add(answer, counts: counts, retries: check.retries)
             write(report)
+            if wasStarting, report.state == .healthy { whenHealthy() }
             guard isNews else { continue }
             let said = answer.output.split(whereSeparator: \.isNewline).last.map { "; the last said: \($0)" } ?? ""
             whenUnhealthy("unhealthy: its health check failed \(report.failuresInARow) times in a row\(said)")

@@ -91,24 +91,19 @@ extension MachineStore {
 
     /// One command at a time changes the limits of a machine.
     func withLimitsLock<Result>(_ record: MachineRecord, _ body: () throws -> Result) throws -> Result {
-        let end = Deadline(afterMilliseconds: Self.lockMilliseconds)
-        while true {
-            let taken: MachineLock?
-            do throws(LinuxError) {
-                taken = try MachineLock.take(in: folder(record.id), creates: true, fileName: "limits.lock")
-            } catch {
-                throw FleetError(.unusableFolder, "cannot use \(folder(record.id)): \(error)")
-            }
-            if let lock = taken {
-                defer { extendLifetime(lock) }
-                return try body()
-            }
-            if end.isOver {
-                throw FleetError(
-                    .busy,
-                    "another command changes the limits of the machine \"\(record.name)\"; try again when it has ended")
-            }
-            LinuxCalls.sleep(nanoseconds: 20_000_000)
+        let taken: MachineLock?
+        do throws(LinuxError) {
+            taken = try MachineLock.take(
+                in: folder(record.id), fileName: "limits.lock", withinMilliseconds: Self.lockMilliseconds)
+        } catch {
+            throw FleetError(.unusableFolder, "cannot use \(folder(record.id)): \(error)")
         }
+        guard let lock = taken else {
+            throw FleetError(
+                .busy,
+                "another command changes the limits of the machine \"\(record.name)\"; try again when it has ended")
+        }
+        defer { extendLifetime(lock) }
+        return try body()
     }
 }

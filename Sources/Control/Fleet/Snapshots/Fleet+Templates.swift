@@ -4,8 +4,17 @@ import FoundationEssentials
 import HostFiles
 import ImageStore
 import LinuxCalls
+import Synchronization
 
-/// Warm templates: snapshots of booted machines whose program has not been started, of which every further machine of the same
+/// When a machine that starts warm is written down for the first time.
+public enum WarmMoment: String, CaseIterable, Sendable {
+    /// It has booted, and its program has not been started: for any program.
+    case booted
+    /// Its program's health check has succeeded: for that program.
+    case healthy
+}
+
+/// Warm templates: snapshots of machines that have booted, or whose program is ready, of which every further machine of the same
 /// kind is a clone.
 extension MachineFleet {
     private static let namePrefix = "warm-"
@@ -16,21 +25,30 @@ extension MachineFleet {
     /// agent and the kernel. A change of any of them makes another template.
     /// - Parameter report: told what is being done when it takes long: a line for a person.
     public func template(
-        for specification: MachineSpecification, signals: SignalWatcher?, report: (String) -> Void
+        for specification: MachineSpecification, when moment: WarmMoment, signals: SignalWatcher?,
+        report: (String) -> Void
     ) throws -> SnapshotRecord {
         try Self.checkWarm(specification)
-        let booted = specification.withoutProgram
-        let name = try templateName(booted)
-        let snapshots = SnapshotStore(store.paths)
-        if let found = snapshots.list().first(where: { $0.name == name && !$0.runsProgram }) { return found }
+        if moment == .healthy { try Self.checkWarmProgram(specification) }
+        let common = moment == .booted ? specification.withoutProgram : specification.withoutIdentity
+        let name = try templateName(common)
+        if let found = standingTemplate(name) { return found }
         removeStaleTemplates()
         report("making a template of \(specification.image) for machines that start warm; this is done once")
-        do { return try makeTemplate(booted, name, signals) } catch let error as SnapshotError
-            where error.code == .duplicateName
-        {
-            // Another command was quicker.
-            return try snapshots.find(name)
+        do {
+            switch moment {
+            case .booted: return try makeTemplate(common, name, signals)
+            case .healthy: return try makeHealthyTemplate(common, name, signals)
+            }
+        } catch let error as SnapshotError where error.code == .duplicateName {
+            // Another command was quicker; or somebody has given another snapshot this name.
+            guard let found = standingTemplate(name) else { throw error }
+            return found
         }
+    }
+
+    private func standingTemplate(_ name: String) -> SnapshotRecord? {
+        SnapshotStore(store.paths).list().first { $0.name == name && $0.isForWarmStarts }
     }
 
     /// Writes a machine down that goes on from a template, with a program of its own.
@@ -70,6 +88,21 @@ extension MachineFleet {
             .invalidSetting, "a machine does not start warm with \(what); leave that out, or --warm")
     }
 
+    /// What a program that already runs in the template cannot be given any more.
+    private static func checkWarmProgram(_ specification: MachineSpecification) throws(FleetError) {
+        let what: String
+        if specification.container.healthCheck == nil {
+            what = "a health check tells when its program is ready, and it has none; give one: --health-cmd COMMAND"
+        } else if specification.isInteractive || specification.hasTerminal {
+            what = "its program runs already, and gets neither a terminal nor input; leave out --tty and --interactive"
+        } else if !specification.container.handedIn.isEmpty {
+            what = "what is handed in would be in the memory of all further ones; leave out --secret and --file"
+        } else {
+            return
+        }
+        throw FleetError(.invalidSetting, "a machine does not start warm when healthy: \(what)")
+    }
+
     private func templateName(_ booted: MachineSpecification) throws(FleetError) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -99,11 +132,47 @@ extension MachineFleet {
         return made
     }
 
+    /// Runs the program until its health check has succeeded.
+    private func makeHealthyTemplate(
+        _ common: MachineSpecification, _ name: String, _ signals: SignalWatcher?
+    ) throws -> SnapshotRecord {
+        let machine = try create(common, name: nil)
+        let output = CollectedOutput(mostBytes: 4096)
+        let owner = try owner(of: machine, signals: signals, output: output, report: { _ in })
+        let made = SharedResult()
+        let (store, folder) = (store, machine.folder)
+        owner.whenHealthy = {
+            made.value = Result {
+                guard let record = MachineRecord.read(from: folder) else {
+                    throw FleetError(.damagedRecord, "the record of the template's machine cannot be read")
+                }
+                return try MachineRemote(record, store: store).makeSnapshot(name, isForWarmStarts: true)
+            }
+            SignalWatcher.tellOwnProcess(SignalWatcher.endNow)
+        }
+        let end = Result { try owner.run() }
+        if let made = made.value { return try made.get() }
+        let outcome = try end.get()
+        let said = String(decoding: output.bytes(of: .standardError).suffix(400), as: UTF8.self)
+        throw FleetError(
+            .monitorEnded,
+            "the program ended before its health check succeeded (\(outcome.note ?? "exit status \(outcome.exitStatus)")), so nothing can start warm from it"
+                + (said.isEmpty ? "" : "; it said last:\n\(said)"))
+    }
+
+    private final class SharedResult: Sendable {
+        private let result = Mutex<Result<SnapshotRecord, any Error>?>(nil)
+        var value: Result<SnapshotRecord, any Error>? {
+            get { result.withLock { $0 } }
+            set { result.withLock { $0 = newValue } }
+        }
+    }
+
     /// Of images that have gone, or kernels: nothing will be made of them.
     public func removeStaleTemplates() {
         let snapshots = SnapshotStore(store.paths)
         guard let present = try? images.list().map(\.digest) else { return }
-        for template in snapshots.list() where template.name.hasPrefix(Self.namePrefix) && !template.runsProgram {
+        for template in snapshots.list() where template.name.hasPrefix(Self.namePrefix) && template.isForWarmStarts {
             let specification = template.specification
             let isUsable =
                 present.contains(specification.imageDigest) && HostPath(specification.kernelPath).exists
@@ -114,6 +183,27 @@ extension MachineFleet {
 }
 
 extension MachineSpecification {
+    /// How long a program that is to be ready once for all may take, while it is asked again and again.
+    private static let readySeconds = 300.0
+
+    /// What all machines are that run the same program in the same surroundings, before they are told which one each is.
+    var withoutIdentity: MachineSpecification {
+        var result = self
+        (result.hostName, result.timeLimitSeconds, result.overrides) = (nil, nil, nil)
+        (result.showsConsole, result.isDetached, result.removesItself) = (false, false, true)
+        result.limits = MachineLimits()
+        for place in result.interfaces.indices { result.interfaces[place].hardwareAddress = nil }
+        result.container.restart = RestartPolicy()
+        result.container.whenUnhealthy = .stop
+        (result.container.labels, result.container.exposedPorts) = ([:], [])
+        result.container.hostEntries = []
+        (result.container.nameServers, result.container.searchDomains) = ([], [])
+        if let check = result.container.healthCheck {
+            result.container.healthCheck?.startPeriodSeconds = max(check.startPeriodSeconds, Self.readySeconds)
+        }
+        return result
+    }
+
     /// What a machine is before its program is started, and before it is told which one it is.
     var withoutProgram: MachineSpecification {
         var result = self

@@ -14,6 +14,10 @@ extension MachineRemote {
     ///   - ends: whether the machine is ended instead, from exactly where the snapshot stands.
     /// - Throws: leaving the machine running and no snapshot.
     public func makeSnapshot(_ name: String?, ends: Bool = false) throws -> SnapshotRecord {
+        try makeSnapshot(name, ends: ends, isForWarmStarts: false)
+    }
+
+    func makeSnapshot(_ name: String?, ends: Bool = false, isForWarmStarts: Bool) throws -> SnapshotRecord {
         let snapshots = SnapshotStore(store.paths)
         if let name {
             try SnapshotStore.check(name: name)
@@ -22,6 +26,7 @@ extension MachineRemote {
         snapshots.removeLeftovers()
         return try whileHeld { folder, _ throws(any Error) in
             var draft = draft(name ?? snapshots.freeName(for: record.name))
+            draft.isForWarmStarts = isForWarmStarts
             try standStill()
             do {
                 try writeFiles(into: folder, &draft)

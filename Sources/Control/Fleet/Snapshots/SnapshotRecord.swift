@@ -22,6 +22,12 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
         get { isTemplate != true }
         set { isTemplate = newValue ? nil : true }
     }
+    private var isMadeForWarmStarts: Bool?
+    /// Whether machines that start warm are clones of it, without anybody naming it.
+    var isForWarmStarts: Bool {
+        get { !runsProgram || isMadeForWarmStarts == true }
+        set { isMadeForWarmStarts = newValue ? true : nil }
+    }
     private var diskList: [SnapshotDisk]?
     /// Those that the machine writes to.
     public var disks: [SnapshotDisk] {

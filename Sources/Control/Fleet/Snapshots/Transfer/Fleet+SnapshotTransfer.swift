@@ -7,7 +7,7 @@ extension MachineFleet {
     public func pack(
         _ record: SnapshotRecord, progress: @escaping (_ done: UInt64, _ size: UInt64) -> Void = { _, _ in }
     ) throws -> PackedSnapshot {
-        guard record.runsProgram else {
+        guard !record.isForWarmStarts else {
             throw SnapshotError(
                 .unsuitableMachine,
                 "\"\(record.name)\" is a template for machines that start warm; each computer makes its own: swiftlet run --warm"
