@@ -12,8 +12,9 @@ extension GuestMemory {
         // SAFETY: the range is checked, and so lies in the mapping of one region.
         let start = unsafe try Int(bitPattern: checkedHost(address, lengthBytes))
         if isInFile(address) { throw .outOfRange(address, lengthBytes: lengthBytes) }
-        let first = (start + 4095) & ~4095
-        let end = (start + Int(truncatingIfNeeded: lengthBytes)) & ~4095
+        let mask = hasHugePages ? (2 << 20) - 1 : 4095
+        let first = (start + mask) & ~mask
+        let end = (start + Int(truncatingIfNeeded: lengthBytes)) & ~mask
         guard first < end else { return 0 }
         // Punches a hole in the file behind the memory, which takes the pages out of every mapping of it too.
         var result = linux_system_call(Int(__NR_madvise), first, end - first, Int(MADV_REMOVE), 0, 0, 0)

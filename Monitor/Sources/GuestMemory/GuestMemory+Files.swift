@@ -25,7 +25,7 @@ extension GuestMemory {
     /// run the same file share its pages, and what a guest writes stays its own.
     ///
     /// All three numbers must be multiples of the page size. Only before the guest runs, and only for files that nobody
-    /// shortens meanwhile: a page that is gone ends the guest. The file behind guest memory (`fileNumber`) does not have
+    /// shortens meanwhile: a page that is gone ends the guest. Memory of huge pages gets a copy. The file behind guest memory (`fileNumber`) does not have
     /// these bytes, only the mapping has; a discarded page shows the file again.
     public func map(
         file: Int32, offset: UInt64, over address: GuestAddress, lengthBytes: UInt64
@@ -35,6 +35,11 @@ extension GuestMemory {
         guard lengthBytes > 0 else { return }
         guard let destination = unsafe host(address, lengthBytes) else {
             throw .memory(.outOfRange(address, lengthBytes: lengthBytes))
+        }
+        if hasHugePages {
+            // No smaller page can lie within one of them.
+            _ = try read(file: file, offset: offset, into: address, lengthBytes: lengthBytes)
+            return
         }
         do throws(LinuxError) {
             // SAFETY: the range is wholly inside this object's own mapping, which is undone as a whole in the end.

@@ -10,7 +10,7 @@ extension GuestMemory {
     /// the result is given up, and pages are copied by the kernel when they are written.
     /// - Throws: EINVAL for memory whose pages are not this process's alone; memory is as it was then.
     public func freeze() throws(LinuxError) -> FrozenMemory {
-        guard backing == .shared else { throw .invalidArgument }
+        guard backing == .shared, !hasHugePages else { throw .invalidArgument }
         // What was laid over the file is not in it yet.
         for range in privateRanges {
             guard let start = imageOffset(of: range.start) else { continue }

@@ -37,14 +37,19 @@ public import LinuxCalls
         case image
     }
 
+    /// Whether its pages are of 2 MiB and of the host's pool; all of them are taken when it is made.
+    public let hasHugePages: Bool
+
     /// The memory's size, all regions together; attachments are not counted.
     public let totalBytes: UInt64
 
     /// Makes zeroed guest memory; pages are taken from the host as they are touched.
-    /// - Throws: ENOMEM when the address space or the limits do not allow it; EINVAL for no bytes at all.
-    public convenience init(totalBytes: UInt64) throws(LinuxError) {
-        let file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes)
-        try self.init(totalBytes: totalBytes, file: file, backing: .shared)
+    /// - Parameter hasHugePages: see there; `totalBytes` is a multiple of their size then.
+    /// - Throws: ENOMEM when the address space, the limits or the pool do not allow it; EINVAL for no bytes at all, or
+    ///   a host without such pages.
+    public convenience init(totalBytes: UInt64, hasHugePages: Bool = false) throws(LinuxError) {
+        let file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes, hasHugePages: hasHugePages)
+        try self.init(totalBytes: totalBytes, file: file, backing: .shared, hasHugePages: hasHugePages)
     }
 
     /// Makes guest memory that holds what a file holds: page by page as the guest touches them, shared with all other
@@ -71,7 +76,8 @@ public import LinuxCalls
     }
 
     private init(
-        totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, server: Server = .kernel
+        totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, server: Server = .kernel,
+        hasHugePages: Bool = false
     ) throws(LinuxError) {
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
             server != .kernel
@@ -79,10 +85,13 @@ public import LinuxCalls
                 : backing == .image
                     ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
                     : try Mapping(
-                        sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
+                        sharing: number, lengthBytes: Int(lengthBytes), offset: offset,
+                        // Huge pages are reserved: what a pool has not ends a guest that touches it.
+                        extraFlags: hasHugePages ? 0 : MAP_NORESERVE)
         }
         let plan = GuestMemoryPlan(totalBytes: totalBytes)
         self.backing = backing
+        self.hasHugePages = hasHugePages
         self.file = file
         lowMapping = try mapping(self.file.number, plan.lowBytes, 0)
         // SAFETY: the regions live no longer than the mappings beside them.

@@ -88,11 +88,16 @@ import CLinux
 }
 
 /// An anonymous file in memory, as long as asked, closed on exec.
-public func memoryFile(name: String, lengthBytes: UInt64) throws(LinuxError) -> FileDescriptor {
+/// - Parameter hasHugePages: whether its pages are of 2 MiB, and of the host's pool of such pages.
+public func memoryFile(
+    name: String, lengthBytes: UInt64, hasHugePages: Bool = false
+) throws(LinuxError) -> FileDescriptor {
+    // MFD_HUGETLB and MFD_HUGE_2MB (21, the size's logarithm, from bit 26 on). Source: memfd_create(2).
+    let flags = Int(MFD_CLOEXEC) | (hasHugePages ? 4 | 21 << 26 : 0)
     let descriptor = try withKernelString(name) { name throws(LinuxError) -> FileDescriptor in
         // SAFETY: the name outlives the call.
         FileDescriptor(
-            owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_memfd_create, name, Int(MFD_CLOEXEC))))
+            owning: Int32(truncatingIfNeeded: unsafe try systemCall(__NR_memfd_create, name, flags)))
     }
     // SAFETY: no address is passed.
     unsafe try systemCallRestarting(__NR_ftruncate, Int(descriptor.number), Int(truncatingIfNeeded: lengthBytes))

@@ -61,8 +61,15 @@ public final class Machine: @unchecked Sendable {
     ) throws(MachineError) {
         let memory: GuestMemory
         do throws(LinuxError) {
-            memory = try GuestMemory(totalBytes: configuration.memoryMebibytes << 20)
+            memory = try GuestMemory(
+                totalBytes: configuration.memoryMebibytes << 20, hasHugePages: configuration.hasHugePages)
         } catch {
+            if configuration.hasHugePages {
+                throw .system(
+                    doing:
+                        "\(configuration.memoryMebibytes / 2) huge pages of 2 MiB, of the host's pool (vm.nr_hugepages)",
+                    error)
+            }
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
         try self.init(configuration, memory: memory, metadata, isPaused: false, shell)

@@ -25,6 +25,7 @@ extension VirtualMachineConfiguration {
         let (processors, memory) = try parseMachine(machine)
         var configuration = VirtualMachineConfiguration(
             bootSource: try BootSource(boot), virtualCPUCount: processors, memoryMebibytes: memory)
+        configuration.hasHugePages = machine["huge_pages"] == .string("2M")
         configuration.isTrackingChanges = machine["track_dirty_pages"] == .boolean(true)
         for (index, drive) in try reader.list("drives").enumerated() {
             configuration.drives.append(try Drive(drive, path: "drives[\(index)]"))
@@ -69,7 +70,11 @@ extension VirtualMachineConfiguration {
         // Asked for or not, processors are given as cores of one thread.
         _ = try reader.boolean("smt")
         _ = try reader.boolean("track_dirty_pages")
-        try reader.only("huge_pages", .string("None"), reason: "this version uses the host's ordinary pages")
+        let pages = try reader.text("huge_pages") ?? "None"
+        guard pages == "None" || pages == "2M" else { throw reader.invalid("huge_pages", wanted: "None or 2M") }
+        if pages == "2M", let memory = try reader.integer("mem_size_mib", memoryMebibytesRange), memory % 2 != 0 {
+            throw reader.invalid("mem_size_mib", wanted: "a multiple of 2, the size of huge pages")
+        }
         try reader.only("cpu_template", .string("None"), reason: "the guest sees the host's processor")
         return (
             UInt32(try reader.requiredInteger("vcpu_count", virtualCPURange)),

@@ -12,6 +12,8 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     public var bootSource: BootSource
     public var virtualCPUCount: UInt32
     public var memoryMebibytes: UInt64
+    /// Whether memory is of huge pages, 2 MiB each.
+    public var hasHugePages = false
     /// Nil: processors are what the host can give.
     public var processorTemplate: ProcessorTemplate?
     /// Whether differential snapshots are to be possible from the first full one on.

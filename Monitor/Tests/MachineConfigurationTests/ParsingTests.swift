@@ -131,6 +131,19 @@ import Testing
         #expect(message(document(", \"drives\": [{\"drive_id\": \"a\", \(fields)}]")) == refusal)
     }
 
+    @Test func `huge pages are taken whole`() throws {
+        func parse(_ mebibytes: Int, _ pages: String) throws -> Bool {
+            let text =
+                #"{"boot-source": {"kernel_image_path": "/k"}, "machine-config": {"vcpu_count": 1, "#
+                + #""mem_size_mib": \#(mebibytes), "huge_pages": "\#(pages)"}}"#
+            return try VirtualMachineConfiguration.parse(Array(text.utf8)).hasHugePages
+        }
+        #expect(try parse(64, "2M"))
+        #expect(try !parse(63, "None"))
+        #expect(throws: ConfigurationError.self) { try parse(63, "2M") }
+        #expect(throws: ConfigurationError.self) { try parse(64, "1G") }
+    }
+
     @Test func `what this monitor does not serve is refused, not ignored`() {
         #expect(
             message(document(#", "drives": [{"drive_id": "a", "path_on_host": "/a", "socket": "/s"}]"#))?

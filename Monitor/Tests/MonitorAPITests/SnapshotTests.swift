@@ -159,4 +159,29 @@ import Testing
         #expect(load(into: face).contains("boot-specific resources"))
         #expect(face.control.started == nil)
     }
+
+    @Test func `a machine of huge pages goes on by a page server only, as there`() {
+        let face = Face()
+        #expect(face.ask(#"PUT /boot-source {"kernel_image_path":"/k"}"#) == "204")
+        #expect(
+            face.fault(#"PUT /machine-config {"vcpu_count":1,"mem_size_mib":127,"huge_pages":"2M"}"#)
+                .contains("not a multiple of the configured page size"))
+        #expect(face.ask(#"PUT /machine-config {"vcpu_count":1,"mem_size_mib":128,"huge_pages":"2M"}"#) == "204")
+        #expect(face.ask(#"PUT /actions {"action_type":"InstanceStart"}"#) == "204")
+        #expect(face.control.started?.hasHugePages == true)
+        #expect(
+            face.fault(#"PUT /swiftlet/live-snapshot {"snapshot_path":"/s","mem_file_path":"/m"}"#)
+                .contains("huge pages"))
+        #expect(face.ask(#"PATCH /vm {"state":"Paused"}"#) == "204")
+        #expect(face.ask(#"PUT /snapshot/create {"snapshot_path":"/s","mem_file_path":"/m"}"#) == "204")
+        let other = Face()
+        other.control.snapshot = face.control.snapshot
+        #expect(
+            load(into: other).contains(
+                "Cannot restore hugetlbfs backed snapshot by mapping the memory file. Please use uffd."))
+        #expect(
+            other.ask(
+                #"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":{"backend_path":"/m","backend_type":"Uffd"}}"#)
+                == "204")
+    }
 }

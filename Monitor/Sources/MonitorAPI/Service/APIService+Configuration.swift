@@ -44,7 +44,6 @@ extension APIService {
                 "Machine config error: this monitor gives a guest \(range.lowerBound) to \(range.upperBound) MiB of memory."
             )
         }
-        if isHuge { throw Fault("Machine config error: this monitor does not back guests with huge pages.") }
         if let balloon = kept.balloon?.integer("amount_mib"), balloon > mebibytes {
             throw Fault(
                 "Machine config error: The memory size (MiB) is smaller than the previously set balloon device target size."

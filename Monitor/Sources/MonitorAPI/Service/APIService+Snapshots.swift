@@ -23,6 +23,9 @@ extension APIService {
         guard state == .running else {
             throw Fault("Create snapshot error: the microVM stands still; use /snapshot/create.")
         }
+        if kept.hasHugePages {
+            throw Fault("Create snapshot error: huge pages cannot be kept aside while the guest runs; pause it first.")
+        }
         var configuration: [UInt8] = []
         kept.document.write(to: &configuration)
         do throws(HostRefusal) {
@@ -62,6 +65,11 @@ extension APIService {
                 tree: tree)
             let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
             let machine = try Self.machine(configuration)
+            if configuration.hasHugePages, !isServed {
+                throw HostRefusal(
+                    "Failed to restore from snapshot: Failed to load guest memory: Error creating guest memory from file: Cannot restore hugetlbfs backed snapshot by mapping the memory file. Please use uffd."
+                )
+            }
             try checkDisks(configuration)
             applyMetadata(of: configuration)
             try control.restore(machine, isPaused: isPaused)

@@ -43,6 +43,8 @@ struct KeptConfiguration {
             && metadata == nil && memory == nil && persistentMemories.isEmpty
     }
 
+    var hasHugePages: Bool { machine.text("huge_pages") == "2M" }
+
     /// `GET /vm/config`.
     var document: JSONValue {
         let noBootSource = JSONValue.object([JSONMember("kernel_image_path", .string(""))])
