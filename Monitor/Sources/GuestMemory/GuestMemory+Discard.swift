@@ -3,6 +3,12 @@ import LinuxCalls
 
 /// Giving memory back to the host.
 extension GuestMemory {
+    /// From now on it is noted what is given back.
+    public func noteDiscards() { discardLock.withLock { discarded = PageRuns() } }
+
+    /// What was given back since `noteDiscards`; nothing is noted any more.
+    public func takeDiscards() -> PageRuns { discardLock.withLock { discarded.take() ?? PageRuns() } }
+
     /// Gives a range's pages back to the host; the guest finds zeros there (or what the file says that was mapped over
     /// the range) when it touches them again. Parts of pages at either end are left as they are.
     ///
@@ -16,6 +22,18 @@ extension GuestMemory {
         let first = (start + mask) & ~mask
         let end = (start + Int(truncatingIfNeeded: lengthBytes)) & ~mask
         guard first < end else { return 0 }
+        discardLock.withLock {
+            if let noted = discarded, let offset = imageOffset(of: address) {
+                // Whole pages of which a part lies in the range.
+                var run = PageRuns()
+                let page = offset / Self.pageBytes
+                run.append(
+                    .init(
+                        first: UInt32(truncatingIfNeeded: page),
+                        count: UInt32(truncatingIfNeeded: (offset &+ lengthBytes &+ 4095) / Self.pageBytes &- page)))
+                discarded = noted.union(run)
+            }
+        }
         // Punches a hole in the file behind the memory, which takes the pages out of every mapping of it too.
         var result = linux_system_call(Int(__NR_madvise), first, end - first, Int(MADV_REMOVE), 0, 0, 0)
         if result < 0 {

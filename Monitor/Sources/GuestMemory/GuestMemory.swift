@@ -19,6 +19,10 @@ public import LinuxCalls
     /// Changed only while the guest stands still.
     public internal(set) var backing: Backing
 
+    let discardLock = FutexLock()
+    /// What was given back since `noteDiscards`; nil when nobody wants to know.
+    var discarded: PageRuns?
+
     private let pageServer: FileDescriptor?
     /// The descriptor for who puts pages in their places, when that is not the kernel.
     public let pageServerNumber: Int32?

@@ -55,14 +55,17 @@ extension Machine {
                 changes.begin(with: state.identifier)
                 return SnapshotCopy(.frozen(frozen), state.identifier, fullTrailer(state), memory.totalBytes)
             }
-            let pages = seesPageTable ? try allChanges() : PageRuns()
+            // To ask the kernel for these takes a good part of the time that the copy does, and only this kind needs them
+            // before it.
+            let pages = isDifferential ? try allChanges() : PageRuns()
             // Nothing is allocated in there.
             let memory = memory
+            if !isDifferential, seesPageTable { memory.noteDiscards() }
             let process = try ProcessCopy(keeping: memoryFile) { () throws(LinuxError) in
                 _ = isDifferential ? try memory.write(pages, to: memoryFile) : try memory.writeImage(to: memoryFile)
             }
             // What changed since an earlier one is known in any case, for the kernel's record goes on.
-            if seesPageTable { changes.add(state.identifier, pages) }
+            if isDifferential { changes.add(state.identifier, pages) }
             return SnapshotCopy(
                 .process(process), state.identifier,
                 isDifferential ? differentialTrailer(state, pages) : fullTrailer(state), memory.totalBytes)
@@ -72,7 +75,15 @@ extension Machine {
     /// Writes the memory of a snapshot that was begun, while the guest runs, and returns when the file is whole.
     public func finish(_ copy: consuming SnapshotCopy, memory memoryFile: Int32) throws(MachineError) {
         let identifier = copy.identifier
-        do throws(LinuxError) { try copy.write(to: memoryFile) } catch {
+        do throws(LinuxError) {
+            if !changes.parents.contains(identifier), seesPageTable {
+                // What has changed by now, or was given back meanwhile, is all that had changed then and perhaps more.
+                let pages = try allChanges()
+                changes.add(identifier, pages.union(memory.takeDiscards()))
+            }
+            try copy.write(to: memoryFile)
+        } catch {
+            _ = memory.takeDiscards()
             changes.remove(identifier)
             throw .system(doing: "write the snapshot", error)
         }

@@ -108,6 +108,20 @@ import Testing
         #expect(try nextData(changes.number, from: 0)?.start == 2 * Self.pageBytes)
     }
 
+    @Test func `what is given back is noted while somebody wants to know`() throws {
+        let memory = try GuestMemory(totalBytes: 4 << 20)
+        _ = try memory.freeze()
+        for index in 1..<8 { try memory.store(2 as UInt8, at: page(UInt64(index))) }
+        _ = try memory.discard(page(1), lengthBytes: Self.pageBytes)
+        memory.noteDiscards()
+        _ = try memory.discard(page(6), lengthBytes: Self.pageBytes)
+        _ = try memory.discard(page(3), lengthBytes: 2 * Self.pageBytes)
+        #expect(memory.takeDiscards() == runs([(3, 2), (6, 1)]))
+        _ = try memory.discard(page(5), lengthBytes: Self.pageBytes)
+        #expect(memory.takeDiscards().isEmpty)
+        #expect(try memory.changedPages() == runs([(2, 1), (7, 1)]))
+    }
+
     @Test func `memory in two regions is kept as one image`() throws {
         let memory = try GuestMemory(totalBytes: GuestMemoryPlan.deviceWindowStart + 4 * Self.pageBytes)
         let high = GuestAddress(GuestMemoryPlan.highMemoryStart + Self.pageBytes)
