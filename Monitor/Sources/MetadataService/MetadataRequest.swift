@@ -18,7 +18,8 @@ struct MetadataRequest {
     var acceptsJSON = false
     var token: ArraySlice<UInt8>?
     var tokenLifetime: (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)?
-    var wasForwarded = false
+    /// The field by which a proxy tells of itself, as it was written.
+    var forwarded: ArraySlice<UInt8>?
     /// The client sends nothing more after it.
     var isLast = false
     private var bodyBytes = 0
@@ -53,21 +54,20 @@ struct MetadataRequest {
     /// - Returns: what is wrong with it.
     private mutating func readLine(_ line: ArraySlice<UInt8>) -> String? {
         let words = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
-        guard words.count == 3 else { return "Invalid request." }
-        if Self.isSame(words[0], "GET") {
+        guard words.count == 3, !words[1].isEmpty else { return "Invalid request." }
+        if words[0].elementsEqual("GET".utf8) {
             method = .get
-        } else if Self.isSame(words[0], "PUT") {
+        } else if words[0].elementsEqual("PUT".utf8) {
             method = .put
-        } else if Self.isSame(words[0], "PATCH") {
+        } else if words[0].elementsEqual("PATCH".utf8) {
             method = .patch
         } else {
-            return "Invalid HTTP Method: Unsupported HTTP method."
+            return "Unsupported HTTP method."
         }
-        if words[1].isEmpty { return "Invalid URI: Empty URI not allowed." }
         isOldVersion = Self.isSame(words[2], "HTTP/1.0")
         isLast = isOldVersion
         guard isOldVersion || Self.isSame(words[2], "HTTP/1.1") else {
-            return "Invalid HTTP Version: Unsupported HTTP version."
+            return "Unsupported HTTP version."
         }
         // A path, or a whole URL.
         var target = words[1]
@@ -87,7 +87,7 @@ struct MetadataRequest {
         while let last = value.last, last == 0x20 || last == 0x09 { value.removeLast() }
         let name = line[..<colon]
         if Self.isSame(name, "accept") {
-            acceptsJSON = Self.isSame(value, "application/json")
+            acceptsJSON = value.elementsEqual("application/json".utf8)
         } else if Self.isSame(name, "connection") {
             if Self.isSame(value, "close") { isLast = true }
         } else if Self.isSame(name, "x-metadata-token") || Self.isSame(name, "x-aws-ec2-metadata-token") {
@@ -97,7 +97,7 @@ struct MetadataRequest {
         {
             tokenLifetime = (name, value)
         } else if Self.isSame(name, "x-forwarded-for") {
-            wasForwarded = true
+            forwarded = name
         } else if Self.isSame(name, "content-length") {
             guard let number = Self.number(value), number <= 0xffff else {
                 return Self.fault("Invalid value. Key:Content-Length; Value: ", value)
@@ -112,7 +112,7 @@ struct MetadataRequest {
     /// What is wrong with a field.
     @inline(never)
     static func fault(_ reason: String, _ bytes: ArraySlice<UInt8>) -> String {
-        "Invalid header. Reason: " + reason + text(bytes)
+        reason + text(bytes)
     }
 
     static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }

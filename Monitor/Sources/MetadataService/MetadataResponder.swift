@@ -13,7 +13,8 @@ struct MetadataResponder {
     private struct Answer {
         let status: Int
         var body: [UInt8] = []
-        var isJSON = false
+        /// The only one that says that it is text; the others say that they are JSON, which they may be.
+        var isToken = false
         var allowed: String?
 
         init(_ status: Int) { self.status = status }
@@ -37,7 +38,10 @@ struct MetadataResponder {
     }
 
     /// The answer to what is no request.
-    func refuse(_ reason: String) -> [UInt8] { Self.bytes(Answer(400, reason), isLast: true, isOldVersion: false) }
+    func refuse(_ reason: String) -> [UInt8] {
+        let isUnsupported = reason.utf8.starts(with: "Unsupported HTTP".utf8)
+        return Self.bytes(Answer(isUnsupported ? 501 : 400, reason), isLast: true, isOldVersion: false)
+    }
 
     private func answered(_ request: MetadataRequest, _ now: UInt64) -> Answer {
         if request.path.isEmpty { return Answer(400, "Invalid URI.") }
@@ -73,7 +77,6 @@ struct MetadataResponder {
         do throws(MetadataStore.Absence) {
             var answer = Answer(200)
             answer.body = try store.text(at: request.path, isJSON: isJSON)
-            answer.isJSON = isJSON
             return answer
         } catch {
             switch error {
@@ -89,8 +92,8 @@ struct MetadataResponder {
 
     private func token(_ request: MetadataRequest, _ lifetime: UInt64?, _ now: UInt64) -> Answer {
         // A proxy's request is not the guest's own.
-        if request.wasForwarded {
-            return Answer(400, "Invalid header. Reason: Unsupported header name. Key: x-forwarded-for")
+        if let name = request.forwarded {
+            return Answer(400, "Invalid header. Reason: Unsupported header name. Key: ", name)
         }
         guard Self.normalized(request.path) == Self.tokenPath else { return Self.notFound(request) }
         guard let lifetime else {
@@ -105,6 +108,7 @@ struct MetadataResponder {
                 ". Please provide a value between 1 and 21600.")
         }
         var answer = Answer(200)
+        answer.isToken = true
         answer.body = tokens.make(seconds: lifetime, now: now)
         return answer
     }
@@ -127,7 +131,7 @@ struct MetadataResponder {
             bytes.add(allowed)
         }
         bytes.add("\r\nContent-Type: ")
-        bytes.add(answer.isJSON ? "application/json" : "text/plain")
+        bytes.add(answer.isToken ? "text/plain" : "application/json")
         bytes.add("\r\nContent-Length: ")
         bytes.add(String(answer.body.count))
         bytes.add("\r\n\r\n")
