@@ -108,7 +108,7 @@ let package = Package(
             [
                 "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "CSpawning", "EmulatedHost",
                 "Ext4Format", "FileTrees", "ImageStore", "OCIImages", "GuestKernels", "Archives", "CodedErrors",
-                "HostFiles",
+                "HostFiles", "VerityTree",
                 agentProtocol, machineConfiguration, linuxCalls,
                 settingsFloppy,
             ]),
@@ -129,7 +129,7 @@ let package = Package(
             "Fleet",
             [
                 "AgentClient", "ApplianceSettings", "Archives", "FileTrees", "HostFiles", "ImageStore", "OCIImages",
-                agentProtocol, machineConfiguration,
+                "VerityTree", agentProtocol, machineConfiguration,
             ]
         ),
         tests("Archives", ["HostFiles", "ImageFixtures"]),

@@ -4,6 +4,7 @@ import Foundation
 import HostFiles
 import OCIImages
 import Testing
+import VerityTree
 
 @testable import Fleet
 @testable import ImageStore
@@ -110,6 +111,21 @@ private final class Scratch {
         #expect(made.disks == [SnapshotDisk(place: 0, sizeBytes: 512)] && made.runsProgram)
     }
 
+    @Test func `the tree of a memory with holes is that of one without`() throws {
+        let scratch = try Scratch()
+        let memory = scratch.snapshots.folder(try scratch.snapshot().id).appending("memory")
+        let bytes = try memory.readWhole(limit: 64 << 20).dropLast(4096)
+        var writer = HashTreeWriter(dataBlocks: 8192)
+        let tree = try HostFile.scratch(in: scratch.path)
+        try writer.append(HashTreeWriter.digests(of: [UInt8](bytes).span), to: tree)
+        let root = try writer.finish(tree)
+        let written = scratch.path.appending("tree")
+        #expect(try MemoryTree.write(of: memory, to: written) == root)
+        var dense = [UInt8](repeating: 0, count: 1 << 20)
+        let count = try tree.read(dense.count, at: 0, into: &dense)
+        #expect(try written.readWhole(limit: 1 << 20) == Array(dense[..<count]))
+    }
+
     @Test func `a template is nobody else's`() throws {
         let scratch = try Scratch()
         var record = try scratch.snapshot()
@@ -122,6 +138,7 @@ private final class Scratch {
         ("processors", "0", .invalidFile), ("memoryMebibytes", "33", .invalidFile), ("disks", "[]", .invalidFile),
         ("name", "\"../first\"", .invalidName), ("machineName", "\"a b\"", .invalidName),
         ("kernel", "\"a\\u0000b\"", .invalidFile), ("files", "[]", .invalidFile), ("image", "7", .invalidFile),
+        ("memoryRoot", "\"ab\"", .invalidFile),
     ])
     func `a description that cannot be is refused`(field: String, value: String, code: SnapshotError.Code) throws {
         let scratch = try Scratch()
@@ -131,7 +148,7 @@ private final class Scratch {
                 .init(name: "state", sizeBytes: 5, dataBytes: 5),
                 .init(name: "memory", sizeBytes: 32 << 20 + 4096, dataBytes: 0),
                 .init(name: "disk0", sizeBytes: 512, dataBytes: 512),
-            ])
+            ], memoryRoot: String(repeating: "c", count: 64))
         #expect(try SnapshotDescription(parsing: description.encoded) == description)
         var object = try #require(
             JSONSerialization.jsonObject(with: Data(description.encoded)) as? [String: Any])
@@ -152,7 +169,7 @@ private final class Scratch {
 
     @Test func `a state of another machine is told by what the monitor says`() throws {
         let scratch = try Scratch()
-        let description = SnapshotDescription(try scratch.snapshot(), manifest: nil, files: [])
+        let description = SnapshotDescription(try scratch.snapshot(), manifest: nil, files: [], memoryRoot: "")
         var answer = MonitorCheck.Answer(vcpu_count: 1, mem_size_mib: 32, devices: 6, console: true)
         try MonitorCheck.compare(answer, description)
         answer.devices = 5

@@ -29,6 +29,8 @@ struct SnapshotCreateCommand: ParsableCommand {
             """)
 
     @Flag(help: "End the machine from where the snapshot stands.") var stop = false
+    @Flag(help: "Have each page of the memory checked before a clone sees it. Clones then share no memory.")
+    var integrity = false
     @Argument(help: "A machine's name or id.", completion: Completions.runningMachines) var machine: String
     @Argument(help: "What the snapshot is to be called; the machine's name and a number if not given.") var name:
         String?
@@ -37,7 +39,7 @@ struct SnapshotCreateCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         let record = try store.findRunning(machine)
-        let made = try MachineRemote(record, store: store).makeSnapshot(name, ends: stop)
+        let made = try MachineRemote(record, store: store).makeSnapshot(name, ends: stop, isChecked: integrity)
         if format.isJSON { return Output.json(SnapshotDocument(made)) }
         Output.line(made.name)
     }
@@ -107,6 +109,8 @@ struct SnapshotDocument: Encodable {
     var memoryBytes: UInt64
     /// The disks that it writes to, which are copied with it.
     var diskBytes: UInt64
+    /// Root of the memory's hash tree, by which clones check each page; missing where they do not.
+    var memoryRoot: String?
     /// Whether the machine's program ran; otherwise clones start one.
     var runsProgram: Bool
     /// On this computer; memory that was never written to takes no room.
@@ -116,7 +120,7 @@ struct SnapshotDocument: Encodable {
 
     enum CodingKeys: String, CodingKey {
         case id, name, created, machine, machineID, image, imageDigest, kernel, command, processors, memoryMebibytes
-        case stateBytes, memoryBytes, diskBytes, runsProgram, usedBytes, path
+        case stateBytes, memoryBytes, diskBytes, memoryRoot, runsProgram, usedBytes, path
     }
 
     init(_ record: SnapshotRecord) {
@@ -136,6 +140,7 @@ struct SnapshotDocument: Encodable {
         stateBytes = record.stateBytes
         memoryBytes = record.memoryBytes
         diskBytes = record.disks.reduce(0) { $0 + $1.sizeBytes }
+        memoryRoot = record.memoryRoot
         runsProgram = record.runsProgram
         usedBytes = store.usedBytes(record)
         path = store.path(record)

@@ -41,7 +41,10 @@ struct SnapshotImportCommand: ParsableCommand {
         try Policies.admitSnapshot(ofMachineOf: image)
         let take = try SnapshotImport(
             incoming, as: name, interfaces: interfaces, image: image, into: Product.fleet)
-        let record = try take.run(opening: { FileContentSource(try layout.content(of: $0.blob)) }) { done, size in
+        let record = try take.run(
+            isChecked: taking.integrity,
+            opening: { FileContentSource(try layout.content(of: $0.blob)) }
+        ) { done, size in
             bar.show(
                 "importing", done: Double(done) / Double(max(size, 1)),
                 detail: "\(Units.size(done)) of \(Units.size(size))")
@@ -72,6 +75,9 @@ struct SnapshotTakingOptions: ParsableArguments {
             "What its machine's network interface is connected to here: tap, or tap:NAME,address=A/N[,gateway=A]. As often as it has interfaces.",
             valueName: "network"), completion: Completions.networks)
     var network: [String] = []
+
+    @Flag(help: "Have each page of the memory checked before a clone sees it. Clones then share no memory.")
+    var integrity = false
 
     func interfaces() throws -> [MachineInterface] { try MachineInterface.list(parsing: network) }
 }

@@ -119,6 +119,7 @@ struct SnapshotPullCommand: ParsableCommand {
             }
         }
         let record = try take.run(
+            isChecked: taking.integrity,
             opening: { layer in
                 let path = Self.blob(layer, folder)
                 let file = try HostFile(path)

@@ -53,7 +53,8 @@ final class EmulatedLauncher: MonitorLauncher {
     }
 
     func clear(_ place: MonitorPlace, of monitor: any RunningMonitor) {
-        guard monitor.wasKilled, let control = try? host.connect() else { return }
+        // One that meets memory that is not right ends at once, as if it were killed, with this status.
+        guard monitor.wasKilled || monitor.ending == "exit status 1", let control = try? host.connect() else { return }
         let start = host.start(
             ["/bin/rm", "-f", place.socketPath, place.controlSocket], environment: [], workingDirectory: "/",
             streams: .pipes(input: false, output: false, error: false))

@@ -63,8 +63,9 @@ struct MonitorConfiguration {
             )
         }
         if let (folder, point) = restored {
+            let tree = point.tree.map { ",\"tree\":\(quoted($0.name)),\"root\":\(quoted($0.root))" } ?? ""
             sections.append(
-                "\"restore\":{\"folder\":\(quoted(folder)),\"state\":\(quoted(point.state)),\"memory\":\(quoted(point.memory)),\"resume\":true}"
+                "\"restore\":{\"folder\":\(quoted(folder)),\"state\":\(quoted(point.state)),\"memory\":\(quoted(point.memory))\(tree),\"resume\":true}"
             )
         }
         let folders = specification.container.folders

@@ -52,7 +52,8 @@ extension MachineFleet {
     ) throws(FleetError) -> MachineSpecification {
         var specification = snapshot.specification.inBackground
         specification.origin = SnapshotOrigin(
-            id: snapshot.id, name: snapshot.name, runsProgram: snapshot.runsProgram, disks: snapshot.disks)
+            id: snapshot.id, name: snapshot.name, runsProgram: snapshot.runsProgram, disks: snapshot.disks,
+            memoryRoot: snapshot.memoryRoot)
         specification.hostName = options.hostName
         specification.removesItself = options.removesItself
         if options.removesItself { specification.container.restart = RestartPolicy() }

@@ -12,12 +12,17 @@ extension MachineRemote {
     /// - Parameters:
     ///   - name: nil for the machine's own and a number.
     ///   - ends: whether the machine is ended instead, from exactly where the snapshot stands.
+    ///   - isChecked: whether each page of the memory is checked before a clone sees it.
     /// - Throws: leaving the machine running and no snapshot.
-    public func makeSnapshot(_ name: String?, ends: Bool = false) throws -> SnapshotRecord {
-        try makeSnapshot(name, ends: ends, isForWarmStarts: false)
+    public func makeSnapshot(
+        _ name: String?, ends: Bool = false, isChecked: Bool = false
+    ) throws -> SnapshotRecord {
+        try makeSnapshot(name, ends: ends, isChecked: isChecked, isForWarmStarts: false)
     }
 
-    func makeSnapshot(_ name: String?, ends: Bool = false, isForWarmStarts: Bool) throws -> SnapshotRecord {
+    func makeSnapshot(
+        _ name: String?, ends: Bool = false, isChecked: Bool = false, isForWarmStarts: Bool
+    ) throws -> SnapshotRecord {
         let snapshots = SnapshotStore(store.paths)
         if let name {
             try SnapshotStore.check(name: name)
@@ -30,7 +35,9 @@ extension MachineRemote {
             try standStill()
             do {
                 try writeFiles(into: folder, &draft)
-                let made = try MachineFleet(store.paths).keepImage(of: snapshots.take(draft, from: folder))
+                let (gathered, place) = try snapshots.gather(draft, from: folder)
+                let made = try MachineFleet(store.paths).keepImage(
+                    of: snapshots.list(gathered, in: place, isChecked: isChecked))
                 if ends { try kill() } else { try goOn() }
                 return made
             } catch {

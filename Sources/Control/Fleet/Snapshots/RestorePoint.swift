@@ -1,9 +1,11 @@
 import HostFiles
 
 /// What a machine goes on from when it begins, in the place of a boot: two files in its own folder.
-struct RestorePoint: Equatable, Sendable {
+struct RestorePoint: Sendable {
     let state: String
     let memory: String
+    /// The memory's hash tree, and its root; nil where pages are not checked.
+    var tree: (name: String, root: String)?
     /// Whether the machine's program ran when they were written; otherwise it is started now.
     let runsProgram: Bool
     /// Whether the machine is another one than the one that was written down.
@@ -17,9 +19,12 @@ public struct SnapshotOrigin: Codable, Equatable, Sendable {
     public var runsProgram: Bool
     /// The machine's disks that it writes to, by their places, with the sizes that the snapshot has of them.
     var disks: [SnapshotDisk]
+    /// As the snapshot's.
+    var memoryRoot: String?
 
     static let stateName = "origin.state"
     static let memoryName = "origin.memory"
+    static let treeName = "origin.memory.tree"
 
     /// In the machine's folder: a disk as it was when the snapshot was taken, and as it is now.
     static func diskName(_ place: Int) -> String { "origin.disk\(place)" }
@@ -35,7 +40,8 @@ extension MachineStore {
         }
         return record.specification.origin.map { origin in
             RestorePoint(
-                state: SnapshotOrigin.stateName, memory: SnapshotOrigin.memoryName, runsProgram: origin.runsProgram,
+                state: SnapshotOrigin.stateName, memory: SnapshotOrigin.memoryName,
+                tree: origin.memoryRoot.map { (SnapshotOrigin.treeName, $0) }, runsProgram: origin.runsProgram,
                 isClone: true)
         }
     }

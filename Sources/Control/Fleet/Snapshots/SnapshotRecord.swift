@@ -28,13 +28,17 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
         get { !runsProgram || isMadeForWarmStarts == true }
         set { isMadeForWarmStarts = newValue ? true : nil }
     }
+    /// Root of the memory's hash tree, 64 digits: each page is checked before a clone sees it. Nil: the tree is not there.
+    public var memoryRoot: String?
     private var diskList: [SnapshotDisk]?
     /// Those that the machine writes to.
     public var disks: [SnapshotDisk] {
         get { diskList ?? [] }
         set { diskList = newValue.isEmpty ? nil : newValue }
     }
-    var fileNames: [String] { [Self.stateName, Self.memoryName] + disks.map(\.fileName) }
+    var fileNames: [String] {
+        [Self.stateName, Self.memoryName] + (memoryRoot == nil ? [] : [MemoryTree.fileName]) + disks.map(\.fileName)
+    }
 
     init(
         id: String, name: String, createdSeconds: Int64, machineID: String, machineName: String,

@@ -79,7 +79,23 @@ public struct SnapshotStore: Sendable {
     /// lists them as a snapshot.
     func take(_ draft: SnapshotRecord, from source: HostPath) throws(SnapshotError) -> SnapshotRecord {
         let (record, place) = try gather(draft, from: source)
+        return try list(record, in: place)
+    }
+
+    /// Lists what was gathered.
+    /// - Parameter isChecked: whether its memory gets a hash tree first.
+    func list(
+        _ gathered: SnapshotRecord, in place: HostPath, isChecked: Bool = false
+    ) throws(SnapshotError) -> SnapshotRecord {
+        var record = gathered
         do throws(SnapshotError) {
+            if isChecked {
+                record.memoryRoot = try snapshotFiles { () throws(HostFileError) in
+                    try MemoryTree.write(
+                        of: place.appending(SnapshotRecord.memoryName), to: place.appending(MemoryTree.fileName)
+                    ).hex
+                }
+            }
             try snapshotFiles { () throws(HostFileError) in
                 // A snapshot outlives a power loss.
                 for name in record.fileNames { try HostFile(place.appending(name)).synchronize() }
@@ -139,6 +155,7 @@ public struct SnapshotStore: Sendable {
             (SnapshotRecord.stateName, SnapshotOrigin.stateName),
             (SnapshotRecord.memoryName, SnapshotOrigin.memoryName),
         ]
+        if record.memoryRoot != nil { names.append((MemoryTree.fileName, SnapshotOrigin.treeName)) }
         names += record.disks.map { ($0.fileName, SnapshotOrigin.diskName($0.place)) }
         do throws(HostFileError) {
             for (name, own) in names { try folder.appending(name).link(as: machine.appending(own)) }

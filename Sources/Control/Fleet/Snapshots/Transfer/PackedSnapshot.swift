@@ -73,7 +73,19 @@ public final class PackedSnapshot: Sendable {
         let files = sources.map {
             SnapshotDescription.File(name: $0, sizeBytes: $1.sizeBytes, dataBytes: $1.dataBytes)
         }
-        let description = SnapshotDescription(record, manifest: imageManifest, files: files).encoded
+        let root: String
+        if let known = record.memoryRoot {
+            root = known
+        } else {
+            root = try snapshotFiles { () throws(HostFileError) in
+                try MemoryTree.write(
+                    of: snapshot.appending(SnapshotRecord.memoryName), to: HostFile.scratch(in: folder)
+                ).hex
+            }
+        }
+        let description = SnapshotDescription(
+            record, manifest: imageManifest, files: files, memoryRoot: root
+        ).encoded
         let whole = sources.reduce(0) { $0 + $1.source.dataBytes }
         var done: UInt64 = 0
         var layers: [Blob] = []

@@ -1,3 +1,4 @@
+import Archives
 import FoundationEssentials
 import HostFiles
 import ImageStore
@@ -71,6 +72,7 @@ extension SnapshotDescription {
         texts += program.command + program.environment + program.groups + [program.workingDirectory]
         texts += program.healthCheck?.command ?? []
         guard !texts.contains(where: { $0.utf8.contains(0) }), machineID.utf8.count <= 64,
+            SHA256Digest(hex: memoryRoot) != nil,
             (1...64).contains(program.stopSignal),
             program.stopTimeoutSeconds >= 0, program.stopTimeoutSeconds <= 1e6
         else { throw Self.invalid("its description cannot be of a machine") }

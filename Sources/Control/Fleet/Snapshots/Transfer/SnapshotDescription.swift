@@ -71,13 +71,15 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
     /// By their places.
     var disks: [Disk]
     public var files: [File]
+    /// Root of the memory's hash tree, 64 digits.
+    var memoryRoot: String
     var program: Program
 
     /// How many interfaces the machine has, which need something to be connected to.
     public var interfaceCount: Int { interfaces.count }
 
     /// - Parameter files: with their names and sizes.
-    init(_ record: SnapshotRecord, manifest: String?, files: [File]) {
+    init(_ record: SnapshotRecord, manifest: String?, files: [File], memoryRoot: String) {
         let specification = record.specification
         let container = specification.container
         name = record.name
@@ -91,6 +93,7 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
         interfaces = specification.interfaces.filter { $0.network != .none }.map { Interface(name: $0.name) }
         disks = specification.allDisks.map { Disk(isReadOnly: $0.isReadOnly) }
         self.files = files
+        self.memoryRoot = memoryRoot
         program = Program(
             command: specification.command, environment: specification.environment, user: specification.user,
             workingDirectory: specification.workingDirectory, hasTerminal: specification.hasTerminal,

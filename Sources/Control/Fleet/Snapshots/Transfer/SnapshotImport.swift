@@ -52,11 +52,12 @@ public struct SnapshotImport {
 
     /// Takes the files over, has them tried, and lists the snapshot.
     /// - Parameters:
+    ///   - isChecked: whether each page of its memory is checked before a clone sees it.
     ///   - open: the bytes of one of the layers; verified here.
     ///   - progress: how many bytes of the layers are done, of how many.
     ///   - report: told what takes long: a line for a person.
     public func run(
-        opening open: (OCIArtifact.Part) throws -> any ByteSource,
+        isChecked: Bool = false, opening open: (OCIArtifact.Part) throws -> any ByteSource,
         progress: @escaping (_ done: UInt64, _ size: UInt64) -> Void = { _, _ in }, report: (String) -> Void
     ) throws -> SnapshotRecord {
         let whole = layers.reduce(0) { $0 &+ $1.sizeBytes }
@@ -71,8 +72,22 @@ public struct SnapshotImport {
         try MonitorCheck(fleet.store.paths).check(
             state: draft.folder.appending(SnapshotRecord.stateName),
             memory: draft.folder.appending(SnapshotRecord.memoryName), of: incoming.description, report: report)
+        var record = record
+        if isChecked { record.memoryRoot = try writeTree() }
         try draft.publish(record)
         return try fleet.keepImage(of: record)
+    }
+
+    private func writeTree() throws(SnapshotError) -> String {
+        let root = try snapshotFiles { () throws(HostFileError) in
+            try MemoryTree.write(
+                of: draft.folder.appending(SnapshotRecord.memoryName), to: draft.folder.appending(MemoryTree.fileName)
+            ).hex
+        }
+        guard root == incoming.description.memoryRoot else {
+            throw SnapshotDescription.invalid("its memory is not what the root in its description says")
+        }
+        return root
     }
 
     /// Trust: none; the layer is verified, and the file in it has the name and the size that were announced.
