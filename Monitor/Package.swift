@@ -111,7 +111,7 @@ let package = Package(
             name: "swiftlet-vmm",
             dependencies: [
                 "Identity", "LinuxCalls", "Jail", "Machine", "MachineConfiguration", "MetadataService", "MonitorAPI",
-                "Snapshots", "WireFormats",
+                "Snapshots", "VirtioDevices", "WireFormats",
             ],
             swiftSettings: settings),
         .executableTarget(

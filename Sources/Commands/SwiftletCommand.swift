@@ -29,7 +29,8 @@ public struct SwiftletCommand: ParsableCommand {
                     StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
                     UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
                     PauseCommand.self, ResumeCommand.self, SuspendCommand.self, SnapshotCommand.self, CloneCommand.self,
-                    ForkCommand.self, SetCommand.self, StatsCommand.self, TopCommand.self,
+                    ForkCommand.self, AttachCommand.self, DetachCommand.self, SetCommand.self, StatsCommand.self,
+                    TopCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

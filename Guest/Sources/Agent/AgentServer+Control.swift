@@ -73,6 +73,11 @@ extension AgentServer {
             case .identity(let identity): try become(identity, frame.id, connection)
             case .adopt(let adoption): try adopt(adoption, frame.id, connection)
             case .processes(let last): connection.send(.processes(ProcessList.running(after: last)), id: frame.id)
+            case .attach(let attachment):
+                connection.send(.attached(name: try system.attach(attachment)), id: frame.id)
+            case .detach(let detachment):
+                try system.detach(detachment)
+                connection.send(.configured, id: frame.id)
             case .relay:
                 throw Failure(.unexpectedMessage, text: "a relay needs a connection of its own kind")
             }

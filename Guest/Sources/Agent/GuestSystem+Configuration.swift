@@ -133,7 +133,7 @@ extension GuestSystem {
         }
     }
 
-    private func apply(_ mount: AgentProtocol.Mount) throws(Failure) {
+    func apply(_ mount: AgentProtocol.Mount) throws(Failure) {
         var flags: MountFlags = []
         if mount.flags.contains(.readOnly) { flags.insert(.readOnly) }
         if mount.flags.contains(.noSetUserID) { flags.insert(.noSetUserID) }

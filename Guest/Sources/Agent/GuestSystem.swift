@@ -22,6 +22,9 @@ final class GuestSystem {
     /// Who asks that they be kept.
     var settingsRequests: SettingsRequests?
 
+    /// Where disks that were attached have been mounted, by their serial numbers.
+    var attachedMounts: [(serial: ByteString, target: ByteString)] = []
+
     init(_ role: AgentRole) { self.role = role }
 
     func root() throws(LinuxError) -> Handle {

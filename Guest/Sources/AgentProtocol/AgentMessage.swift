@@ -25,6 +25,8 @@ public enum AgentMessage: FramedMessage {
     /// No user program runs until `release`: how many were stopped.
     case held(processes: UInt32)
     case processes(ProcessList)
+    /// A device's driver has taken it: the guest's name for it, `vdc` or `eth1`.
+    case attached(name: ByteString)
 
     public static var payloadLimit: Int { Limits.agentPayloadBytes }
 
@@ -43,6 +45,7 @@ public enum AgentMessage: FramedMessage {
         case .settingsProposed: 139
         case .held: 140
         case .processes: 141
+        case .attached: 142
         }
     }
 
@@ -75,6 +78,7 @@ public enum AgentMessage: FramedMessage {
             writer.write(status.modifiedNanoseconds)
         case .failure(let failure): failure.encode(into: &writer)
         case .processes(let list): list.encode(into: &writer)
+        case .attached(let name): writer.write(name)
         case .diskDamaged(let damage):
             writer.write(damage.part.rawValue)
             writer.write(damage.block)
@@ -119,6 +123,7 @@ public enum AgentMessage: FramedMessage {
         case 139: self = .settingsProposed
         case 140: self = .held(processes: reader.integer())
         case 141: self = .processes(ProcessList(from: &reader))
+        case 142: self = .attached(name: reader.word(.device, atMost: Limits.deviceNameBytes))
         default: throw .unknownMessage(type)
         }
         try reader.finish()

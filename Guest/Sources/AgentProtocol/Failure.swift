@@ -18,6 +18,8 @@ public struct Failure: Error, Equatable, Sendable {
         case hostName = 13
         /// The settings floppy cannot be read, or nothing on it counts.
         case settings = 14
+        /// A device that was attached is not to be found, or is in use.
+        case device = 15
         /// The command is not there: a shell's status 127.
         case commandNotFound = 20
         /// The command is there and does not run: a shell's status 126.

@@ -32,6 +32,10 @@ public enum HostMessage: FramedMessage {
     case adopt(Adoption)
     /// What runs, from the process after this one on, in the order of their identifiers. Answered by `processes`.
     case processes(after: UInt32)
+    /// A device has come: its driver takes it. Answered by `attached` or `failure`.
+    case attach(Attachment)
+    /// A device is to go: its driver lets go of it. Answered by `configured` or `failure`.
+    case detach(Detachment)
     /// The first and only frame on a connection of kind `relay`; answered by `listening`, `connected` or `failure`.
     case relay(Relay)
 
@@ -54,6 +58,8 @@ public enum HostMessage: FramedMessage {
         case .identity: 13
         case .adopt: 14
         case .processes: 15
+        case .attach: 16
+        case .detach: 17
         }
     }
 
@@ -73,6 +79,8 @@ public enum HostMessage: FramedMessage {
         case .hold(let number), .processes(let number): writer.write(number)
         case .identity(let identity): identity.encode(into: &writer)
         case .adopt(let adoption): adoption.encode(into: &writer)
+        case .attach(let attachment): attachment.encode(into: &writer)
+        case .detach(let detachment): detachment.encode(into: &writer)
         case .clock(let time): writer.write(time)
         case .relay(.dial(let path)):
             writer.write(UInt8(1))
@@ -110,6 +118,8 @@ public enum HostMessage: FramedMessage {
         case 13: self = .identity(Identity(from: &reader))
         case 14: self = .adopt(Adoption(from: &reader))
         case 15: self = .processes(after: reader.integer())
+        case 16: self = .attach(Attachment(from: &reader))
+        case 17: self = .detach(Detachment(from: &reader))
         default: throw .unknownMessage(type)
         }
         try reader.finish()

@@ -38,6 +38,10 @@ public enum Limits {
     /// Source: RFC 1035 §2.3.4.
     public static let domainBytes = 253
     public static let hostEntries = 256
+    /// Source: virtio 1.3 §5.2.6.1 (VIRTIO_BLK_T_GET_ID).
+    public static let serialBytes = 20
+    /// Source: Linux `DISK_NAME_LEN` (32 with the terminating zero), longer than an interface's.
+    public static let deviceNameBytes = 31
     public static let seedBytes = 256
     public static let links = 16
     public static let versionBytes = 64

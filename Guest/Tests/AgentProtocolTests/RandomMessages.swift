@@ -32,11 +32,7 @@ extension SeededGenerator {
                 verity: boolean() ? Verity(dataBlocks: 1 + integer() >> 13, rootHash: bytes(32)) : nil)
         }
         configuration.standardMounts = StandardMounts(rawValue: integer() & StandardMounts.known)
-        configuration.mounts = list(atMost: 3) {
-            Mount(
-                source: $0.text(), target: $0.path(), fileSystem: $0.word(), options: $0.text(),
-                flags: Mount.Flags(rawValue: $0.integer() & Mount.Flags.known))
-        }
+        configuration.mounts = list(atMost: 3) { $0.mount() }
         configuration.interfaces = interfaces()
         configuration.writesNameFiles = boolean()
         configuration.nameServers = list(atMost: 3) { $0.address() }
@@ -47,6 +43,16 @@ extension SeededGenerator {
         configuration.links = list(atMost: 3) { SymbolicLink(path: $0.path(), target: $0.text(1...9)) }
         configuration.idleSeconds = integer()
         return configuration
+    }
+
+    mutating func mount() -> Mount {
+        Mount(
+            source: text(), target: path(), fileSystem: word(), options: text(),
+            flags: Mount.Flags(rawValue: integer() & Mount.Flags.known))
+    }
+
+    mutating func attachedDevice() -> AttachedDevice {
+        boolean() ? .disk(serial: word()) : .interface(hardwareAddress: bytes(6))
     }
 
     mutating func interfaces() -> [Interface] {
@@ -112,6 +118,10 @@ extension SeededGenerator {
                 Adoption(
                     streams: streams(), streamOrigin: boolean() ? .agent : .host,
                     token: Token(first: integer(), second: integer()))),
+            .attach(
+                Attachment(
+                    attachedDevice(), mounts: list(atMost: 2) { $0.mount() }, interfaces: interfaces())),
+            .detach(Detachment(attachedDevice(), isForced: boolean())),
             .relay(.dial(path: path())), .relay(.accept(path: path())),
         ]
     }
@@ -135,7 +145,7 @@ extension SeededGenerator {
             .connected, .failure(failure()), .diskDamaged(DiskDamage(.data, block: integer())),
             .diskDamaged(DiskDamage(.hashTree, block: integer())), .diskDamaged(DiskDamage(.unknown, block: 0)),
             .settingsProposed, .held(processes: integer()),
-            .processes(ProcessList(list(atMost: 4) { $0.process() }, isLast: boolean())),
+            .processes(ProcessList(list(atMost: 4) { $0.process() }, isLast: boolean())), .attached(name: word()),
         ]
     }
 

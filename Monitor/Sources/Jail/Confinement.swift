@@ -33,7 +33,8 @@ public final class Confinement: Sendable {
     public static let none = Confinement(.open, parts: [])
 
     /// Confines the calling thread.
-    public func enter(_ role: ThreadRole) {
+    /// - Parameter inherits: whether it was started by a confined one, whose filter it has and keeps.
+    public func enter(_ role: ThreadRole, inherits: Bool = false) {
         do throws(LinuxError) {
             // Each thread has its own.
             if dropsCapabilities, role != .folder, try !PrivilegeDrop.capabilitiesHeld().isEmpty {
@@ -45,6 +46,7 @@ public final class Confinement: Sendable {
                 try PrivilegeDrop.refuseNewPrivileges()
                 try SystemCallFilter.install(
                     FilterProgram(RoleRules.rules(role, with: parts), refused: .trap(role.rawValue)).instructions)
+            case .recorded where inherits: return
             case .recorded(let recorder):
                 try PrivilegeDrop.refuseNewPrivileges()
                 let program = FilterProgram.recording(recorder)

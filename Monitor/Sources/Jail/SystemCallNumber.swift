@@ -18,6 +18,7 @@ public struct SystemCallNumber: Equatable, Sendable {
 extension SystemCallNumber {
     static let accept4 = Self(__NR_accept4, "accept4")
     static let brk = Self(__NR_brk, "brk")
+    static let capabilityGet = Self(__NR_capget, "capget")
     static let clockGetTime = Self(__NR_clock_gettime, "clock_gettime")
     static let clone = Self(__NR_clone, "clone")
     static let close = Self(__NR_close, "close")
@@ -25,7 +26,9 @@ extension SystemCallNumber {
     static let connect = Self(__NR_connect, "connect")
     static let copyFileRange = Self(__NR_copy_file_range, "copy_file_range")
     static let epollControl = Self(__NR_epoll_ctl, "epoll_ctl")
+    static let epollCreate = Self(__NR_epoll_create1, "epoll_create1")
     static let epollWait = Self(__NR_epoll_pwait, "epoll_pwait")
+    static let eventFile = Self(__NR_eventfd2, "eventfd2")
     static let exit = Self(__NR_exit, "exit")
     static let exitGroup = Self(__NR_exit_group, "exit_group")
     static let fallocate = Self(__NR_fallocate, "fallocate")
@@ -59,14 +62,17 @@ extension SystemCallNumber {
     static let openat2 = Self(__NR_openat2, "openat2")
     static let pread = Self(__NR_pread64, "pread64")
     static let preadv = Self(__NR_preadv, "preadv")
+    static let processControl = Self(__NR_prctl, "prctl")
     static let pwrite = Self(__NR_pwrite64, "pwrite64")
     static let pwritev2 = Self(__NR_pwritev2, "pwritev2")
     static let read = Self(__NR_read, "read")
     static let readlinkat = Self(__NR_readlinkat, "readlinkat")
     static let readv = Self(__NR_readv, "readv")
     static let recvfrom = Self(__NR_recvfrom, "recvfrom")
+    static let recvmsg = Self(__NR_recvmsg, "recvmsg")
     static let removexattr = Self(__NR_removexattr, "removexattr")
     static let renameat2 = Self(__NR_renameat2, "renameat2")
+    static let seccomp = Self(__NR_seccomp, "seccomp")
     static let sendmsg = Self(__NR_sendmsg, "sendmsg")
     static let sendto = Self(__NR_sendto, "sendto")
     static let setxattr = Self(__NR_setxattr, "setxattr")
@@ -77,6 +83,7 @@ extension SystemCallNumber {
     static let statx = Self(__NR_statx, "statx")
     static let symlinkat = Self(__NR_symlinkat, "symlinkat")
     static let tgkill = Self(__NR_tgkill, "tgkill")
+    static let timerCreate = Self(__NR_timerfd_create, "timerfd_create")
     static let timerSet = Self(__NR_timerfd_settime, "timerfd_settime")
     static let unlinkat = Self(__NR_unlinkat, "unlinkat")
     static let utimensat = Self(__NR_utimensat, "utimensat")
@@ -92,22 +99,24 @@ extension SystemCallNumber {
         Self(__NR_io_uring_register, "io_uring_register"), Self(__NR_io_uring_setup, "io_uring_setup"),
         Self(__NR_kill, "kill"), Self(__NR_listen, "listen"), Self(__NR_memfd_create, "memfd_create"),
         Self(__NR_mount, "mount"), Self(__NR_open, "open"), Self(__NR_perf_event_open, "perf_event_open"),
-        Self(__NR_pidfd_open, "pidfd_open"), Self(__NR_prctl, "prctl"), Self(__NR_process_vm_readv, "process_vm_readv"),
+        Self(__NR_pidfd_open, "pidfd_open"), Self(__NR_process_vm_readv, "process_vm_readv"),
         Self(__NR_process_vm_writev, "process_vm_writev"), Self(__NR_ptrace, "ptrace"),
-        Self(__NR_rt_sigaction, "rt_sigaction"), Self(__NR_seccomp, "seccomp"), Self(__NR_setns, "setns"),
+        Self(__NR_rt_sigaction, "rt_sigaction"), Self(__NR_setns, "setns"),
         Self(__NR_setuid, "setuid"), Self(__NR_tkill, "tkill"), Self(__NR_umount2, "umount2"),
         Self(__NR_unshare, "unshare"), Self(__NR_userfaultfd, "userfaultfd"), Self(__NR_vfork, "vfork"),
     ]
 
     /// Every call that some role may make. Written out: to collect them at each start took a tenth of a restore.
     static let allowed: [Self] = [
-        .accept4, .brk, .clockGetTime, .clone, .close, .closeRange, .connect, .copyFileRange, .epollControl,
-        .epollWait, .exit, .exitGroup, .fallocate, .fchmodat, .fchownat, .fcntl, .fdatasync, .fstatfs, .fsync,
-        .ftruncate, .futex, .getdents, .getpid, .getrandom, .getsockopt, .gettid, .getxattr, .ioctl, .ioRingEnter,
-        .linkat, .listxattr, .lseek, .madvise, .mkdirat, .mknodat, .mmap, .mprotect, .mremap, .munmap, .openat,
-        .openat2, .pread, .preadv, .pwrite, .pwritev2, .read, .readlinkat, .readv, .recvfrom, .removexattr,
-        .renameat2, .sendmsg, .sendto, .setxattr, .shutdown, .signalMask, .signalReturn, .socket, .statx,
-        .symlinkat, .tgkill, .timerSet, .unlinkat, .utimensat, .wait4, .write, .writev,
+        .accept4, .brk, .capabilityGet, .clockGetTime, .clone, .close, .closeRange, .connect,
+        .copyFileRange, .epollControl, .epollCreate, .epollWait, .eventFile, .exit, .exitGroup, .fallocate,
+        .fchmodat, .fchownat, .fcntl, .fdatasync, .fstatfs, .fsync, .ftruncate, .futex, .getdents, .getpid,
+        .getrandom, .getsockopt, .gettid, .getxattr, .ioRingEnter, .ioctl, .linkat, .listxattr, .lseek, .madvise,
+        .mkdirat, .mknodat, .mmap, .mprotect, .mremap, .munmap, .openat, .openat2, .pread, .preadv, .processControl,
+        .pwrite, .pwritev2, .read, .readlinkat, .readv, .recvfrom, .recvmsg, .removexattr, .renameat2,
+        .seccomp, .sendmsg, .sendto, .setxattr, .shutdown, .signalMask,
+        .signalReturn, .socket, .statx, .symlinkat, .tgkill, .timerCreate, .timerSet, .unlinkat, .utimensat, .wait4,
+        .write, .writev,
     ]
 
     /// As reports name a call. Allocates nothing once both lists are made.

@@ -53,9 +53,11 @@ public struct JailedParts: OptionSet, Sendable {
 
     /// Memory of a snapshot whose pages are checked as they are touched.
     public static let checkedMemory = JailedParts(rawValue: 1024)
+    /// Places for devices that come and go while the machine runs.
+    public static let slots = JailedParts(rawValue: 2048)
 
     public static let all: JailedParts = [
         .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api, .pluggableMemory,
-        .checkedMemory,
+        .checkedMemory, .slots,
     ]
 }

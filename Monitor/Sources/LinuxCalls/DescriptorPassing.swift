@@ -55,3 +55,51 @@ public func receiveDescriptor(over socket: Int32) throws(LinuxError) -> Received
     guard control.0 == 20, control.1 == 1 | 1 << 32 else { throw LinuxError(EBADMSG) }
     return ReceivedDescriptor(descriptor: FileDescriptor(owning: Int32(truncatingIfNeeded: control.2)), byte: byte)
 }
+
+/// A descriptor that came over a connection and that nobody has taken yet. Another one that comes closes it.
+public final class PassedDescriptor {
+    private var descriptor: FileDescriptor?
+
+    public init() {}
+
+    public func take() -> FileDescriptor? {
+        var taken: FileDescriptor?
+        swap(&taken, &descriptor)
+        return taken
+    }
+
+    fileprivate func put(_ new: consuming FileDescriptor) { descriptor = consume new }
+}
+
+/// Receives at most `maximumBytes`, appended to `bytes`, and the descriptor that may come along with them; returns how many
+/// came. Zero means that the other end is closed. Of several descriptors with the same bytes only the first comes.
+public func receive(
+    over socket: Int32, appendingTo bytes: inout [UInt8], maximumBytes: Int, _ passed: PassedDescriptor
+) throws(LinuxError) -> Int {
+    let before = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: maximumBytes))
+    var count = 0
+    defer { bytes.removeLast(maximumBytes - count) }
+    var control: (UInt64, UInt64, UInt64) = (0, 0, 0)
+    // SAFETY: everything that the header points to outlives the call; the kernel fills no more than the header says.
+    count = unsafe try bytes.withUnsafeMutableBufferPointer { buffer throws(LinuxError) -> Int in
+        unsafe try withUnsafeMutablePointer(to: &control) { control throws(LinuxError) -> Int in
+            var vector = unsafe linux_io_vector(
+                base: UnsafeMutableRawPointer(buffer.baseAddress)?.advanced(by: before), length: UInt(maximumBytes))
+            return unsafe try withUnsafeMutablePointer(to: &vector) { vector throws(LinuxError) -> Int in
+                // Room for one: with 24 bytes there would be for two.
+                var header = unsafe linux_message_header(
+                    address: nil, address_length: 0, vectors: vector, vector_count: 1, control: control,
+                    control_length: 20, flags: 0)
+                return unsafe try withUnsafeMutablePointer(to: &header) { header throws(LinuxError) -> Int in
+                    // MSG_CMSG_CLOEXEC
+                    unsafe try systemCallRestarting(__NR_recvmsg, Int(socket), Int(bitPattern: header), 0x4000_0000)
+                }
+            }
+        }
+    }
+    if control.0 == 20, control.1 == 1 | 1 << 32 {
+        passed.put(FileDescriptor(owning: Int32(truncatingIfNeeded: control.2)))
+    }
+    return count
+}

@@ -34,12 +34,19 @@ struct DeviceAssembly {
     }
 
     private func block(_ drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> PlatformDevice {
-        let backend = drive.segments.isEmpty ? try file(of: drive) : try DriveSegments(drive).open()
+        try block(drive, drive.segments.isEmpty ? try file(of: drive) : try DriveSegments(drive).open(), nil)
+    }
+
+    /// - Parameter lines: those of the place that it gets, which takes a ring from nobody: its thread may make none.
+    func block(
+        _ drive: VirtualMachineConfiguration.Drive, _ backend: consuming BlockBackend, _ lines: DeviceSlot.Lines?
+    ) throws(MachineError) -> PlatformDevice {
         do throws(LinuxError) {
             // A thread of its own, so that a slow disk holds up nobody else.
             let loop = try EventLoop()
             loop.adopt()
-            let device = BlockDevice(backend, serial: drive.id, engine: drive.ioEngine.blockEngine, loop: loop)
+            let engine: BlockEngine = lines == nil ? drive.ioEngine.blockEngine : .synchronous
+            let device = BlockDevice(backend, serial: drive.id, engine: engine, loop: loop)
             device.whenHostFails = { error, index, offset in
                 // For whoever watches the host's side: the guest knows already. The control plane reads it (`DiskFailure`).
                 let place =
@@ -48,19 +55,21 @@ struct DeviceAssembly {
                     "swiftlet-vmm: drive \"\(drive.id)\", \(place): \(error) at byte \(offset) of the drive; the guest is "
                         + "told, and further errors of this drive are not reported\n")
             }
-            let transport = try VirtioMMIOTransport(device: device, memory: memory)
+            let transport = try self.transport(device, lines)
             // Limits may come later, on threads that may make no timer.
             try device.setLimits { limiter, handler, token throws(LinuxError) in
                 try limiter.prepare(handler: handler, token: token)
             }
             if let limits = drive.limits { try device.setLimits(limits.apply) }
-            return PlatformDevice(transport, handle: .drive(device, drive), ownLoop: loop, role: .drive)
+            return PlatformDevice(
+                transport, handle: .drive(device, drive), ownLoop: loop, role: .drive,
+                atEnd: lines == nil ? nil : { device.letGo() })
         } catch {
             throw .system(doing: "prepare drive \"\(drive.id)\"", error)
         }
     }
 
-    private func file(of drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> BlockBackend {
+    func file(of drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> BlockBackend {
         do throws(LinuxError) {
             return try BlockBackend(
                 path: drive.pathOnHost, isReadOnly: drive.isReadOnly,
@@ -70,14 +79,22 @@ struct DeviceAssembly {
         }
     }
 
-    private func network(
-        _ interface: VirtualMachineConfiguration.NetworkInterface
+    func network(
+        _ interface: VirtualMachineConfiguration.NetworkInterface, _ lines: DeviceSlot.Lines? = nil
     ) throws(MachineError) -> PlatformDevice {
         let name = "network interface \"\(interface.id)\""
         let tap: TapInterface
         do throws(NetError) { tap = try attach(interface) } catch {
             throw .device("\(name): \(error.description)")
         }
+        return try network(interface, tap, name, lines)
+    }
+
+    /// - Parameter lines: those of the place that it gets.
+    func network(
+        _ interface: VirtualMachineConfiguration.NetworkInterface, _ tap: consuming TapInterface, _ name: String,
+        _ lines: DeviceSlot.Lines?
+    ) throws(MachineError) -> PlatformDevice {
         var mac: MACAddress?
         if let bytes = interface.guestMAC {
             mac = MACAddress(bytes)
@@ -85,22 +102,42 @@ struct DeviceAssembly {
         }
         let device = NetDevice(tap, mac: mac, mtu: interface.mtu, loop: loop)
         do throws(LinuxError) {
-            for set in [device.setReceiveLimits, device.setTransmitLimits] {
-                try set { limiter, handler, token throws(LinuxError) in
-                    try limiter.prepare(handler: handler, token: token)
-                }
+            try device.receiveLimiter.makeTimer()
+            try device.transmitLimiter.makeTimer()
+            var failure: LinuxError?
+            loop.perform {
+                do throws(LinuxError) { try Self.limit(device, interface) } catch { failure = error }
             }
-            if let limits = interface.receiveLimits { try device.setReceiveLimits(limits.apply) }
-            if let limits = interface.transmitLimits { try device.setTransmitLimits(limits.apply) }
+            if let failure { throw failure }
             if let endpoint = metadata?.endpoint(ofInterface: interface.id, mtu: interface.mtu) {
                 try device.serve(endpoint)
             }
             return PlatformDevice(
-                try VirtioMMIOTransport(device: device, memory: memory),
-                handle: .interface(device, identifier: interface.id))
+                try transport(device, lines), handle: .interface(device, identifier: interface.id),
+                atEnd: lines == nil ? nil : { device.letGo() })
         } catch {
             throw .system(doing: "prepare \(name)", error)
         }
+    }
+
+    private static func limit(
+        _ device: NetDevice, _ interface: VirtualMachineConfiguration.NetworkInterface
+    ) throws(LinuxError) {
+        for set in [device.setReceiveLimits, device.setTransmitLimits] {
+            try set { limiter, handler, token throws(LinuxError) in
+                try limiter.prepare(handler: handler, token: token)
+            }
+        }
+        if let limits = interface.receiveLimits { try device.setReceiveLimits(limits.apply) }
+        if let limits = interface.transmitLimits { try device.setTransmitLimits(limits.apply) }
+    }
+
+    private func transport(
+        _ device: any VirtioDevice, _ lines: DeviceSlot.Lines?
+    ) throws(LinuxError) -> VirtioMMIOTransport {
+        guard let lines else { return try VirtioMMIOTransport(device: device, memory: memory) }
+        return VirtioMMIOTransport(
+            device: device, memory: memory, interrupt: lines.interrupt, doorbells: lines.doorbells)
     }
 
     /// What is made here is unmade when its last descriptor is closed.

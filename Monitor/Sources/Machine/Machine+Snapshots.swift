@@ -30,13 +30,21 @@ extension Machine {
         } catch { throw .kvm(error) }
         state.platform = bus.save()
         state.serialPort = serialPort?.save()
-        for (index, device) in devices.enumerated() {
+        for (index, device) in places.enumerated() {
+            guard let device else {
+                // An empty place: the kind of no device.
+                state.devices.append(TransportState())
+                continue
+            }
             do throws(TransportStateError) {
                 state.devices.append(try device.transport.save())
             } catch { throw .deviceState(index: index, error) }
         }
         return state
     }
+
+    /// In the order of their windows, the empty places too.
+    private var places: [PlatformDevice?] { builtDevices.map { $0 } + slots.map { $0.device } }
 
     // MARK: Restoring
 
@@ -58,8 +66,12 @@ extension Machine {
     }
 
     func restore(_ state: MachineState) throws(MachineError) {
-        guard devices.count == state.devices.count else {
-            throw .otherMachine("it has \(state.devices.count) virtio devices, and \(devices.count) are configured")
+        let present = places
+        // A place that is empty in the one and not in the other is as good as a device more or less.
+        let fits = zip(present, state.devices).allSatisfy { ($0 == nil) == ($1.kind == 0) }
+        guard present.count == state.devices.count, fits else {
+            let saved = state.devices.count { $0.kind != 0 }
+            throw .otherMachine("it has \(saved) virtio devices, and \(devices.count) are configured")
         }
         try judgeProcessor(state)
         changes = ChangeRecord(since: state.identifier)
@@ -80,7 +92,8 @@ extension Machine {
         // Routes first: a device that goes on may have something to say at once.
         guard bus.restore(state.platform) else { throw .snapshot(.malformed("platform")) }
         if MachineGeneration.renew(randomBytes(MachineGeneration.byteCount), in: memory) { generationChange.signal() }
-        for (index, device) in devices.enumerated() {
+        for (index, device) in present.enumerated() {
+            guard let device else { continue }
             do throws(TransportStateError) {
                 try device.transport.restore(state.devices[index])
             } catch { throw .deviceState(index: index, error) }

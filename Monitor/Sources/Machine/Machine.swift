@@ -20,7 +20,14 @@ public final class Machine: @unchecked Sendable {
     let shell: MachineShell
     var virtualMachine: KVMVirtualMachine { shell.virtualMachine }
     let loop: EventLoop
-    let devices: [PlatformDevice]
+    /// Those that the machine was made with.
+    let builtDevices: [PlatformDevice]
+    /// Places for devices that come while it runs.
+    let slots: [DeviceSlot]
+    /// What makes devices.
+    let assembly: DeviceAssembly
+    /// What threads that come later enter. Written before `run` serves.
+    private(set) var confinement = Confinement.none
     let serialPort: SerialPort?
     let bus: PlatformBus
     let powerButton: PowerButton
@@ -72,7 +79,8 @@ public final class Machine: @unchecked Sendable {
             }
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: false, shell)
+        try self.init(
+            configuration, memory: memory, metadata, isPaused: false, shell, slotCount: configuration.slotCount)
         try boot(configuration, enclosure)
         try watch(configuration)
     }
@@ -97,7 +105,9 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell)
+        try self.init(
+            configuration, memory: memory, metadata, isPaused: isPaused, shell,
+            slotCount: Self.slotCount(state, of: configuration))
         try Self.enter(enclosure)
         try restore(state)
         try watch(configuration)
@@ -116,7 +126,9 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .file(purpose: "page fault handler's socket", path: path, error)
         }
-        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell)
+        try self.init(
+            configuration, memory: memory, metadata, isPaused: isPaused, shell,
+            slotCount: Self.slotCount(state, of: configuration))
         try restore(state)
         try watch(configuration)
     }
@@ -133,7 +145,9 @@ public final class Machine: @unchecked Sendable {
             memory = try GuestMemory(placedBytes: image.memoryBytes)
             server = try PageServer(memory, image)
         } catch { throw .pagesUnserved(error) }
-        try self.init(configuration, memory: memory, metadata, isPaused: isPaused, shell, server)
+        try self.init(
+            configuration, memory: memory, metadata, isPaused: isPaused, shell, server,
+            slotCount: Self.slotCount(state, of: configuration))
         // A process with threads cannot enter it.
         try Self.enter(enclosure)
         do throws(LinuxError) { try server.start() } catch { throw .pagesUnserved(error) }
@@ -149,7 +163,7 @@ public final class Machine: @unchecked Sendable {
 
     private init(
         _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool,
-        _ shell: MachineShell?, _ pageServer: PageServer? = nil
+        _ shell: MachineShell?, _ pageServer: PageServer? = nil, slotCount: Int
     ) throws(MachineError) {
         self.memory = memory
         self.pageServer = pageServer
@@ -168,15 +182,19 @@ public final class Machine: @unchecked Sendable {
         } catch {
             throw .system(doing: "prepare the console", error)
         }
-        devices = try DeviceAssembly(
-            memory: memory, loop: loop, virtualMachine: shell.virtualMachine, metadata: metadata
-        ).devices(configuration)
+        assembly = DeviceAssembly(
+            memory: memory, loop: loop, virtualMachine: shell.virtualMachine, metadata: metadata)
+        let devices = try assembly.devices(configuration)
+        builtDevices = devices
+        slots = (0..<slotCount).map { DeviceSlot(index: devices.count + $0) }
         do throws(KVMError) { try shell.virtualMachine.attach(memory) } catch { throw .kvm(error) }
         do throws(LinuxError) {
             bus = try PlatformBus(
-                virtualMachine: shell.virtualMachine, serialPort: serialPort, transports: devices.map { $0.transport })
+                virtualMachine: shell.virtualMachine, serialPort: serialPort,
+                transports: devices.map { $0.transport }, slots: slots)
         } catch { throw .system(doing: "prepare the keyboard", error) }
         do throws(KVMError) { try connectInterrupts() } catch { throw .kvm(error) }
+        for each in configuration.attached { try attachAgain(each) }
     }
 
     private func boot(
@@ -185,7 +203,7 @@ public final class Machine: @unchecked Sendable {
         let files = try BootFiles(configuration.bootSource)
         try Self.enter(enclosure)
         let boot = try files.load(
-            configuration, into: memory, deviceCount: devices.count, hasConsole: serialPort != nil)
+            configuration, into: memory, deviceCount: builtDevices.count + slots.count, hasConsole: serialPort != nil)
         let count = configuration.virtualCPUCount
         try configuration.processorTemplate?.check(shell)
         do throws(KVMError) {
@@ -213,6 +231,7 @@ public final class Machine: @unchecked Sendable {
     public func run(_ confinement: Confinement = .none) -> MachineEnd {
         pageServer?.enter(confinement, whenWrong: whenMemoryIsWrong)
         do throws(LinuxError) {
+            self.confinement = confinement
             for device in devices { try device.start(confinement) }
             for processor in processors { try processor.start(confinement) }
             if let set = workingSet.take() {
@@ -228,13 +247,15 @@ public final class Machine: @unchecked Sendable {
         confinement.enter(.devices)
         // Also for a guest that has ended already: it returns at once then, and calls into the loop no longer wait for it.
         loop.run()
+        for slot in slots { slot.close() }
+        let devices = devices
         // The processors may no longer enter the guest when the devices that they wait for let them go.
         for processor in processors { processor.leave() }
         letGoOfPages()
         for device in devices { device.letProcessorsGo(true) }
         for processor in processors { processor.finish() }
         for device in devices { device.letProcessorsGo(false) }
-        endDevices()
+        end(devices)
         pageServer?.end()
         serialPort?.flush()
         return end.result ?? .requested
@@ -259,7 +280,7 @@ public final class Machine: @unchecked Sendable {
     }
 
     /// Those that may hang come last, and are waited for all together for so long at most.
-    private func endDevices() {
+    private func end(_ devices: [PlatformDevice]) {
         for device in devices where !device.mayHang { _ = device.end() }
         var left = Self.patienceMilliseconds
         for device in devices where device.mayHang {
@@ -287,15 +308,8 @@ public final class Machine: @unchecked Sendable {
         try virtualMachine.connect(bus.keyboardInterrupt, toInterrupt: PlatformLayout.keyboardInterrupt)
         try virtualMachine.connect(powerButton.event, toInterrupt: PlatformLayout.powerButtonInterrupt)
         try virtualMachine.connect(generationChange, toInterrupt: PlatformLayout.generationInterrupt)
-        for (index, device) in devices.enumerated() {
-            let transport = device.transport
-            try virtualMachine.connect(
-                transport.interrupt.event, toInterrupt: PlatformLayout.firstDeviceInterrupt + UInt32(index))
-            let notify = GuestAddress(
-                PlatformLayout.deviceWindow(index) + VirtioMMIOTransport.notifyOffset)
-            for (queue, doorbell) in transport.doorbells.enumerated() {
-                try virtualMachine.connect(doorbell.event, toWriteAt: notify, value: UInt32(queue))
-            }
+        for (index, device) in builtDevices.enumerated() {
+            try connect(index, device.transport.interrupt, device.transport.doorbells)
         }
     }
 
@@ -333,30 +347,4 @@ public final class Machine: @unchecked Sendable {
             throw .system(doing: "prepare the guest's pages", error)
         }
     }
-}
-
-/// The power button of a machine with ACPI; what the guest does about it is its own affair.
-final class PowerButton: Sendable {
-    /// Given to KVM as an irqfd.
-    let event: EventFile
-
-    init() throws(LinuxError) { event = try EventFile() }
-
-    func press() { event.signal() }
-}
-
-/// The one place where a machine's end is decided: the first reason given is the one that counts. Any thread.
-final class EndOfLife: @unchecked Sendable {
-    private let lock = FutexLock()
-    private var reached: MachineEnd?
-    private let loop: EventLoop
-
-    init(_ loop: EventLoop) { self.loop = loop }
-
-    func reach(_ end: MachineEnd) {
-        lock.withLock { if reached == nil { reached = end } }
-        loop.stop()
-    }
-
-    var result: MachineEnd? { lock.withLock { reached } }
 }

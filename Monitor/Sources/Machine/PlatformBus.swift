@@ -12,6 +12,8 @@ final class PlatformBus: @unchecked Sendable {
     enum Action: Sendable { case none, powerOff, reset }
 
     private let transports: [BorrowedReference<VirtioMMIOTransport>]
+    /// Their windows follow.
+    private let slots: [DeviceSlot]
     let serialPort: BorrowedReference<SerialPort>?
     /// What the references are borrowed from.
     private let kept: (SerialPort?, [VirtioMMIOTransport])
@@ -28,11 +30,13 @@ final class PlatformBus: @unchecked Sendable {
     var interruptController = IOInterruptController()
 
     init(
-        virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport]
+        virtualMachine: KVMVirtualMachine, serialPort: SerialPort?, transports: [VirtioMMIOTransport],
+        slots: [DeviceSlot]
     ) throws(LinuxError) {
         self.virtualMachine = virtualMachine
         keyboardInterrupt = try EventFile()
         kept = (serialPort, transports)
+        self.slots = slots
         self.serialPort = serialPort.map { BorrowedReference($0) }
         self.transports = transports.map { BorrowedReference($0) }
     }
@@ -49,6 +53,9 @@ final class PlatformBus: @unchecked Sendable {
                 $0.read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
             }
         }
+        if let slot = slot(index) {
+            return slot.read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
+        }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 {
             lock.lock()
@@ -56,6 +63,11 @@ final class PlatformBus: @unchecked Sendable {
             return UInt64(interruptController.read(controllerOffset))
         }
         return .max
+    }
+
+    private func slot(_ window: UInt64) -> DeviceSlot? {
+        let place = window &- UInt64(transports.count)
+        return place < UInt64(slots.count) ? slots[Int(place)] : nil
     }
 
     /// A write of `widthBytes` at an address without memory.
@@ -68,6 +80,9 @@ final class PlatformBus: @unchecked Sendable {
             return transports[Int(index)].use {
                 $0.write(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
             }
+        }
+        if let slot = slot(index) {
+            return slot.write(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
         }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 { writeInterruptController(controllerOffset, UInt32(truncatingIfNeeded: value)) }

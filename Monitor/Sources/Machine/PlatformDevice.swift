@@ -18,6 +18,14 @@ final class PlatformDevice {
     }
 
     let transport: VirtioMMIOTransport
+    /// What its configuration calls it; nil for a kind of which there is one.
+    var identifier: String? {
+        switch handle {
+        case .drive(_, let drive): drive.id
+        case .interface(_, let identifier), .persistentMemory(_, let identifier): identifier
+        default: nil
+        }
+    }
     let handle: Handle
     private let ownLoop: EventLoop?
     private let role: ThreadRole
@@ -50,14 +58,15 @@ final class PlatformDevice {
     }
 
     /// Starts the device's own thread, if it has one. The machine's builder serves its loop before.
-    func start(_ confinement: Confinement) throws(LinuxError) {
+    /// - Parameter inherits: whether the thread begins with the filter of this one.
+    func start(_ confinement: Confinement, inherits: Bool = false) throws(LinuxError) {
         guard let loop = ownLoop else { return }
         let role = role
         loop.release()
         let prepare = beforeStart
         try startThread {
             prepare?()
-            confinement.enter(role)
+            confinement.enter(role, inherits: inherits)
             loop.run()
         }
         isStarted = true

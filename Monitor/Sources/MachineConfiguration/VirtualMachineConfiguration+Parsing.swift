@@ -14,7 +14,7 @@ extension VirtualMachineConfiguration {
             document, path: "",
             known: [
                 "boot-source", "machine-config", "drives", "network-interfaces", "shared-folders", "vsock", "balloon",
-                "pmem", "memory-hotplug", "entropy", "console", "lifeline", "control", "restore",
+                "pmem", "memory-hotplug", "entropy", "console", "lifeline", "control", "restore", "hot-plug",
             ])
         guard let boot = reader.value("boot-source") else {
             throw .missing(field: "boot-source", wanted: "an object with kernel_image_path")
@@ -59,6 +59,7 @@ extension VirtualMachineConfiguration {
         }
         if let control = reader.value("control") { configuration.control = try Control(control) }
         if let restore = reader.value("restore") { configuration.restore = try Restore(restore) }
+        if let places = reader.value("hot-plug") { try configuration.parseSlots(places) }
         try configuration.checkWhole()
         return configuration
     }
@@ -128,11 +129,14 @@ extension VirtualMachineConfiguration {
         if deviceCount > Self.maximumDevices {
             throw .invalid(
                 field: "the configuration", found: "\(deviceCount) devices",
-                wanted: "at most \(Self.maximumDevices) drives, interfaces, folders and other devices together")
+                wanted: "at most \(Self.maximumDevices) drives, interfaces, folders, slots and other devices together")
         }
     }
 
-    private var deviceCount: Int {
+    private var deviceCount: Int { fixedDeviceCount + slotCount }
+
+    /// Without those in slots.
+    public var fixedDeviceCount: Int {
         drives.count + networkInterfaces.count + sharedFolders.count + (vsock == nil ? 0 : 1) + (balloon == nil ? 0 : 1)
             + (hasEntropyDevice ? 1 : 0) + (pluggableMemory == nil ? 0 : 1)
             + persistentMemories.count

@@ -123,7 +123,7 @@ extension VirtualMachineConfiguration.NetworkInterface {
     }
 
     /// Four decimal numbers up to 255, and after a slash one up to 32.
-    private static func parseAddress(_ text: String) -> Address? {
+    public static func parseAddress(_ text: String) -> Address? {
         let halves = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard halves.count == 2, let prefixLength = decimal(halves[1]), prefixLength <= 32 else { return nil }
         var bytes: [UInt8] = []

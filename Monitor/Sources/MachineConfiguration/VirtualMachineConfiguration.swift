@@ -37,6 +37,27 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
     /// Nil: the machine begins with its kernel.
     public var restore: Restore?
 
+    /// How many devices can come while the machine runs.
+    public var slotCount = 0
+    /// Those that had come to a machine that goes on.
+    public var attached: [Attached] = []
+
+    /// A device in its slot.
+    public struct Attached: Equatable, Sendable {
+        public enum Device: Equatable, Sendable {
+            case drive(Drive)
+            case interface(NetworkInterface)
+        }
+
+        public var slot: Int
+        public var device: Device
+
+        public init(slot: Int, device: Device) {
+            self.slot = slot
+            self.device = device
+        }
+    }
+
     public init(bootSource: BootSource, virtualCPUCount: UInt32, memoryMebibytes: UInt64) {
         self.bootSource = bootSource
         self.virtualCPUCount = virtualCPUCount

@@ -45,16 +45,20 @@ final class ControlFace: @unchecked Sendable {
         do throws(LinuxError) {
             loop = try EventLoop()
             server = try APIServer(
-                UnixSocket.listen(socketPath), loop: loop, maximumBodyBytes: Self.maximumBodyBytes
-            ) { [service] in
-                let parts = $0.path.utf8.split(separator: 0x2f).map { String(decoding: $0, as: UTF8.self) }
+                UnixSocket.listen(socketPath), loop: loop, maximumBodyBytes: Self.maximumBodyBytes,
+                takesDescriptors: true
+            ) { [service, owner] request, passed in
+                let parts = request.path.utf8.split(separator: 0x2f).map { String(decoding: $0, as: UTF8.self) }
                 // Nobody in this guest reads what would be stored there.
                 if parts.first == "mmds" { return .fault("This machine has no metadata service.") }
                 // Which pages it touched is told by /proc, which the enclosure leaves out.
                 if parts == ["swiftlet", "working-set"] {
                     return .fault("What this machine touched cannot be seen in its jail.")
                 }
-                return service.answer($0)
+                if let answer = Attachments(service: service, owner: owner).answer(request, parts, passed) {
+                    return answer
+                }
+                return service.answer(request)
             }
         } catch {
             throw ControlFault(description: "control.socket_path: \"\(control.socketPath)\": \(error)")

@@ -5,6 +5,7 @@ enum Invocation: Equatable {
     case help
     case version
     case snapshot(SnapshotCommand)
+    case attach(AttachCommand)
     case run(ConfigurationSource, Confinement.Mode, Enclosing)
 
     /// Whether the monitor leaves the caller's surroundings, and as whom.
@@ -18,6 +19,7 @@ enum Invocation: Equatable {
                swiftlet-vmm snapshot check STATE MEMORY
                swiftlet-vmm snapshot tree MEMORY OUT
                swiftlet-vmm edit-memory rebase --memory-path MEMORY --diff-path DIFF
+               swiftlet-vmm attach SOCKET disk PATH rw|ro | descriptor N | tap NAME [ADDRESS/PREFIX] | nothing
 
           --config-file FILE         the machine, as JSON in the shape of Firecracker's full configuration
           --config-descriptor N      the same, read from descriptor N
@@ -35,6 +37,9 @@ enum Invocation: Equatable {
         snapshot-editor does. snapshot check says whether a machine could be made of the two files here, and of what kind it is.
         snapshot tree writes the hash tree of a full snapshot's memory and prints its root.
 
+        attach sends standard input, a whole HTTP request, to a machine's control socket along with the open file, and copies
+        the answer to standard output. A TAP device is made if there is none, and given the address.
+
         The guest's serial console is standard input and output. SIGTERM, SIGINT and SIGHUP end the machine; SIGPWR
         presses its power button.
 
@@ -48,6 +53,9 @@ enum Invocation: Equatable {
         switch arguments.dropFirst().first {
         case "snapshot":
             self = .snapshot(try SnapshotCommand(arguments: Array(arguments.dropFirst(2))))
+            return
+        case "attach":
+            self = .attach(try AttachCommand(arguments: Array(arguments.dropFirst(2))))
             return
         case "edit-memory":
             self = .snapshot(try SnapshotCommand(arguments: Array(arguments.dropFirst())))

@@ -31,6 +31,7 @@ func runMonitor() -> Int32 {
                 + (landlock > 0 ? "Landlock \(landlock)\n" : "no Landlock in this kernel\n"))
         return 0
     case .snapshot(let command): return command.run()
+    case .attach(let command): return command.run()
     case .run(let source, let filtering, let enclosing): return run(source, filtering, enclosing)
     }
 }
@@ -112,7 +113,7 @@ extension VirtualMachineConfiguration {
     /// What of the machine makes system calls of its own.
     func jailedParts(hasTerminal: Bool) -> JailedParts {
         var parts: JailedParts = []
-        if !networkInterfaces.isEmpty { parts.insert(.network) }
+        if !networkInterfaces.isEmpty || slotCount > 0 { parts.insert(.network) }
         if vsock != nil { parts.insert(.vsock) }
         if balloon != nil { parts.insert(.balloon) }
         if hasEntropyDevice { parts.insert(.entropy) }
@@ -125,6 +126,7 @@ extension VirtualMachineConfiguration {
         // Limits may come while it runs.
         if restore?.tree != nil { parts.insert(.checkedMemory) }
         if control != nil { parts.formUnion([.control, .limits]) }
+        if slotCount > 0 { parts.insert(.slots) }
         return parts
     }
 }

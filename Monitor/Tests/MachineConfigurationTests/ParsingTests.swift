@@ -57,6 +57,7 @@ import Testing
         #""network-interfaces": [{"x": 1}]"#, #""shared-folders": [{"x": 1}]"#, #""vsock": {"x": 1}"#,
         #""balloon": {"x": 1}"#, #""memory-hotplug": {"x": 1}"#, #""pmem": [{"x": 1}]"#, #""entropy": {"x": 1}"#,
         #""console": {"x": 1}"#, #""lifeline": {"x": 1}"#, #""control": {"x": 1}"#, #""restore": {"x": 1}"#,
+        #""hot-plug": {"x": 1}"#,
     ])
     func `the page on the configuration names every field`(_ text: String) throws {
         let page = URL(filePath: #filePath).appending(path: "../../../../Documentation/monitor-configuration.md")

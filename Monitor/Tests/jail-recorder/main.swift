@@ -119,6 +119,8 @@ func runRecorder() -> Never {
     }
     guard let monitor, let recordPath else { fail("SWIFTLET_RECORDED_MONITOR and SWIFTLET_RECORD are wanted") }
 
+    // A program beside the monitor, and in no jail.
+    if arguments.dropFirst().first == "attach" { executeProgram(monitor, [monitor] + arguments.dropFirst()) }
     guard let pair = try? SocketPair() else { fail("no socket pair") }
     // SAFETY: no address is passed. The child has memory of its own; one thread runs here.
     let child = linux_system_call(Int(__NR_fork), 0, 0, 0, 0, 0, 0)

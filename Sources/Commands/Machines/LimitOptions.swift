@@ -43,10 +43,12 @@ struct LimitOptions: ParsableArguments {
     }
 
     /// Changes what is named, and leaves the rest.
-    func change(_ limits: inout MachineLimits, of specification: MachineSpecification) throws(FleetError) {
+    func change(
+        _ limits: inout MachineLimits, of specification: MachineSpecification, attached: [DeviceAttachment] = []
+    ) throws(FleetError) {
         if let cpuShares { try limits.setShares(cpuShares) }
-        let disks = LimitedDevices.disks(of: specification)
-        let interfaces = LimitedDevices.interfaces(of: specification)
+        let disks = LimitedDevices.disks(of: specification, attached: attached)
+        let interfaces = LimitedDevices.interfaces(of: specification, attached: attached)
         for text in diskBandwidth {
             try limits.set(\.diskBandwidth, .bytes, text, option: "--disk-bandwidth", devices: disks)
         }

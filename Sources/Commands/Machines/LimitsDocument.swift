@@ -33,17 +33,17 @@ struct LimitsDocument: Encodable {
     var disks: [Disk]
     var networks: [Network]
 
-    init(_ specification: MachineSpecification) {
+    init(_ specification: MachineSpecification, attached: [DeviceAttachment] = []) {
         let limits = specification.limits
         cpus = limits.cpuThousandths.map { Double($0) / 1000 }
         cpuShares = limits.cpuShares
         memoryMebibytes = limits.memoryMebibytes
-        disks = LimitedDevices.disks(of: specification).kept.compactMap { name in
+        disks = LimitedDevices.disks(of: specification, attached: attached).kept.compactMap { name in
             let disk = Disk(
                 name: name, bytes: Rate(limits.diskBandwidth[name]), operations: Rate(limits.diskOperations[name]))
             return disk.bytes == nil && disk.operations == nil ? nil : disk
         }
-        networks = LimitedDevices.interfaces(of: specification).kept.compactMap { name in
+        networks = LimitedDevices.interfaces(of: specification, attached: attached).kept.compactMap { name in
             let network = Network(
                 name: name, inBytes: Rate(limits.networkIn[name]), inPackets: Rate(limits.networkInPackets[name]),
                 outBytes: Rate(limits.networkOut[name]), outPackets: Rate(limits.networkOutPackets[name]))

@@ -119,6 +119,8 @@ struct MachineDocument: Encodable {
     /// The snapshot that it is a clone of, which may be gone, or the machine that it was forked from.
     var clonedFrom: String?
     var hasConsole: Bool
+    /// What has come while it ran.
+    var attached: [AttachmentDocument]
     var limits: LimitsDocument
     /// Of a machine that runs.
     var memory: MachineMemory?
@@ -183,7 +185,9 @@ struct MachineDocument: Encodable {
         appliance = specification.appliance
         clonedFrom = specification.origin?.name
         hasConsole = !specification.isWithoutConsole
-        limits = LimitsDocument(specification)
+        let attached = store.attachments(of: record)
+        self.attached = attached.map(AttachmentDocument.init)
+        limits = LimitsDocument(specification, attached: attached)
     }
 
     static func state(_ record: MachineRecord, _ health: HealthReport? = nil) -> String {

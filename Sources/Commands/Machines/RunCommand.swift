@@ -139,6 +139,13 @@ struct RunCommand: ParsableCommand {
         try start.run(signals)
     }
 
+    /// Reads `PATH` and `PATH:ro`.
+    static func disk(_ text: String) throws -> MachineSpecification.Disk {
+        let isReadOnly = text.hasSuffix(":ro")
+        let path = isReadOnly ? String(text.dropLast(3)) : text
+        return .init(path: try FilePaths.absolute(path), isReadOnly: isReadOnly)
+    }
+
     private func overrides() throws -> ImageOverrides {
         var overrides = ImageOverrides()
         overrides.command = command
@@ -165,11 +172,7 @@ struct RunCommand: ParsableCommand {
             }
             specification.timeLimitSeconds = seconds
         }
-        specification.disks = try disk.map { text in
-            let isReadOnly = text.hasSuffix(":ro")
-            let path = isReadOnly ? String(text.dropLast(3)) : text
-            return .init(path: try FilePaths.absolute(path), isReadOnly: isReadOnly)
-        }
+        specification.disks = try disk.map(Self.disk)
         if let settings {
             let named = try SettingsCommand.store.settings(settings)
             // A guest without them would not start, and could say less of why.

@@ -40,7 +40,7 @@ struct SetCommand: ParsableCommand {
                 let specification = record.specification
                 if let cpus { try wanted.setProcessors(cpus, of: specification.processors) }
                 if let memory { wanted.memoryMebibytes = try Self.memory(memory, of: specification) }
-                try limits.change(&wanted, of: specification)
+                try limits.change(&wanted, of: specification, attached: store.attachments(of: record))
             }
             if outcome.missingMebibytes > 0 {
                 Output.error(

@@ -46,12 +46,30 @@ extension MachineFleet {
             let lock: DiskLock?
             do throws(LinuxError) { lock = try DiskLock(disk) } catch { throw Self.unopened(disk, error) }
             guard let lock else { throw taken(disk, besides: Array(disks[..<index])) }
+            try checkAttached(disk)
             guard lock.isNamed else {
                 throw FleetError(.unusableDisk, "the disk \(disk.path) has been removed at this moment")
             }
             locks.append(lock)
         }
         return locks
+    }
+
+    /// A machine in the emulated host has no lock on what was attached to it; here it goes with the monitor's descriptor.
+    private func checkAttached(_ disk: MachineSpecification.Disk) throws(FleetError) {
+        for machine in store.list() where machine.isEmulated {
+            for other in store.attachments(of: machine).compactMap(\.disk)
+            where !(disk.isReadOnly && other.isReadOnly) && Self.areSame(disk, other) {
+                throw attached(disk, to: machine)
+            }
+        }
+    }
+
+    private func attached(_ disk: MachineSpecification.Disk, to machine: MachineRecord) -> FleetError {
+        FleetError(
+            .unusableDisk,
+            "the disk \(disk.path) is attached to the machine \"\(machine.name)\"; a disk that is written to is one machine's alone; with :ro many may read it. Take it away first: swiftlet detach \(machine.name) \(disk.path)"
+        )
     }
 
     private static func check(_ disk: MachineSpecification.Disk) throws(FleetError) {
@@ -94,6 +112,9 @@ extension MachineFleet {
             return FleetError(.unusableDisk, "\(disk.path) and \(other.path) are one disk; \(rule)")
         }
         for machine in store.list() where !machine.state.isOver {
+            if store.attachments(of: machine).compactMap(\.disk).contains(where: { Self.areSame($0, disk) }) {
+                return attached(disk, to: machine)
+            }
             guard let other = machine.specification.allDisks.first(where: { Self.areSame($0, disk) }) else { continue }
             let use = other.isReadOnly ? "reads" : "may write to"
             if let volume = machine.specification.container.volumes.first(where: { $0.diskPath == disk.path }) {
@@ -111,7 +132,7 @@ extension MachineFleet {
             .unusableDisk, "another program has locked the disk \(disk.path) (lslocks tells which); \(rule)")
     }
 
-    private static func areSame(_ one: MachineSpecification.Disk, _ other: MachineSpecification.Disk) -> Bool {
+    static func areSame(_ one: MachineSpecification.Disk, _ other: MachineSpecification.Disk) -> Bool {
         guard let first = try? HostPath(one.path).status(), let second = try? HostPath(other.path).status() else {
             return false
         }

@@ -165,6 +165,7 @@ public final class MachineOwner {
         hasStarted = false
         unhealthy.value = nil
         machine.takeChangedLimits()
+        machine.store.removeAttachments(of: machine.record)
         let paths = machine.store.paths
         let controlFolder = try machine.prepareControl()
         let place = try launcher.prepare(

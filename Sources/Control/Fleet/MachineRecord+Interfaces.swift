@@ -51,7 +51,7 @@ extension MachineRecord {
 
     /// Of the machine's id, so that none needs to be kept: a station's address that nobody else administers, with the
     /// interface's place in its last byte. Source: IEEE 802-2014 §8.2.2.
-    private func ownHardwareAddress(_ place: Int) -> String {
+    func ownHardwareAddress(_ place: Int) -> String {
         var bytes = Array(SHA256.digest(of: Array("hardware address \(id)".utf8)).bytes.prefix(6))
         bytes[0] = bytes[0] & 0xFC | 0x02
         bytes[5] ^= UInt8(truncatingIfNeeded: place)

@@ -101,7 +101,10 @@ public struct MachineStore: Sendable {
     ) throws(FleetError) -> [Int] {
         guard count > 0 else { return [] }
         let machines = list()
-        let taken = Set(machines.filter { !$0.state.isOver }.flatMap(\.networkNumbers))
+        let taken = Set(
+            machines.filter { !$0.state.isOver }.flatMap {
+                $0.networkNumbers + attachments(of: $0).compactMap(\.networkNumber)
+            })
         let kept = Set(machines.filter(\.state.isOver).flatMap(\.networkNumbers))
         var free = OwnNetwork.numbers.filter { !taken.contains($0) && !kept.contains($0) }
         if free.count < count { free = OwnNetwork.numbers.filter { !taken.contains($0) } }

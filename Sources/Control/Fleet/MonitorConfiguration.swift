@@ -62,6 +62,7 @@ struct MonitorConfiguration {
                 "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}"
             )
         }
+        if controlFolder != nil { sections.append("\"hot-plug\":{\"slots\":\(slots)}") }
         if let (folder, point) = restored {
             let tree = point.tree.map { ",\"tree\":\(quoted($0.name)),\"root\":\(quoted($0.root))" } ?? ""
             sections.append(
@@ -77,6 +78,15 @@ struct MonitorConfiguration {
         if !networks.isEmpty { sections.append("\"network-interfaces\":[\(networks.joined(separator: ","))]") }
         return "{\(sections.joined(separator: ","))}\n"
     }
+
+    /// Places for devices that are attached later: each takes an interrupt line, of which there are so many.
+    private var slots: Int {
+        let lines = 18
+        let standing = 4 + specification.allDisks.count + specification.container.folders.count + interfaces.count
+        return max(0, min(Self.mostSlots, lines - standing))
+    }
+
+    static let mostSlots = 4
 
     private func network(_ interface: AssignedInterface) -> String? {
         guard let device = interface.hostDevice else { return nil }
@@ -110,7 +120,9 @@ struct MonitorConfiguration {
     }
 
     /// A text as JSON has it. Source: RFC 8259 §7.
-    private func quoted(_ text: String) -> String {
+    private func quoted(_ text: String) -> String { Self.quoted(text) }
+
+    static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

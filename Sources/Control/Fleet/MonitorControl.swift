@@ -52,6 +52,10 @@ struct MonitorControl {
                     ? "the monitor of \"\(name)\" did not answer within \(seconds) s"
                     : "the monitor of \"\(name)\" cannot be reached, or ended meanwhile: \(error.message)")
         }
+        return try checked(answer)
+    }
+
+    func checked(_ answer: (status: Int, body: [UInt8])) throws(FleetError) -> [UInt8] {
         guard (200..<300).contains(answer.status) else {
             throw FleetError(.notControlled, "the monitor of \"\(name)\" refused: \(Self.reason(answer.body))")
         }
@@ -63,14 +67,15 @@ struct MonitorControl {
         return (try? JSONDecoder().decode(Fault.self, from: Data(body)))?.fault_message ?? "it did not say why"
     }
 
+    static func request(_ method: String, _ resource: String, _ body: String) -> String {
+        "\(method) \(resource) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+
     private func exchange(
         _ method: String, _ resource: String, _ body: String, _ deadline: Deadline
     ) throws(AgentClientError) -> (status: Int, body: [UInt8]) {
         let socket = AgentSocket(try domain.connect(path, until: deadline))
-        try socket.write(
-            Array(
-                "\(method) \(resource) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
-                    .utf8))
+        try socket.write(Array(Self.request(method, resource, body).utf8))
         var answer: [UInt8] = []
         while true {
             if let parsed = try MonitorAnswer(answer) { return (parsed.status, parsed.body) }

@@ -16,7 +16,8 @@ public final class APIServer: EventHandler {
     private let loop: EventLoop
     private let listener: FileDescriptor
     private let parser: HTTPRequestParser
-    private let answer: (HTTPRequest) -> HTTPResponse
+    private let answer: (HTTPRequest, PassedDescriptor) -> HTTPResponse
+    private let takesDescriptors: Bool
     private let patienceNanoseconds: UInt64
     private let timer: TimerFile
     /// The client for which more than a piece is kept, and since when.
@@ -30,6 +31,7 @@ public final class APIServer: EventHandler {
     /// One client.
     private final class Connection {
         let descriptor: FileDescriptor
+        let passed = PassedDescriptor()
         var registration: EventRegistration?
         var input: [UInt8] = []
         var output: [UInt8] = []
@@ -47,10 +49,24 @@ public final class APIServer: EventHandler {
     }
 
     /// - Parameter listener: non-blocking.
-    public init(
+    public convenience init(
         _ listener: consuming FileDescriptor, loop: EventLoop, maximumBodyBytes: Int,
         patienceMilliseconds: UInt64 = 5000, answer: @escaping (HTTPRequest) -> HTTPResponse
     ) throws(LinuxError) {
+        try self.init(
+            listener, loop: loop, maximumBodyBytes: maximumBodyBytes, patienceMilliseconds: patienceMilliseconds,
+            takesDescriptors: false
+        ) { request, _ in answer(request) }
+    }
+
+    /// - Parameter takesDescriptors: whether requests may bring an open file each, which is closed when the answer does not
+    ///   take it.
+    public init(
+        _ listener: consuming FileDescriptor, loop: EventLoop, maximumBodyBytes: Int,
+        patienceMilliseconds: UInt64 = 5000, takesDescriptors: Bool,
+        answer: @escaping (HTTPRequest, PassedDescriptor) -> HTTPResponse
+    ) throws(LinuxError) {
+        self.takesDescriptors = takesDescriptors
         self.listener = listener
         self.loop = loop
         parser = HTTPRequestParser(maximumBodyBytes: maximumBodyBytes)
@@ -185,8 +201,8 @@ public final class APIServer: EventHandler {
             }
             let count: Int
             do throws(LinuxError) {
-                count = try read(
-                    connection.descriptor.number, appendingTo: &connection.input,
+                count = try take(
+                    from: connection,
                     maximumBytes: isLarge ? Self.pieceBytes : Self.pieceBytes - connection.input.count)
             } catch {
                 if error == .tryAgain { return true }
@@ -196,6 +212,15 @@ public final class APIServer: EventHandler {
             guard try answerAll(connection) else { return connection.goesOn }
         }
         return true
+    }
+
+    private func take(from connection: Connection, maximumBytes: Int) throws(LinuxError) -> Int {
+        let number = connection.descriptor.number
+        if takesDescriptors {
+            return try LinuxCalls.receive(
+                over: number, appendingTo: &connection.input, maximumBytes: maximumBytes, connection.passed)
+        }
+        return try read(number, appendingTo: &connection.input, maximumBytes: maximumBytes)
     }
 
     /// Answers the requests that are complete.
@@ -219,7 +244,8 @@ public final class APIServer: EventHandler {
                 }
                 connection.hasContinued = false
                 if connection.input.count < Self.pieceBytes { release(connection) }
-                answer(request).write(to: &connection.output)
+                answer(request, connection.passed).write(to: &connection.output)
+                _ = connection.passed.take()
             case .refused(let message):
                 HTTPResponse.refusal(message).write(to: &connection.output)
                 connection.input = []

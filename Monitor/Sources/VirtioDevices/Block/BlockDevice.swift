@@ -160,6 +160,9 @@ public final class BlockDevice: VirtioDevice, EventHandler, @unchecked Sendable 
         worker = nil
     }
 
+    /// Its loop has nothing more of it. On the loop's thread, after `reset`.
+    public func letGo() { limiter.letGo() }
+
     public func settle() {
         worker?.drain(backend)
         guard let interrupt else { return }

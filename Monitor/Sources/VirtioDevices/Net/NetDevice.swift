@@ -153,6 +153,12 @@ public final class NetDevice: VirtioDevice, EventHandler {
         interface.setOffloads(0)
     }
 
+    /// Its loop has nothing more of it. On the loop's thread, after `reset`.
+    public func letGo() {
+        receiveLimiter.letGo()
+        transmitLimiter.letGo()
+    }
+
     /// The buffers gathered for the next frame go back.
     public func settle() {
         service?.receiveQueue.putBack(chains: UInt16(truncatingIfNeeded: window.count))

@@ -53,6 +53,9 @@ public struct TapInterface: ~Copyable {
         self.hasUDPSegmentation = hasUDPSegmentation
     }
 
+    /// Gives the interface away, as it was opened.
+    public consuming func takeDescriptor() -> FileDescriptor { descriptor }
+
     /// Takes anything that keeps frames apart, header included: for tests.
     package init(packetSocket: consuming FileDescriptor) {
         descriptor = packetSocket

@@ -10,6 +10,9 @@ public final class RateLimiter {
     private var operations: TokenBucket?
     private var isLimiting = false
     private var timer: TimerFile?
+    /// Made, and not yet watched.
+    private var spareTimer: TimerFile?
+    private var registration: EventRegistration?
     private var isArmed = false
     /// Times that work had to wait.
     public let throttled = Counter()
@@ -48,9 +51,21 @@ public final class RateLimiter {
     /// Makes the timer, for who may make none when limits come: see `Jail`. With the same handler and token as they.
     public func prepare(handler: any EventHandler, token: UInt32) throws(LinuxError) {
         if timer != nil { return }
-        let new = try TimerFile()
-        _ = try loop.add(new.descriptor.number, .readable, handler: handler, token: token)
-        timer = consume new
+        try makeTimer()
+        swap(&timer, &spareTimer)
+        guard let number = timer?.descriptor.number else { return }
+        registration = try loop.add(number, .readable, handler: handler, token: token)
+    }
+
+    /// The part of `prepare` that another thread does, before, where the loop's may make no timer.
+    public func makeTimer() throws(LinuxError) { if spareTimer == nil { spareTimer = try TimerFile() } }
+
+    /// Nothing is waited for any more, for good.
+    func letGo() {
+        if let registration, let number = timer?.descriptor.number { loop.remove(registration, number) }
+        registration = nil
+        timer = nil
+        isLimiting = false
     }
 
     private func change(_ handler: any EventHandler, _ token: UInt32) throws(LinuxError) {

@@ -28,16 +28,36 @@ public final class VirtioMMIOTransport: @unchecked Sendable {
     /// Guarded by `lock`.
     var registers: TransportRegisters
 
-    public init(device: any VirtioDevice, memory: GuestMemory) throws(LinuxError) {
-        self.device = device
-        self.memory = memory
-        interrupt = try InterruptLine()
+    public convenience init(device: any VirtioDevice, memory: GuestMemory) throws(LinuxError) {
         var doorbells: [Doorbell] = []
         for _ in device.maximumQueueSizes { doorbells.append(try Doorbell()) }
-        self.doorbells = doorbells
+        self.init(device: device, memory: memory, interrupt: try InterruptLine(), doorbells: doorbells)
+    }
+
+    /// - Parameter doorbells: at least one for each queue; the others are nobody's.
+    public init(
+        device: any VirtioDevice, memory: GuestMemory, interrupt: InterruptLine, doorbells: [Doorbell]
+    ) {
+        self.device = device
+        self.memory = memory
+        self.interrupt = interrupt
+        self.doorbells = Array(doorbells.prefix(device.maximumQueueSizes.count))
         offeredFeatures = device.offeredFeatures | QueueFeatures.version1
         registers = TransportRegisters(maximumQueueSizes: device.maximumQueueSizes)
     }
+
+    /// What the driver reads where there is no device: the DeviceID is zero. Source: virtio 1.3 §4.2.2.2.
+    public static func readEmpty(offset: UInt64, width: UInt32) -> UInt64 {
+        guard width == 4 else { return 0 }
+        return switch VirtioMMIORegister(rawValue: offset) {
+        case .magicValue: UInt64(magic)
+        case .version: UInt64(layoutVersion)
+        default: 0
+        }
+    }
+
+    private static let magic: UInt32 = 0x7472_6976  // "virt"
+    private static let layoutVersion: UInt32 = 2
 
     /// What the driver reads at `offset`; `width` is 1, 2, 4 or 8 bytes.
     public func read(offset: UInt64, width: UInt32) -> UInt64 {
@@ -56,8 +76,8 @@ public final class VirtioMMIOTransport: @unchecked Sendable {
 
     private func read(_ register: VirtioMMIORegister) -> UInt32 {
         switch register {
-        case .magicValue: 0x7472_6976  // "virt"
-        case .version: 2
+        case .magicValue: Self.magic
+        case .version: Self.layoutVersion
         case .deviceID: device.kind.rawValue
         case .vendorID: 0x544c_5753  // "SWLT"
         case .interruptStatus: interrupt.pendingReasons

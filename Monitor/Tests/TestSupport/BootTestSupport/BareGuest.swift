@@ -50,6 +50,20 @@ public struct BareGuest: Sendable {
             [], 0x3f8 as UInt16, [0xee, 0xc6, 0x43, 0x01, 0x77])
     }
 
+    /// Says "ready", and then writes a number that grows to each 32-bit register of a range and reads it back, over and over, until
+    /// it is sent a byte.
+    public func hammerRegisters(from start: UInt32, count: UInt32) -> BareGuest {
+        // mov edi, start; mov ecx, count
+        print("ready\n").adding([0xbf], start, [0xb9]).adding(
+            // mov [rdi], esi; mov edx, [rdi]; add edi, 4; dec ecx; jnz to the first of these; inc esi; mov dx, 0x3fd; in al, dx;
+            // test al, 1; jz to the first of all
+            [], count,
+            [
+                0x89, 0x37, 0x8b, 0x17, 0x83, 0xc7, 0x04, 0xff, 0xc9, 0x75, 0xf5, 0xff, 0xc6, 0x66, 0xba, 0xfd, 0x03,
+                0xec, 0xa8, 0x01, 0x74, 0xe0,
+            ])
+    }
+
     /// Asks the keyboard controller for a reset.
     public var resetByKeyboardController: BareGuest { output(0xfe, port: 0x64).haltForever }
 

@@ -6,13 +6,9 @@ extension MachineSpecification {
     func mounts(filling unfilled: [VolumeAttachment]) -> [Mount] {
         var mounts: [Mount] = []
         for (index, volume) in container.volumes.enumerated() {
-            var flags: Mount.Flags = [.noSetUserID, .noDevices]
-            if volume.isReadOnly { flags.insert(.readOnly) }
-            if unfilled.contains(volume) { flags.insert(.fill) }
             mounts.append(
-                Mount(
-                    source: ByteString(MonitorConfiguration.device(disks.count + index)),
-                    target: ByteString(volume.target), fileSystem: "ext4", flags: flags))
+                Self.mount(
+                    volume, of: MonitorConfiguration.device(disks.count + index), fills: unfilled.contains(volume)))
         }
         if settingsFloppyPath != nil {
             mounts.append(
@@ -53,6 +49,14 @@ extension MachineSpecification {
         // The last: the places of the others are made in the root.
         if container.isReadOnly { mounts += readOnlyRoot(with: mounts) }
         return mounts
+    }
+
+    static func mount(_ volume: VolumeAttachment, of device: String, fills: Bool) -> Mount {
+        var flags: Mount.Flags = [.noSetUserID, .noDevices]
+        if volume.isReadOnly { flags.insert(.readOnly) }
+        if fills { flags.insert(.fill) }
+        return Mount(
+            source: ByteString(device), target: ByteString(volume.target), fileSystem: "ext4", flags: flags)
     }
 
     /// Takes writing away. The program's folder may be missing in the image, and could not be made any more: as a mount of

@@ -31,12 +31,15 @@ extension MachineLimits {
     }
 
     /// What makes these limits of those that a machine has. Buckets of devices whose limits stay are left as they are.
-    func requests(from before: MachineLimits, _ record: MachineRecord) -> [Request] {
+    func requests(
+        from before: MachineLimits, _ record: MachineRecord, attached: [DeviceAttachment] = []
+    ) -> [Request] {
         var requests: [Request] = []
         let specification = record.specification
         let drives =
             [("root", Self.disk(nil))]
             + specification.allDisks.indices.map { ("disk\($0)", Self.disk($0)) }
+            + attached.filter { $0.disk != nil }.map { ($0.id, $0.guestName ?? $0.id) }
         for (drive, device) in drives where diskLimiter(device) != before.diskLimiter(device) {
             requests.append(
                 Request(
@@ -45,17 +48,19 @@ extension MachineLimits {
                         "{\"drive_id\":\"\(drive)\",\"rate_limiter\":\(Self.change(diskBandwidth[device], diskOperations[device]))}"
                 ))
         }
-        for interface in record.interfaces where interface.hostDevice != nil {
-            let place = interface.place
+        let interfaces =
+            record.interfaces.filter { $0.hostDevice != nil }.map { ($0.place, $0.place) }
+            + attached.filter { $0.disk == nil }.map { ($0.id, $0.guestName ?? $0.id) }
+        for (identifier, place) in interfaces {
             guard
                 receiveLimiter(place) != before.receiveLimiter(place)
                     || transmitLimiter(place) != before.transmitLimiter(place)
             else { continue }
             requests.append(
                 Request(
-                    resource: "/network-interfaces/\(place)",
+                    resource: "/network-interfaces/\(identifier)",
                     body:
-                        "{\"iface_id\":\"\(place)\",\"rx_rate_limiter\":\(Self.change(networkIn[place], networkInPackets[place])),\"tx_rate_limiter\":\(Self.change(networkOut[place], networkOutPackets[place]))}"
+                        "{\"iface_id\":\"\(identifier)\",\"rx_rate_limiter\":\(Self.change(networkIn[place], networkInPackets[place])),\"tx_rate_limiter\":\(Self.change(networkOut[place], networkOutPackets[place]))}"
                 ))
         }
         let balloon = balloonMebibytes(of: specification.memoryMebibytes)

@@ -65,6 +65,16 @@ public struct MachineLimits: Codable, Equatable, Sendable {
         cpuShares = shares
     }
 
+    /// A device is gone, and the next one of its name is another one.
+    mutating func forget(_ device: String) {
+        diskBandwidth.forget(device)
+        diskOperations.forget(device)
+        networkIn.forget(device)
+        networkInPackets.forget(device)
+        networkOut.forget(device)
+        networkOutPackets.forget(device)
+    }
+
     /// Reads `[DEVICE=]RATE[,burst=AMOUNT]`.
     public mutating func set(
         _ kind: WritableKeyPath<MachineLimits, DeviceLimits>, _ unit: RateLimit.Unit, _ text: String, option: String,
@@ -107,23 +117,32 @@ public struct LimitedDevices: Sendable {
     let names: [(said: [String], kept: String)]
 
     /// The root's first.
-    public static func disks(of specification: MachineSpecification) -> LimitedDevices {
+    public static func disks(
+        of specification: MachineSpecification, attached: [DeviceAttachment] = []
+    ) -> LimitedDevices {
         var names: [(said: [String], kept: String)] = [(["root", "vda", "/dev/vda"], "vda")]
         for index in specification.allDisks.indices {
             let device = MonitorConfiguration.device(index)
             let name = String(device.dropFirst(5))
             names.append(([name, device], name))
         }
+        for attachment in attached where attachment.disk != nil {
+            guard let name = attachment.guestName else { continue }
+            names.append(([name, "/dev/\(name)"], name))
+        }
         return LimitedDevices(kind: "disk", names: names)
     }
 
-    public static func interfaces(of specification: MachineSpecification) -> LimitedDevices {
+    public static func interfaces(
+        of specification: MachineSpecification, attached: [DeviceAttachment] = []
+    ) -> LimitedDevices {
         LimitedDevices(
             kind: "network interface",
             names: specification.interfaces.enumerated().filter { $0.element.network != .none }.map {
                 place, interface in
                 ([interface.name ?? "eth\(place)", "eth\(place)"], "eth\(place)")
-            })
+            }
+                + attached.filter { $0.disk == nil }.compactMap { $0.guestName.map { ([$0], $0) } })
     }
 
     /// As they are written down.

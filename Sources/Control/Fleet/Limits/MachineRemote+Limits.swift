@@ -54,7 +54,10 @@ extension MachineRemote {
         if ControlGroups.Settings(limits) != ControlGroups.Settings(before) {
             try ControlGroups(store: store, record: record).apply(limits)
         }
-        for request in limits.requests(from: before, record) { try control.change(request.resource, request.body) }
+        let attached = store.attachments(of: record)
+        for request in limits.requests(from: before, record, attached: attached) {
+            try control.change(request.resource, request.body)
+        }
     }
 
     /// Waits until the guest has given back what it is to, as far as it does, or has it again.

@@ -56,18 +56,23 @@ extension MachineRemote {
         let asked = Clock.monotonic.nanoseconds()
         let names = Dictionary(
             record.interfaces.map { ($0.place, $0.guestName) }, uniquingKeysWith: { first, _ in first })
+        let attached = Dictionary(
+            store.attachments(of: record).map { ($0.id, $0.guestName ?? $0.id) },
+            uniquingKeysWith: { first, _ in first })
         var usage = MachineUsage(
             processorMicroseconds: counters.cpu_time_us, askedNanoseconds: asked,
             disks: counters.drives.map { drive in
                 let index = drive.drive_id.hasPrefix("disk") ? Int(drive.drive_id.dropFirst(4)) : nil
                 return MachineUsage.Disk(
-                    name: MachineLimits.disk(index.flatMap { (0..<25).contains($0) ? $0 : nil }),
+                    name: attached[drive.drive_id]
+                        ?? MachineLimits.disk(index.flatMap { (0..<25).contains($0) ? $0 : nil }),
                     readBytes: drive.read_bytes, readOperations: drive.read_count, writtenBytes: drive.write_bytes,
                     writeOperations: drive.write_count, waits: drive.rate_limiter_throttled_events)
             },
             networks: counters.interfaces.map { interface in
                 MachineUsage.Network(
-                    name: names[interface.iface_id] ?? interface.iface_id, inBytes: interface.rx_bytes_count,
+                    name: names[interface.iface_id] ?? attached[interface.iface_id] ?? interface.iface_id,
+                    inBytes: interface.rx_bytes_count,
                     inPackets: interface.rx_packets_count, outBytes: interface.tx_bytes_count,
                     outPackets: interface.tx_packets_count)
             }, balloonMebibytes: counters.balloon?.actual_mib, memory: nil, processes: nil)

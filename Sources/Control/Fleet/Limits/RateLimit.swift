@@ -93,6 +93,8 @@ public struct DeviceLimits: Codable, Equatable, Sendable {
 
     var isEmpty: Bool { every == nil && named.isEmpty }
 
+    mutating func forget(_ device: String) { named[device] = nil }
+
     /// - Parameter device: nil for every one.
     mutating func set(_ limit: RateLimit, of device: String?) {
         if let device {

@@ -174,7 +174,11 @@ extension MachineRemote {
     private func checkSuitable() throws(SnapshotError) {
         let specification = record.specification
         let what: String
-        if let folder = specification.container.folders.first {
+        if let attachment = store.attachments(of: record).first {
+            let name = attachment.guestName ?? attachment.id
+            what =
+                "it has \(name), which was attached while it ran; take it away first: swiftlet detach \(record.name) \(name)"
+        } else if let folder = specification.container.folders.first {
             what =
                 "it has the shared folder \(folder.path), whose open files are this computer's; run it without, or copy what it needs into it: swiftlet cp"
         } else if let disk = specification.allDisks.first(where: { !$0.isReadOnly && !Self.isFile($0.path) }) {
