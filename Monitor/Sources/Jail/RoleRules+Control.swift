@@ -28,7 +28,7 @@ extension RoleRules {
         ioctl(linux_TUNSETVNETHDRSZ, with: .slots, for: "a TAP device's header"),
         ioctl(linux_TUNSETOFFLOAD, with: .slots, for: "what a TAP device can do"),
         Rule(.fcntl, [.word(1, 3)], with: .slots, for: "how a file was opened: F_GETFL"),
-        Rule(.fcntl, [.word(1, 4)], with: .slots, for: "a TAP device that nobody waits for: F_SETFL"),
+        Rule(.fcntl, [.word(1, 4)], with: .slots, need: .rare, for: "a TAP device that was opened to wait: F_SETFL"),
         Rule(.statx, [.word(2, 0x1000)], with: .slots, for: "what an open file is: AT_EMPTY_PATH"),
         Rule(
             .clone, [.long(0, 0x7d_0f00)], with: .slots,

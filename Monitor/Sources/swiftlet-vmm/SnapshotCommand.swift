@@ -1,6 +1,7 @@
 import LinuxCalls
 import Machine
 import Snapshots
+import VirtioDevices
 
 /// Work on the files of snapshots; no machine is needed.
 enum SnapshotCommand: Equatable {
@@ -81,7 +82,7 @@ enum SnapshotCommand: Equatable {
             try MachineShell().judge(state)
             writeToStandardOutput(
                 "{\"vcpu_count\":\(state.processors.count),\"mem_size_mib\":\(state.memoryMebibytes),"
-                    + "\"devices\":\(state.devices.count),\"console\":\(state.serialPort != nil)}\n")
+                    + "\"devices\":\(state.devices.count { $0.kind != 0 }),\"console\":\(state.serialPort != nil)}\n")
             return 0
         } catch {
             writeToStandardError("swiftlet-vmm: \(error)\n")
