@@ -41,6 +41,5 @@ extension RoleRules {
         Rule(.pwritev2, with: .slots, for: "a disk: writing"),
         Rule(.fdatasync, with: .slots, for: "a disk: flushing"),
         Rule(.fallocate, with: .slots, for: "a disk: discarding and zeroing"),
-        Rule(.timerSet, with: .slots, need: .rare, for: "a disk: waiting until a limit lets it go on"),
     ]
 }
