@@ -83,9 +83,12 @@ public import LinuxCalls
         totalBytes: UInt64, file: consuming FileDescriptor, backing: Backing, server: Server = .kernel,
         hasHugePages: Bool = false
     ) throws(LinuxError) {
+        // mount(2) reads a page's length from wherever its text lies: with nobody there yet to serve pages it would wait for
+        // ever for one of the guest's behind it, so a page of nobody's stands before them.
+        let margin = server == .thisProcess ? Int(Self.pageBytes) : 0
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
             server != .kernel
-                ? try Mapping(sparseBytes: Int(lengthBytes))
+                ? try Mapping(sparseBytes: Int(lengthBytes) + margin)
                 : backing == .image
                     ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
                     : try Mapping(
@@ -100,12 +103,12 @@ public import LinuxCalls
         lowMapping = try mapping(self.file.number, plan.lowBytes, 0)
         // SAFETY: the regions live no longer than the mappings beside them.
         unsafe low = MemoryRegion(
-            start: GuestAddress(0), lengthBytes: plan.lowBytes, hostBase: lowMapping.base, fileOffset: 0)
+            start: GuestAddress(0), lengthBytes: plan.lowBytes, hostBase: lowMapping.base + margin, fileOffset: 0)
         if plan.highBytes > 0 {
             let mapping = try mapping(self.file.number, plan.highBytes, plan.lowBytes)
             unsafe high = MemoryRegion(
                 start: GuestAddress(GuestMemoryPlan.highMemoryStart), lengthBytes: plan.highBytes,
-                hostBase: mapping.base, fileOffset: plan.lowBytes)
+                hostBase: mapping.base + margin, fileOffset: plan.lowBytes)
             highMapping = consume mapping
         } else {
             unsafe high = nil
