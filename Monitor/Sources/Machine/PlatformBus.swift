@@ -13,10 +13,10 @@ final class PlatformBus: @unchecked Sendable {
 
     private let transports: [BorrowedReference<VirtioMMIOTransport>]
     /// Their windows follow.
-    private let slots: [DeviceSlot]
+    private let slots: [BorrowedReference<DeviceSlot>]
     let serialPort: BorrowedReference<SerialPort>?
     /// What the references are borrowed from.
-    private let kept: (SerialPort?, [VirtioMMIOTransport])
+    private let kept: (SerialPort?, [VirtioMMIOTransport], [DeviceSlot])
     private let virtualMachine: KVMVirtualMachine
     /// Given to KVM as an irqfd.
     let keyboardInterrupt: EventFile
@@ -35,8 +35,8 @@ final class PlatformBus: @unchecked Sendable {
     ) throws(LinuxError) {
         self.virtualMachine = virtualMachine
         keyboardInterrupt = try EventFile()
-        kept = (serialPort, transports)
-        self.slots = slots
+        kept = (serialPort, transports, slots)
+        self.slots = slots.map { BorrowedReference($0) }
         self.serialPort = serialPort.map { BorrowedReference($0) }
         self.transports = transports.map { BorrowedReference($0) }
     }
@@ -54,7 +54,7 @@ final class PlatformBus: @unchecked Sendable {
             }
         }
         if let slot = slot(index) {
-            return slot.read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes)
+            return slot.use { $0.read(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes) }
         }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 {
@@ -65,7 +65,7 @@ final class PlatformBus: @unchecked Sendable {
         return .max
     }
 
-    private func slot(_ window: UInt64) -> DeviceSlot? {
+    private func slot(_ window: UInt64) -> BorrowedReference<DeviceSlot>? {
         let place = window &- UInt64(transports.count)
         return place < UInt64(slots.count) ? slots[Int(place)] : nil
     }
@@ -82,7 +82,9 @@ final class PlatformBus: @unchecked Sendable {
             }
         }
         if let slot = slot(index) {
-            return slot.write(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
+            return slot.use {
+                $0.write(offset: offset % PlatformLayout.deviceWindowBytes, width: widthBytes, value: value)
+            }
         }
         let controllerOffset = address &- PlatformLayout.interruptController
         if controllerOffset < 4096 { writeInterruptController(controllerOffset, UInt32(truncatingIfNeeded: value)) }

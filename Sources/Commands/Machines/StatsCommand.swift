@@ -31,7 +31,9 @@ struct StatsCommand: ParsableCommand {
             LinuxCalls.sleep(nanoseconds: Self.pauseNanoseconds)
             let now = try usages(asksGuest: true)
             let documents = now.map { record, usage in
-                UsageDocument(record, usage, since: before.first { $0.0.id == record.id }?.1)
+                UsageDocument(
+                    record, usage, since: before.first { $0.0.id == record.id }?.1,
+                    attached: Product.fleet.store.attachments(of: record))
             }
             if format.isJSON { return Output.json(documents) }
             let text = Self.table(documents)
@@ -94,7 +96,9 @@ struct UsageDocument: Encodable {
     var uptimeSeconds: Int64?
     var limits: LimitsDocument
 
-    init(_ record: MachineRecord, _ usage: MachineUsage, since before: MachineUsage?) {
+    init(
+        _ record: MachineRecord, _ usage: MachineUsage, since before: MachineUsage?, attached: [DeviceAttachment]
+    ) {
         id = record.id
         name = record.name
         state = record.state
@@ -108,7 +112,7 @@ struct UsageDocument: Encodable {
         disks = usage.disks
         networks = usage.networks
         uptimeSeconds = record.startedSeconds.map { max(0, Now.seconds &- $0) }
-        limits = LimitsDocument(record.specification)
+        limits = LimitsDocument(record.specification, attached: attached)
     }
 
     var cpuText: String { "\(cpuPercent)%" }
