@@ -121,7 +121,7 @@ import Testing
         let record = HostRecord(
             emulator: ProcessIdentity(identifier: 1, startTicks: 0), port: port, secret: Self.secret, fingerprint: "",
             startedSeconds: 0, memoryMebibytes: 0, processors: 0)
-        waitWhile { (try? LoopbackSocket.connect(port: port).number) != nil }
+        waitWhile { (try? LoopbackSocket.connect(port: port, saying: [], until: soon).number) != nil }
         #expect { _ = try RunningHost(record).load() } throws: { ($0 as? AgentClientError)?.code == .unreachable }
     }
 }

@@ -7,7 +7,7 @@ final class ScriptedServer: Sendable {
     let port: UInt16
 
     /// On a free TCP port of this machine.
-    init(_ serve: @escaping @Sendable (Int32) -> Void) throws {
+    init(backlog: Int32 = 16, _ serve: @escaping @Sendable (Int32) -> Void) throws {
         let listener = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -20,7 +20,7 @@ final class ScriptedServer: Sendable {
                 return unsafe bound == 0 ? getsockname(listener, address, &length) : bound
             }
         }
-        guard result == 0, Glibc.listen(listener, 16) == 0 else { throw LinuxError(errno) }
+        guard result == 0, Glibc.listen(listener, backlog) == 0 else { throw LinuxError(errno) }
         socket = listener
         port = UInt16(bigEndian: address.sin_port)
         try Self.start(listener, serve)

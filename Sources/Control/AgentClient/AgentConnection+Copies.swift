@@ -9,11 +9,12 @@ extension AgentConnection {
     private static let answerMilliseconds: UInt64 = 10_000
 
     /// The connection to an agent in a machine that has just been restored. The guest's kernel ends every connection when it
-    /// hears that the transport was reset, and tells nobody: one that was made a moment before is lost, and made again.
+    /// hears that the transport was reset, and tells nobody: one that was made a moment before is lost, and made again. A
+    /// monitor that makes none before lets it wait.
     public static func toRestored(
         _ endpoint: any AgentEndpoint, until deadline: Deadline
     ) throws(AgentClientError) -> AgentConnection {
-        var patienceMilliseconds: UInt64 = 100
+        var patienceMilliseconds: UInt64 = 1000
         while true {
             do throws(AgentClientError) {
                 let attempt = Deadline(afterMilliseconds: patienceMilliseconds).earlier(deadline)

@@ -1,6 +1,5 @@
 public import AgentClient
 public import AgentProtocol
-import Glibc
 import LinuxCalls
 
 /// A host that runs, and the way to its agent.
@@ -22,12 +21,12 @@ public final class RunningHost: AgentEndpoint, Sendable {
     public var sockets: any SocketDomain { HostSockets(self) }
 
     public func open(_ kind: Opening.Kind, until deadline: Deadline) throws(AgentClientError) -> AgentSocket {
-        let socket: AgentSocket
-        do throws(LinuxError) { socket = AgentSocket(try LoopbackSocket.connect(port: record.port)) } catch {
+        do throws(LinuxError) {
+            let opening = Opening(kind, secret: record.secret).encoded()
+            return AgentSocket(try LoopbackSocket.connect(port: record.port, saying: opening, until: deadline))
+        } catch {
             throw AgentClientError(.unreachable, "the emulated host does not take connections: \(error)")
         }
-        try socket.write(Opening(kind, secret: record.secret).encoded())
-        return socket
     }
 
     /// A control connection, over which commands are started in the host. The host's clock is right afterwards.
@@ -89,30 +88,5 @@ public final class RunningHost: AgentEndpoint, Sendable {
         try connection.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: graceMilliseconds)))
         // The end of the connection is the answer.
         _ = try? connection.receive(until: Deadline(afterMilliseconds: UInt64(graceMilliseconds) + 1000))
-    }
-}
-
-/// TCP to this machine itself.
-enum LoopbackSocket {
-    /// A blocking connection that sends small pieces at once.
-    static func connect(port: UInt16) throws(LinuxError) -> FileDescriptor {
-        let socket = FileDescriptor(
-            owning: Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
-        guard socket.number >= 0 else { throw LinuxError(errno) }
-        var one: Int32 = 1
-        // SAFETY: the kernel reads four bytes during the call.
-        unsafe setsockopt(socket.number, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        // SAFETY: the kernel reads the address during the call.
-        let result = unsafe withUnsafePointer(to: &address) { address in
-            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(socket.number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard result == 0 else { throw LinuxError(errno) }
-        return socket
     }
 }

@@ -132,7 +132,7 @@ extension VsockDevice {
     private func freeHostPort(_ guestPort: UInt32) -> UInt32 {
         while true {
             let port = nextHostPort
-            nextHostPort = port < 0xffff_fffe ? port + 1 : 1 << 30
+            nextHostPort = port < 0xffff_fffe ? port + 1 : Self.firstHostPort
             if connections.find(hostPort: port, guestPort: guestPort) == nil { return port }
         }
     }

@@ -50,7 +50,8 @@ public final class VsockDevice: VirtioDevice, EventHandler {
     var vectors = IOVectorList(capacity: 256)
     var batch = VsockReceiveBatch()
 
-    var nextHostPort: UInt32 = 1 << 30
+    static let firstHostPort: UInt32 = 1 << 30
+    var nextHostPort = VsockDevice.firstHostPort
     /// Connections that have a deadline.
     var timedCount = 0
     var isTimerArmed = false
@@ -142,12 +143,18 @@ public final class VsockDevice: VirtioDevice, EventHandler {
         [service?.receiveQueue.position, service?.transmitQueue.position, service?.eventQueue?.position]
     }
 
-    /// Connections end with the process that holds their sockets.
-    public var ownState: [UInt64]? { [] }
+    /// Connections end with the process that holds their sockets; their ports do not come again.
+    public var ownState: [UInt64]? { [UInt64(nextHostPort)] }
 
-    /// The guest learns at once that its connections are gone, and asks for its context again.
+    /// The guest learns at once that its connections are gone, and asks for its context again. What it has still to send on
+    /// them is answered with resets, also later: those must not meet a new connection of the same ports.
     public func restore(ownState: [UInt64]) throws(DeviceStateError) {
-        if !ownState.isEmpty { throw .malformed }
+        // Older snapshots say nothing.
+        if !ownState.isEmpty {
+            guard ownState.count == 1, let port = UInt32(exactly: ownState[0]), port >= Self.firstHostPort, port != .max
+            else { throw .malformed }
+            nextHostPort = port
+        }
         isAnnouncementDue = true
     }
 

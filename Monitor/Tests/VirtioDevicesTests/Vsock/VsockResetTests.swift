@@ -91,4 +91,31 @@ struct VsockResetTests {
         twin.device.announceTransportReset()
         #expect(try twin.connectFromHost(port: 9).1.destinationPort == 9)
     }
+
+    /// A guest that was saved while it sent goes on sending after its restore: its packets are no part of a new connection,
+    /// and the resets that they are answered with do not end one.
+    @Test func `ports that were used before a snapshot are not used after it`() throws {
+        let saved = try VsockHarness()
+        let (_, old) = try saved.connectFromHost(port: 5)
+        let own = try #require(saved.device.ownState)
+        let vsock = try VsockHarness()
+        try vsock.device.restore(ownState: own)
+        let (_, new) = try vsock.connectFromHost(port: 5)
+        #expect(new.sourcePort != old.sourcePort)
+        vsock.send(.readWrite, old)
+        #expect(vsock.next(.reset)?.sourcePort == old.sourcePort)
+    }
+
+    @Test(arguments: [[], [1 << 30], [0xffff_fffe]] as [[UInt64]])
+    func `the ports of a snapshot are taken over`(own: [UInt64]) throws {
+        let device = try VsockHarness().device
+        try device.restore(ownState: own)
+        #expect(device.ownState == [own.first ?? 1 << 30])
+    }
+
+    @Test(arguments: [[1 << 30, 0], [0], [1 << 30 - 1], [0xffff_ffff], [1 << 32], [.max]] as [[UInt64]])
+    func `ports that are none are refused`(own: [UInt64]) throws {
+        let device = try VsockHarness().device
+        #expect(throws: DeviceStateError.malformed) { try device.restore(ownState: own) }
+    }
 }

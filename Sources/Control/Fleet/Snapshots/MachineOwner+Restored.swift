@@ -7,8 +7,8 @@ import LinuxCalls
 extension MachineOwner {
     /// Each hook in the guest may take 5 seconds.
     private static let identityMilliseconds: UInt64 = 120_000
-    /// Between two looks at whether anybody still waits.
-    private static let attemptMilliseconds: UInt64 = 500
+    /// Between two looks at whether anybody still waits. In the emulated host each attempt costs as much as an answer.
+    private var attemptMilliseconds: UInt64 { launcher.isEmulated ? 5000 : 500 }
 
     var identityDeadline: Deadline { Deadline(afterMilliseconds: Self.identityMilliseconds) }
 
@@ -23,7 +23,7 @@ extension MachineOwner {
                 throw endedUnanswered(monitor, console)
             }
             do throws(AgentClientError) {
-                let attempt = Deadline(afterMilliseconds: Self.attemptMilliseconds).earlier(deadline)
+                let attempt = Deadline(afterMilliseconds: attemptMilliseconds).earlier(deadline)
                 return try AgentConnection.toRestored(endpoint, until: attempt)
             } catch {
                 guard error.isPassing else { throw error }
