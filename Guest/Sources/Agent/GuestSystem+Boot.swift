@@ -44,6 +44,8 @@ extension GuestSystem {
     /// The rest of what the emulated host needs, and its fixed address in QEMU's user network.
     static func bootHost() {
         mountKernelFileSystems([.sys, .controlGroups, .terminals, .sharedMemory, .run, .temporary])
+        // Each machine has some connections from outside, and the kernel's own limit is 1,024.
+        try? ProcessSetup.limit(.openFiles, to: 1 << 16)
         let gateway = IPAddress(v4: 10, 0, 2, 2)
         let any = IPAddress(v4: 0, 0, 0, 0)
         do throws(Failure) {

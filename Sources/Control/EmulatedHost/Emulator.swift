@@ -16,6 +16,8 @@ struct Emulator: ~Copyable {
     ) throws(HostError) {
         for stale in [settings.controlSocket, settings.processIDFile, settings.consoleLog] { unsafe unlink(stale) }
         log = settings.emulatorLog
+        // It takes this process's limit over, and has a descriptor for each connection and for each file that is open inside.
+        _ = FolderCalls.raiseOpenFileLimit()
         do throws(LinuxError) {
             let output = try open(settings.emulatorLog, [.writeOnly, .create, .truncate], mode: 0o600)
             var start = ChildProcess.Settings(arguments)
