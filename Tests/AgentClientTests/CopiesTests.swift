@@ -65,7 +65,8 @@ import Testing
         } _: { control in
             #expect(throws: AgentClientError.self) { try control.hold(patienceMilliseconds: 0) }
             #expect(throws: AgentClientError.self) {
-                try control.become(Identity(), until: Deadline(afterMilliseconds: 5000))
+                try control.sendIdentity(Identity())
+                try control.awaitConfigured(until: Deadline(afterMilliseconds: 5000))
             }
         }
     }
@@ -89,12 +90,34 @@ import Testing
         defer { agent.stop() }
         let endpoint = DirectEndpoint(path: agent.path)
         let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 5000))
-        try control.become(Identity(), until: Deadline(afterMilliseconds: 5000))
+        try control.sendIdentity(Identity())
+        try control.awaitConfigured(until: Deadline(afterMilliseconds: 5000))
         let output = CollectedOutput()
         let session = try ProcessSession(adopting: adoption, id: 4, over: control, output: output)
         session.endpoint = endpoint
         session.releasesPrograms = true
         #expect(try session.run() == .exited(.exited(3)))
         #expect(output.bytes(of: .standardOutput) == Array("what lay in the pipe\n".utf8))
+    }
+
+    @Test func `who is interrupted while a machine becomes another one may wait on`() throws {
+        let isInterrupted = try SharedEndRequest()
+        try connected { conversation in
+            conversation.greet()
+            #expect(conversation.next() == .identity(Identity()))
+            isInterrupted.make(1)
+            #expect(conversation.next() == .release)
+            conversation.send(.configured, id: 0xffff_ff00)
+            conversation.waitForEnd()
+        } _: { control in
+            try control.sendIdentity(Identity())
+            let deadline = Deadline(afterMilliseconds: 20_000)
+            let error = #expect(throws: AgentClientError.self) {
+                try control.awaitConfigured(until: deadline.orReadable(isInterrupted.descriptor))
+            }
+            #expect(error?.code == .silent)
+            try control.send(.release)
+            try control.awaitConfigured(until: deadline)
+        }
     }
 }

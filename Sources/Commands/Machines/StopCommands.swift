@@ -172,7 +172,7 @@ func forEach(_ references: [String], asJSON isJSON: Bool, _ body: (String) throw
 }
 
 /// Makes something of each and prints what there is of it; what goes wrong with one is said and does not keep the others
-/// from being printed.
+/// from being printed. A signal ends all.
 func collect<Result: Encodable>(
     _ references: [String], asJSON isJSON: Bool, print: ([Result]) -> Void = { Output.json($0) },
     _ body: (String) throws -> Result
@@ -183,6 +183,7 @@ func collect<Result: Encodable>(
         do { results.append(try body(reference)) } catch {
             last?.report(asJSON: isJSON)
             last = CommandFailure(error)
+            if last?.isInterruption == true { break }
         }
     }
     print(results)

@@ -31,6 +31,9 @@ struct CommandFailure: Error, Equatable {
         }
     }
 
+    /// Whether somebody has asked for the command's end, and nothing went wrong.
+    var isInterruption: Bool { code == FleetError.Code.interrupted.rawValue && status > 128 }
+
     /// A message may quote what a guest's agent or console said. Lines stay, everything else that steers a terminal goes.
     var printableMessage: String {
         message.split(separator: "\n", omittingEmptySubsequences: false).map { Table.printable(String($0)) }

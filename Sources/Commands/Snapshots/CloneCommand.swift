@@ -8,7 +8,8 @@ struct CloneCommand: ParsableCommand {
         discussion: """
             Each is a machine of its own before its program's next instruction: name, host name, machine id, hardware and network
             addresses, vsock number, randomness, clock, and disks. It runs in the background; its id is printed when its program
-            goes on. Programs learn of it by /run/swiftlet/generation, and by hooks in /etc/swiftlet/cloned.d.
+            goes on. Programs learn of it by /run/swiftlet/generation, and by hooks in /etc/swiftlet/cloned.d. Who ends the command
+            keeps the clones whose ids were printed; the others are removed.
 
             Examples:
               swiftlet clone web-1
@@ -35,7 +36,8 @@ struct ForkCommand: ParsableCommand {
         commandName: "fork", abstract: "Make machines that go on where a running machine is.",
         discussion: """
             The machine itself stands still for some milliseconds, and goes on; one that writes to disks stands still until these
-            are copied. The others are machines of their own, as those of `clone`. No snapshot is kept.
+            are copied. The others are machines of their own, as those of `clone`. No snapshot is kept. Who ends the command keeps
+            the machines whose ids were printed; the others are removed.
 
             Examples:
               swiftlet fork web
@@ -53,7 +55,7 @@ struct ForkCommand: ParsableCommand {
         let store = Product.fleet.store
         let remote = MachineRemote(try store.findRunning(machine), store: store)
         try Policies.admit(remote.record.specification)
-        var made = try remote.fork(options).makeIterator()
+        var made = try remote.fork(options, ends: signals).makeIterator()
         try CloneStart(asJSON: format.isJSON, signals).run(options) { _ in made.next() }
     }
 }

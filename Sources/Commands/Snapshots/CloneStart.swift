@@ -9,23 +9,25 @@ final class CloneStart: Sendable {
     private static let mostAtOnce = 4
 
     private enum Outcome {
-        case started(StartedDocument)
+        case started(BackgroundProcess)
         case failed(CommandFailure)
-        /// Somebody wants no more.
+        /// Somebody wants no more: it is gone.
         case abandoned
     }
 
     private let isJSON: Bool
     private let signals: SignalWatcher
-    private let isInterrupted = Atomic<Bool>(false)
+    private let ends: SharedEndRequest
     private let outcomes = Mutex<[Int: Outcome]>([:])
     private let next = Atomic<Int>(0)
     private let news: SharedEvent
 
-    /// - Parameter signals: with the first that asks for the end, no further machine is begun.
+    /// - Parameter signals: with the first that asks for the end, no further machine is begun, and those that nobody has been
+    ///   told of are removed.
     init(asJSON isJSON: Bool, _ signals: SignalWatcher) throws {
         self.isJSON = isJSON
         self.signals = signals
+        ends = try SharedEndRequest()
         news = try SharedEvent()
     }
 
@@ -35,6 +37,10 @@ final class CloneStart: Sendable {
         var machines: [OwnedMachine] = []
         var failure: CommandFailure?
         for each in options {
+            if let signal = signals.endingSignal() {
+                for machine in machines { Product.fleet.store.forget(machine) }
+                throw CommandFailure(FleetError(endedBy: signal))
+            }
             do {
                 guard let machine = try make(each) else { break }
                 do { try Product.fleet.keepImages(of: machine.record) } catch {
@@ -60,52 +66,69 @@ final class CloneStart: Sendable {
                 }
             }
         }
-        let documents = report(all.count, &failure)
+        let documents = report(all, &failure)
         if isJSON { Output.json(documents) }
         if let failure { throw failure }
     }
 
     private func begin(_ machine: OwnedMachine) -> Outcome {
-        if isInterrupted.load(ordering: .acquiring) {
-            Product.fleet.store.forget(machine)
+        let fleet = Product.fleet
+        guard ends.endingSignal() == nil else {
+            fleet.store.forget(machine)
             return .abandoned
         }
         do {
-            try Product.fleet.runInBackground(machine, executable: Product.executable)
-            return .started(StartedDocument(id: machine.record.id, name: machine.record.name))
+            return .started(try fleet.runInBackground(machine, executable: Product.executable, signals: ends))
         } catch {
-            return .failed(CommandFailure(error))
+            let failure = CommandFailure(error)
+            guard failure.isInterruption, ends.endingSignal() != nil else { return .failed(failure) }
+            fleet.store.forget(machine)
+            return .abandoned
         }
     }
 
-    private func report(_ count: Int, _ failure: inout CommandFailure?) -> [StartedDocument] {
+    /// Tells of the machines in their order. Those that have begun when a signal comes, and wait for their turn, are ended.
+    private func report(_ machines: [OwnedMachine], _ failure: inout CommandFailure?) -> [StartedDocument] {
         var documents: [StartedDocument] = []
+        var unwanted: [(machine: OwnedMachine, process: BackgroundProcess)] = []
         var reported = 0
-        while reported < count {
+        while reported < machines.count {
             while let outcome = outcomes.withLock({ $0.removeValue(forKey: reported) }) {
+                let machine = machines[reported]
                 reported += 1
                 switch outcome {
-                case .started(let document):
-                    documents.append(document)
-                    if !isJSON { Output.line(document.id) }
+                case .started(let process) where ends.endingSignal() != nil:
+                    process.askToEnd()
+                    unwanted.append((machine, process))
+                case .started:
+                    documents.append(StartedDocument(id: machine.record.id, name: machine.record.name))
+                    if !isJSON { Output.line(machine.record.id) }
+                case .failed(let other) where ends.endingSignal() != nil: other.report(asJSON: isJSON)
                 case .failed(let other):
                     failure?.report(asJSON: isJSON)
                     failure = other
                 case .abandoned: break
                 }
             }
-            if reported == count { break }
-            var entries = [PollEntry(reading: news.descriptor), PollEntry(reading: signals.descriptor)]
+            if reported == machines.count { break }
+            let signalled = ends.endingSignal() != nil
+            var entries = [
+                PollEntry(reading: news.descriptor), PollEntry(reading: signalled ? -1 : signals.descriptor),
+            ]
             wait(for: &entries, until: .never)
             if entries[0].isReady { news.drain() }
-            while let signal = signals.next() {
-                guard SignalWatcher.asksForTheEnd(signal) else { continue }
-                isInterrupted.store(true, ordering: .releasing)
-                var interrupted = CommandFailure(
-                    "machine.interrupted", "ended by signal \(signal); what had begun runs")
-                interrupted.status = 128 + signal
-                failure = interrupted
+            if !signalled, let signal = signals.endingSignal() {
+                failure?.report(asJSON: isJSON)
+                failure = CommandFailure(
+                    "machine.interrupted", "ended by signal \(signal); clones that were named go on")
+                failure?.status = 128 + signal
+                ends.make(signal)
             }
+        }
+        let deadline = Deadline(afterMilliseconds: BackgroundProcess.graceMilliseconds)
+        for each in unwanted {
+            each.process.end(by: deadline)
+            Product.fleet.store.forget(each.machine)
         }
         return documents
     }

@@ -44,13 +44,18 @@ extension AgentConnection {
         try expectConfigured(.release, until: deadline ?? Deadline(afterMilliseconds: Self.answerMilliseconds))
     }
 
-    /// Makes the machine another one; returns when its own hooks have ended, of which each may take 5 seconds.
-    public func become(_ identity: Identity, until deadline: Deadline) throws(AgentClientError) {
-        try expectConfigured(.identity(identity), until: deadline)
+    /// Makes the machine another one. The answer comes when its own hooks have ended, of which each may take 5 seconds.
+    public func sendIdentity(_ identity: Identity) throws(AgentClientError) {
+        try send(.identity(identity), id: Self.copiesID)
     }
 
     private func expectConfigured(_ message: HostMessage, until deadline: Deadline) throws(AgentClientError) {
         try send(message, id: Self.copiesID)
+        try awaitConfigured(until: deadline)
+    }
+
+    /// Who was interrupted may wait on.
+    public func awaitConfigured(until deadline: Deadline) throws(AgentClientError) {
         guard case .configured = try answer(to: Self.copiesID, until: deadline) else {
             throw AgentClientError(.malformed, "the agent answered something else than was asked")
         }

@@ -56,7 +56,7 @@ public final class AgentSocket: Sendable {
     public func readSome(
         appendingTo bytes: inout [UInt8], maximumBytes: Int, until deadline: Deadline
     ) throws(AgentClientError) -> Bool {
-        if deadline.remaining != nil, !waitUntilReadable(number, until: deadline) {
+        if !deadline.isNever, !waitUntilReadable(number, until: deadline) {
             throw AgentClientError(.silent, "the agent did not answer in time")
         }
         do throws(LinuxError) {

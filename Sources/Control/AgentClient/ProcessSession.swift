@@ -56,6 +56,8 @@ public final class ProcessSession {
     public var whenStarted: () -> Void = {}
     /// Whether the machine's programs are held and go on with this one: `release` follows without waiting.
     public var releasesPrograms = false
+    /// Whether signals that ask for the end are no matter of the command's: the session ends with the first.
+    public var endsBySignal = false
     /// Whether `SignalWatcher.stop` has come.
     public private(set) var wasStopped = false
 
@@ -169,6 +171,7 @@ public final class ProcessSession {
                 wasStopped = true
                 if !hasStarted { return .ended(signal: SignalNumber.terminate) }
                 try? control.send(.signal(Signal(stopSignal, reachesGroup: false)), id: id)
+            case _ where endsBySignal && SignalWatcher.asksForTheEnd(signal): return .ended(signal: signal)
             case SignalNumber.windowChange:
                 if case .terminal = streams, let size = terminalSize() {
                     try? control.send(.resize(size), id: id)

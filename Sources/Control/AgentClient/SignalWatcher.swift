@@ -4,7 +4,7 @@ public import LinuxCalls
 /// The signals that a command line passes on, as something to wait for.
 ///
 /// Must be made before the process starts any thread: threads inherit the blocked signals.
-public final class SignalWatcher: Sendable {
+public final class SignalWatcher: EndRequests {
     /// Asks the owner of a machine to end it at once. Real-time signals below this one belong to the C library.
     public static let endNow: Int32 = 36
     /// Asks the owner of a machine to give the program its stop signal, and not to run it again.

@@ -28,6 +28,8 @@ public struct PollEntry: Sendable {
 public struct Deadline: Sendable {
     /// `.max` is never.
     public let nanoseconds: UInt64
+    /// Once it can be read, the deadline is over, whatever the time. Nobody reads it here.
+    private var interruption: Int32 = -1
 
     public static let never = Deadline(nanoseconds: .max)
 
@@ -47,8 +49,24 @@ public struct Deadline: Sendable {
                 ? .max : UInt64(milliseconds.partialValue) &+ UInt64(max(attoseconds, 0) / 1_000_000_000_000_000))
     }
 
+    /// The same, but over as soon as that descriptor can be read.
+    public func orReadable(_ descriptor: Int32) -> Deadline {
+        var result = self
+        result.interruption = descriptor
+        return result
+    }
+
+    var isNever: Bool { nanoseconds == .max && interruption < 0 }
+    fileprivate var interruptingEntries: [PollEntry] { interruption < 0 ? [] : [PollEntry(reading: interruption)] }
+
+    private var isInterrupted: Bool {
+        var entries = interruptingEntries
+        return !entries.isEmpty && wait(for: &entries, until: Deadline(nanoseconds: 0)) > 0
+    }
+
     /// Nanoseconds left, zero when it is over, nil when there is no end.
     public var remaining: UInt64? {
+        if isInterrupted { return 0 }
         if nanoseconds == .max { return nil }
         let now = Clock.monotonic.nanoseconds()
         return now >= nanoseconds ? 0 : nanoseconds - now
@@ -64,6 +82,9 @@ public struct Deadline: Sendable {
 /// - Returns: how many are ready; zero at the deadline, or when a signal came.
 @discardableResult
 public func wait(for entries: inout [PollEntry], until deadline: Deadline) -> Int {
+    let interrupting = deadline.interruptingEntries
+    entries += interrupting
+    defer { entries.removeLast(interrupting.count) }
     for index in entries.indices { entries[index].returned = 0 }
     var time = __kernel_timespec()
     let remaining = deadline.remaining
@@ -80,7 +101,8 @@ public func wait(for entries: inout [PollEntry], until deadline: Deadline) -> In
                 remaining == nil ? 0 : Int(bitPattern: time), 0, 0, 0)
         }
     }
-    return max(0, result)
+    let isInterrupted = !interrupting.isEmpty && entries.last?.isReady == true
+    return max(0, isInterrupted ? result - 1 : result)
 }
 
 /// Waits for one descriptor.

@@ -48,11 +48,15 @@ public struct MachineFleet: Sendable {
     /// Hands a machine to a background process and waits until its program runs.
     ///
     /// The background process inherits the locks of the machine and of its disks, and nothing else.
-    /// - Parameter signals: what ends the machine while its program does not run yet.
+    /// - Parameter ends: what ends the machine while its program does not run yet.
+    /// - Returns: the background process.
     /// - Throws: what kept the program from running.
+    @discardableResult
     public func runInBackground(
-        _ machine: OwnedMachine, executable: String, signals: SignalWatcher? = nil, handingIn files: [HandedInFile] = []
-    ) throws(RunFailure) {
+        _ machine: OwnedMachine, executable: String, signals ends: (any EndRequests)?,
+        handingIn files: [HandedInFile] = []
+    ) throws(RunFailure) -> BackgroundProcess {
+        let background: BackgroundProcess
         let message: [UInt8]
         let signal: Int32?
         do throws(LinuxError) {
@@ -63,27 +67,31 @@ public struct MachineFleet: Sendable {
                 nothing.number, nothing.number, nothing.number, machine.lockDescriptor, ready.writing.number,
                 handed.number,
             ]
-            let process = try ChildSpawning.start(
-                [executable, "supervise", machine.record.id],
-                descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, in: .session)
+            background = BackgroundProcess(
+                identifier: try ChildSpawning.start(
+                    [executable, "supervise", machine.record.id],
+                    descriptors: descriptors + machine.diskLocks.map { $0.descriptor.number }, in: .session))
             let reading = try ready.reading.duplicate()
             // Only the child holds the other end from here on.
             Self.drop(ready)
-            (message, signal) = Self.news(from: reading.number, of: process, signals)
-            if signal != nil { Self.end(process, isRunning: message == Self.started) }
+            (message, signal) = Self.news(from: reading.number, of: background, ends)
+            if signal != nil {
+                // It got the signal, and its program may do with it what it wants.
+                if message == Self.started { background.askToEnd() }
+                background.end(by: Deadline(afterMilliseconds: BackgroundProcess.graceMilliseconds))
+            }
         } catch {
             let error = FleetError(.missingPart, "\(executable) cannot be started in the background: \(error)")
             machine.finish(exitStatus: nil, failure: error.message)
             throw RunFailure(error)
         }
         if let signal {
-            let error = FleetError(
-                .interrupted, "ended by signal \(signal) before the program started", signal: signal)
+            let error = FleetError(endedBy: signal)
             // Otherwise it has written its end down itself.
             if message.isEmpty { machine.finish(exitStatus: nil, failure: error.message) }
             throw RunFailure(error)
         }
-        if message == Self.started { return }
+        if message == Self.started { return background }
         throw RunFailure(decoding: String(decoding: message, as: UTF8.self))
     }
 
@@ -135,22 +143,22 @@ public struct MachineFleet: Sendable {
 
     /// What the background process says when its program runs.
     private static let started = Array("ok\n".utf8)
-    /// Of a background process that is to end.
-    private static let graceMilliseconds: UInt64 = 5000
 
     /// What a background process says until it closes the pipe, and the first signal that this process got before.
     ///
     /// The signal is passed on; a process that does not heed it (it may be starting the emulated host) is killed.
     private static func news(
-        from descriptor: Int32, of process: Int32, _ signals: SignalWatcher?
+        from descriptor: Int32, of process: BackgroundProcess, _ ends: (any EndRequests)?
     ) -> (message: [UInt8], signal: Int32?) {
         var bytes: [UInt8] = []
         var signal: Int32?
         var deadline = Deadline.never
         while true {
-            var entries = [PollEntry(reading: descriptor), PollEntry(reading: signals?.descriptor ?? -1)]
+            var entries = [
+                PollEntry(reading: descriptor), PollEntry(reading: signal == nil ? ends?.descriptor ?? -1 : -1),
+            ]
             if wait(for: &entries, until: deadline) == 0, deadline.isOver {
-                kill(process, SIGKILL)
+                process.send(SIGKILL)
                 deadline = .never
                 continue
             }
@@ -159,24 +167,11 @@ public struct MachineFleet: Sendable {
                     return (bytes, signal)
                 }
             }
-            while let next = signals?.next() {
-                guard signal == nil, SignalWatcher.asksForTheEnd(next) else { continue }
-                signal = next
-                kill(process, next)
-                deadline = Deadline(afterMilliseconds: graceMilliseconds)
+            if signal == nil, let wanted = ends?.endingSignal() {
+                signal = wanted
+                process.send(wanted)
+                deadline = Deadline(afterMilliseconds: BackgroundProcess.graceMilliseconds)
             }
         }
-    }
-
-    /// Ends the background process of a machine, and with it the machine.
-    /// - Parameter isRunning: its program runs: it got the signal, and may do with it what it wants.
-    private static func end(_ process: Int32, isRunning: Bool) {
-        if isRunning { kill(process, SignalWatcher.endNow) }
-        // SAFETY: no address is passed.
-        if let number = unsafe try? systemCall(__NR_pidfd_open, Int(process), 0) {
-            let exit = FileDescriptor(owning: Int32(truncatingIfNeeded: number))
-            if waitUntilReadable(exit.number, until: Deadline(afterMilliseconds: graceMilliseconds)) { return }
-        }
-        kill(process, SIGKILL)
     }
 }

@@ -69,4 +69,8 @@ public struct FleetError: CodedError {
         self.message = message
         self.signal = signal
     }
+
+    public init(endedBy signal: Int32) {
+        self.init(.interrupted, "ended by signal \(signal) before the program started", signal: signal)
+    }
 }

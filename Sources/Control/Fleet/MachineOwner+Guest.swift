@@ -43,7 +43,7 @@ extension MachineOwner {
                 case SignalWatcher.stop: SignalNumber.terminate
                 default: next
                 }
-            throw FleetError(.interrupted, "ended by signal \(signal) before the program started", signal: signal)
+            throw FleetError(endedBy: signal)
         }
     }
 

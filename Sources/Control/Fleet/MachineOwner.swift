@@ -10,6 +10,8 @@ public struct RunOutcome: Equatable, Sendable {
     public var exitStatus: Int32
     /// Whether the program was ended from outside, and by what.
     public var note: String?
+    /// What ended the machine from outside, where something did.
+    var endingSignal: Int32?
 }
 
 /// Runs one machine from its record to its end, in this process: in front for `run`, in the background for `supervise`.
@@ -43,6 +45,8 @@ public final class MachineOwner {
     public var whenSettingsProposed: (@Sendable (MachineRemote) -> Void)?
     /// Called on a thread of its own when the program's health check has first succeeded.
     var whenHealthy: @Sendable () -> Void = {}
+    /// See `ProcessSession`.
+    var endsBySignal = false
     /// Called in the place of running the program, when the guest is what its configuration says.
     var whenBooted: ((AgentConnection) throws -> Void)?
     /// Made in the guest before its program runs.
@@ -225,7 +229,7 @@ public final class MachineOwner {
         control.whenSettingsProposed = { proposals?.ask() }
         var unfilled: [VolumeAttachment] = []
         if let restorePoint {
-            try control.become(identity(for: restorePoint), until: identityDeadline)
+            try identify(restorePoint, over: control)
         } else {
             let volumes = VolumeStore(paths)
             unfilled = try specification.container.volumes.filter {
@@ -242,6 +246,7 @@ public final class MachineOwner {
         session.startPatience = .seconds(launcher.patienceSeconds)
         session.input = input
         session.signals = signals
+        session.endsBySignal = endsBySignal
         session.terminalSize = terminalSize
         session.machineExit = monitor.exitDescriptor
         session.news = (watch.descriptor, { [self] in note(watch.take()) })
@@ -294,7 +299,8 @@ public final class MachineOwner {
             isEndedForGood = unhealthyReason == nil
             if isEndedForGood, signal == SignalNumber.kill { isStopped = true }
             if let unhealthyReason { return RunOutcome(exitStatus: 128 + signal, note: unhealthyReason) }
-            return RunOutcome(exitStatus: 128 + signal, note: "the machine was ended by signal \(signal)")
+            return RunOutcome(
+                exitStatus: 128 + signal, note: "the machine was ended by signal \(signal)", endingSignal: signal)
         case .machineEnded:
             // A guest that was told to power off, by `stop` or from within, ends without a status.
             _ = monitor.waitUntilEnded(milliseconds: 5000)

@@ -139,6 +139,7 @@ extension MachineFleet {
         let machine = try create(common, name: nil)
         let output = CollectedOutput(mostBytes: 4096)
         let owner = try owner(of: machine, signals: signals, output: output, report: { _ in })
+        owner.endsBySignal = true
         let made = SharedResult()
         let (store, folder) = (store, machine.folder)
         owner.whenHealthy = {
@@ -153,6 +154,7 @@ extension MachineFleet {
         let end = Result { try owner.run() }
         if let made = made.value { return try made.get() }
         let outcome = try end.get()
+        if let signal = outcome.endingSignal { throw FleetError(endedBy: signal) }
         let said = String(decoding: output.bytes(of: .standardError).suffix(400), as: UTF8.self)
         throw FleetError(
             .monitorEnded,

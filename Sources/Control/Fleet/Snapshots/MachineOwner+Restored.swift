@@ -10,7 +10,8 @@ extension MachineOwner {
     /// Between two looks at whether anybody still waits. In the emulated host each attempt costs as much as an answer.
     private var attemptMilliseconds: UInt64 { launcher.isEmulated ? 5000 : 500 }
 
-    var identityDeadline: Deadline { Deadline(afterMilliseconds: Self.identityMilliseconds) }
+    /// Over as soon as there is a signal to look at.
+    private func untilSignal(_ deadline: Deadline) -> Deadline { deadline.orReadable(signals?.descriptor ?? -1) }
 
     /// Calls the agent, whose kernel has ended every connection that it had.
     func awaitRestored(
@@ -23,7 +24,7 @@ extension MachineOwner {
                 throw endedUnanswered(monitor, console)
             }
             do throws(AgentClientError) {
-                let attempt = Deadline(afterMilliseconds: attemptMilliseconds).earlier(deadline)
+                let attempt = untilSignal(Deadline(afterMilliseconds: attemptMilliseconds).earlier(deadline))
                 return try AgentConnection.toRestored(endpoint, until: attempt)
             } catch {
                 guard error.isPassing else { throw error }
@@ -37,8 +38,20 @@ extension MachineOwner {
         }
     }
 
+    /// Makes the guest what it is from now on, and waits until it is that.
+    func identify(_ point: RestorePoint, over control: AgentConnection) throws {
+        let deadline = Deadline(afterMilliseconds: Self.identityMilliseconds)
+        try control.sendIdentity(identity(for: point))
+        while true {
+            do throws(AgentClientError) { return try control.awaitConfigured(until: untilSignal(deadline)) } catch {
+                guard error.code == .silent, !deadline.isOver else { throw error }
+                try checkIsWanted()
+            }
+        }
+    }
+
     /// What the guest is from now on. A machine that was suspended is itself, at another time.
-    func identity(for point: RestorePoint) -> Identity {
+    private func identity(for point: RestorePoint) -> Identity {
         var identity = Identity()
         identity.realTimeNanoseconds = Clock.realTime.nanoseconds()
         identity.seed = Self.randomBytes(64)

@@ -51,9 +51,10 @@ extension MachineRemote {
     ///
     /// Programs are held and the machine stands still for some milliseconds; only one that writes to disks stands still until
     /// these are copied.
+    /// - Parameter ends: asked between two steps.
     /// - Returns: the new machines, which nobody runs yet.
     /// - Throws: leaving this machine running, and no others.
-    public func fork(_ options: [CloneOptions]) throws -> [OwnedMachine] {
+    public func fork(_ options: [CloneOptions], ends: any EndRequests) throws -> [OwnedMachine] {
         let snapshots = SnapshotStore(store.paths)
         snapshots.removeLeftovers()
         let (taken, place) = try whileHeld { folder, agent throws(any Error) in
@@ -73,7 +74,10 @@ extension MachineRemote {
         let fleet = MachineFleet(store.paths)
         var made: [OwnedMachine] = []
         do {
-            for each in options { made.append(try fleet.makeClone(of: taken, in: place, each)) }
+            for each in options {
+                if let signal = ends.endingSignal() { throw FleetError(endedBy: signal) }
+                made.append(try fleet.makeClone(of: taken, in: place, each))
+            }
         } catch {
             for machine in made { store.removeFolder(machine.record) }
             throw error

@@ -57,8 +57,12 @@ extension MachineStore {
         Suspension.remove(from: machine.folder)
     }
 
-    /// Takes a machine off the list that nobody has run.
-    public func forget(_ machine: OwnedMachine) { removeFolder(machine.record) }
+    /// Takes a machine off the list that nobody runs, and perhaps nobody has run.
+    public func forget(_ machine: OwnedMachine) {
+        // What its owner has written down is newer.
+        removeRuntimeFiles(MachineRecord.read(from: machine.folder) ?? machine.record)
+        removeFolder(machine.record)
+    }
 }
 
 extension OwnedMachine {
