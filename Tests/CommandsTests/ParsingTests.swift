@@ -70,6 +70,26 @@ import Testing
         #expect((command as? SetCommand)?.machines == ["web"])
     }
 
+    @Test func `how far memory can grow is said in whole blocks`() throws {
+        var specification = MachineSpecification()
+        var options = try GrowthOptions.parse(["--memory-max", "1023M"])
+        try options.change(&specification)
+        #expect(specification.memoryMaximumMebibytes == 1024)
+        options = try GrowthOptions.parse(["--memory-max", "none"])
+        try options.change(&specification)
+        #expect(specification.memoryMaximumMebibytes == nil)
+        options = try GrowthOptions.parse(["--memory-max", "much"])
+        #expect(throws: CommandFailure.self) { try options.change(&specification) }
+    }
+
+    @Test func `an appliance takes the limits that other machines take`() throws {
+        let words = [
+            "--cpus", "0.5", "--memory-max", "1G", "--cpu-shares", "9", "--disk-ops", "5", "--network-in", "1M",
+        ]
+        let command = try SwiftletCommand.parseAsRoot(["appliance", "run"] + words + ["fw"]) as? ApplianceRunCommand
+        #expect(command?.cpus == "0.5" && command?.growth.memoryMax == "1G" && command?.limits.areGiven == true)
+    }
+
     @Test func `every option of run and exec that takes a value is known to the separation`() {
         for help in [
             RunCommand.helpMessage(columns: 400), ExecCommand.helpMessage(columns: 400),

@@ -26,7 +26,9 @@ struct ApplianceRunCommand: ParsableCommand {
     @Flag(help: "Give the machine neither console nor serial port.") var noConsole = false
     @Option(name: [.short, .long], help: ArgumentHelp("More memory than it needs: 128M, 1G.", valueName: "size"))
     var memory: String?
-    @Option(help: "Processors, 1 to 32.") var cpus = 1
+    @OptionGroup var growth: GrowthOptions
+    @Option(help: ArgumentHelp("Processors, 1 to 32; 1.5 are two of which it may use so much.", valueName: "number"))
+    var cpus = "1"
     @Option(
         help: ArgumentHelp(
             "As for `swiftlet run`, in the order of the appliance's interfaces unless they say name=. May be repeated.",
@@ -54,6 +56,7 @@ struct ApplianceRunCommand: ParsableCommand {
     var settingsCommit: SettingsCommitRule?
     @OptionGroup(title: "Registry options") var registry: RegistryOptions
     @OptionGroup(title: "What container engines have, too") var container: ContainerOptions
+    @OptionGroup(title: "Limits, which `set` changes") var limits: LimitOptions
     @OptionGroup(title: "Health") var health: HealthOptions
     @Argument(help: "The appliance, as `image list` or a registry names it.", completion: Completions.images)
     var image: String
@@ -106,7 +109,7 @@ struct ApplianceRunCommand: ParsableCommand {
         } else {
             specification.take(try KernelStore(root: Product.paths.kernels).resolve(nil))
         }
-        specification.processors = cpus
+        try LimitOptions.setProcessors(cpus, of: &specification)
         specification.memoryMebibytes = max(
             description.leastMemoryMebibytes, MachineSpecification.memoryMebibytesRange.lowerBound)
         if let memory {
@@ -120,6 +123,7 @@ struct ApplianceRunCommand: ParsableCommand {
             }
             specification.memoryMebibytes = mebibytes
         }
+        try growth.change(&specification)
         specification.interfaces = try description.machineInterfaces(network)
         specification.isDetached = detach || count != nil || settingsFrom != nil
         specification.removesItself = removesItself
@@ -130,6 +134,7 @@ struct ApplianceRunCommand: ParsableCommand {
             descriptionDigest: "\(appliance.manifest.description.digest)", apply: description.apply,
             commitsSettings: description.commitsSettings)
         specification.settingsCommit = settingsCommit
+        try limits.change(&specification.limits, of: specification)
         return specification
     }
 

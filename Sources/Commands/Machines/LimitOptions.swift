@@ -1,6 +1,28 @@
 import ArgumentParser
 import Fleet
 
+/// What makes a machine one whose memory can grow while it runs.
+struct GrowthOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "How much memory `set --memory` can give it while it runs, up to 16 times --memory: 1G. No more than --memory if not given.",
+            valueName: "size"))
+    var memoryMax: String?
+
+    func change(_ specification: inout MachineSpecification) throws(CommandFailure) {
+        guard let memoryMax else { return }
+        if memoryMax == "none" || memoryMax == "0" {
+            specification.memoryMaximumMebibytes = nil
+            return
+        }
+        guard let mebibytes = Units.mebibytes(memoryMax) else {
+            throw CommandFailure("usage.memory", "\"\(memoryMax)\" is no size; write it as 1G, or none (--memory-max)")
+        }
+        let whole = specification.wholeMebibytes(mebibytes)
+        specification.memoryMaximumMebibytes = whole == specification.memoryMebibytes ? nil : whole
+    }
+}
+
 /// Limits that `run` and `set` take alike.
 struct LimitOptions: ParsableArguments {
     @Option(

@@ -69,6 +69,8 @@ struct MachineDocument: Encodable {
     var workingDirectory: String
     var processors: Int
     var memoryMebibytes: Int
+    /// What it can be given while it runs, where that is more.
+    var memoryMaximumMebibytes: Int?
     var disks: [MachineSpecification.Disk]
     var interfaces: [InterfaceDocument]
     var created: String
@@ -140,6 +142,7 @@ struct MachineDocument: Encodable {
         workingDirectory = specification.workingDirectory
         processors = specification.processors
         memoryMebibytes = specification.memoryMebibytes
+        memoryMaximumMebibytes = specification.memoryMaximumMebibytes
         disks = specification.disks
         interfaces = record.interfaces.map(InterfaceDocument.init)
         created = Timestamp.text(seconds: record.createdSeconds)

@@ -21,6 +21,7 @@ struct RunCommand: ParsableCommand {
               swiftlet run -d --name web --cpus 2 --memory 512M python3 python3 -m http.server
               swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
               swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
+              swiftlet run -d --name cache --memory 256M --memory-max 1G redis && swiftlet set --memory 768M cache
               swiftlet run -d --name batch --cpus 0.5 --disk-bandwidth 20M busybox sleep 600
               swiftlet run --rm --warm busybox echo hello
               swiftlet run -d --warm-when healthy --health-cmd 'wget -qO- localhost:8000' python3 python3 -m http.server
@@ -32,6 +33,7 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: [.short, .long], help: ArgumentHelp("Memory: 512M, 2G; without a unit MiB.", valueName: "size"))
     var memory = "256M"
+    @OptionGroup var growth: GrowthOptions
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
@@ -166,6 +168,7 @@ struct RunCommand: ParsableCommand {
             throw CommandFailure("usage.memory", "\"\(memory)\" is no size; write it as 512M or 2G")
         }
         specification.memoryMebibytes = mebibytes
+        try growth.change(&specification)
         if let timeout {
             guard let seconds = Units.seconds(timeout), seconds > 0 else {
                 throw CommandFailure("usage.timeout", "\"\(timeout)\" is no time; write it as 10s, 2m or 1h")

@@ -6,11 +6,13 @@ struct SetCommand: ParsableCommand {
         commandName: "set", abstract: "Change what machines may use, while they run.",
         discussion: """
             What is named is changed at once and kept for the next start; the rest stays as it is. `none` or 0 lifts a limit.
-            A machine that does not run is only written down. Limits of memory give memory back to this computer, as far as
-            the guest can spare it, and up to its size again.
+            A machine that does not run is only written down. Less memory than the machine has goes back to this computer, as far
+            as the guest can spare it; more than it began with, up to what `run --memory-max` said, is plugged into the guest. `none`
+            gives it what it began with.
 
             Examples:
               swiftlet set --cpus 0.5 --memory 128M web
+              swiftlet set --memory 768M cache
               swiftlet set --disk-bandwidth 10M --disk-ops 500,burst=2000 database
               swiftlet set --disk-bandwidth vdb=none --network-out eth0=1M web
               swiftlet set --cpus none --memory none --disk-bandwidth none web
@@ -20,7 +22,7 @@ struct SetCommand: ParsableCommand {
     var cpus: String?
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("How much of its memory it may use: 128M, 1G.", valueName: "size"))
+        help: ArgumentHelp("How much memory it may use: 128M, 1G.", valueName: "size"))
     var memory: String?
     @OptionGroup var limits: LimitOptions
     @Argument(help: "Names or ids of machines.", completion: Completions.machines) var machines: [String]
@@ -36,13 +38,33 @@ struct SetCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         try forEach(machines, asJSON: format.isJSON) { reference in
-            let outcome = try MachineRemote.setLimits(of: reference, in: store) { wanted, record in
+            let bar = ProgressBar(saysPhases: false)
+            let outcome = try MachineRemote.setLimits(
+                of: reference, in: store, waitsForMemory: memory != nil,
+                progress: { done, all in
+                    bar.show(
+                        "memory of \(reference)", done: Double(done) / Double(all), detail: "\(done) of \(all) MiB")
+                }
+            ) { wanted, record in
                 let specification = record.specification
                 if let cpus { try wanted.setProcessors(cpus, of: specification.processors) }
-                if let memory { wanted.memoryMebibytes = try Self.memory(memory, of: specification) }
+                if let memory { wanted.memoryMebibytes = try Self.memory(memory, of: record) }
                 try limits.change(&wanted, of: specification, attached: store.attachments(of: record))
             }
-            if outcome.missingMebibytes > 0 {
+            bar.finish()
+            guard outcome.untakenMebibytes == 0 else {
+                throw CommandFailure(
+                    "limits.memory-not-taken",
+                    "the guest of \(reference) has not taken \(outcome.untakenMebibytes) MiB of what it was given, and takes them when it can; "
+                        + "a kernel without virtio-mem never does (the kernel \"swiftlet\" has it: swiftlet update --kernel swiftlet \(reference))"
+                )
+            }
+            if outcome.keptMebibytes > 0 {
+                Output.error(
+                    "swiftlet: \(reference) uses its memory: it keeps \(outcome.keptMebibytes) MiB more than it is to have; give the same command again when its programs have freed it"
+                )
+            }
+            if outcome.missingMebibytes > 0, outcome.keptMebibytes == 0 {
                 Output.error(
                     "swiftlet: \(reference) uses its memory: \(outcome.missingMebibytes) MiB less have been given back up to now; the rest follows as its programs free it"
                 )
@@ -51,11 +73,15 @@ struct SetCommand: ParsableCommand {
     }
 
     /// Nil for all that it has.
-    private static func memory(_ text: String, of specification: MachineSpecification) throws -> Int? {
+    private static func memory(_ text: String, of record: MachineRecord) throws -> Int? {
         if text == "none" || text == "0" { return nil }
         guard let mebibytes = Units.mebibytes(text) else {
             throw CommandFailure("usage.memory", "\"\(text)\" is no size; write it as 512M, 2G or none")
         }
-        return mebibytes == specification.memoryMebibytes ? nil : mebibytes
+        let whole = record.specification.wholeMebibytes(mebibytes)
+        if whole != mebibytes, whole <= record.specification.memoryMaximumMebibytes ?? 0 {
+            Output.error("swiftlet: \(record.name) gets \(whole) MiB, for memory is plugged in blocks of 2 MiB")
+        }
+        return whole == record.specification.memoryMebibytes ? nil : whole
     }
 }

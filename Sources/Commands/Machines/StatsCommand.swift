@@ -90,6 +90,9 @@ struct UsageDocument: Encodable {
     /// Nil where the guest does not answer, or stands still.
     var memory: MachineMemory?
     var balloonMebibytes: Int?
+    /// What it has beside what it began with, and what it can have in all; missing where it cannot grow.
+    var pluggedMebibytes: Int?
+    var memoryMaximumMebibytes: Int?
     var processes: Int?
     var disks: [MachineUsage.Disk]
     var networks: [MachineUsage.Network]
@@ -105,7 +108,9 @@ struct UsageDocument: Encodable {
         cpuPercent = before.map { (usage.processors(since: $0) * 1000).rounded() / 10 } ?? 0
         cpuMicroseconds = usage.processorMicroseconds
         processors = record.specification.processors
-        memorySizeBytes = UInt64(record.specification.memoryMebibytes) << 20
+        pluggedMebibytes = usage.pluggedMebibytes
+        memoryMaximumMebibytes = record.specification.memoryMaximumMebibytes
+        memorySizeBytes = UInt64(clamping: record.specification.memoryMebibytes &+ (usage.pluggedMebibytes ?? 0)) << 20
         memory = usage.memory
         balloonMebibytes = usage.balloonMebibytes
         processes = usage.processes

@@ -39,6 +39,7 @@ struct UpdateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How long its program must run, too: 10s where there is no check.", valueName: "time"))
     var aliveFor: String?
     @Option(name: [.short, .long], help: ArgumentHelp("Another size of memory.", valueName: "size")) var memory: String?
+    @OptionGroup var growth: GrowthOptions
     @Option(
         help: ArgumentHelp("Another kernel, as `kernel list` names it.", valueName: "kernel"),
         completion: Completions.kernels)
@@ -101,6 +102,9 @@ struct UpdateCommand: ParsableCommand {
                         "\(name) needs \(least) MiB of memory at least, and not \(mebibytes) (--memory)")
                 }
                 next.memoryMebibytes = mebibytes
+            }
+            do throws(CommandFailure) { try growth.change(&next) } catch {
+                throw FleetError(.invalidSetting, error.message)
             }
             if let kernel { next.take(kernel) }
             return next

@@ -33,9 +33,10 @@ public struct MachineFleet: Sendable {
             for folder in specification.container.folders {
                 try folder.checkReachable(isEmulated: launcher.isEmulated)
             }
-            if let most = launcher.memoryMebibytes, specification.memoryMebibytes > most {
+            let mebibytes = specification.memoryMaximumMebibytes ?? specification.memoryMebibytes
+            if let most = launcher.memoryMebibytes, mebibytes > most {
                 report(
-                    "the machine has \(specification.memoryMebibytes) MiB of memory, but the emulated host \(most) MiB; it ends when it uses more than that"
+                    "the machine has \(mebibytes) MiB of memory\(mebibytes > specification.memoryMebibytes ? " at most" : ""), but the emulated host \(most) MiB; it ends when it uses more than that"
                 )
             }
             return MachineOwner(machine, launcher: launcher, signals: signals, output: output)

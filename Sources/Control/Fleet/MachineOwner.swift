@@ -242,6 +242,7 @@ public final class MachineOwner {
             try whenBooted(control)
             return RunOutcome(exitStatus: 0)
         }
+        plugMemory()
         let session = try session(for: restorePoint, over: control)
         session.startPatience = .seconds(launcher.patienceSeconds)
         session.input = input

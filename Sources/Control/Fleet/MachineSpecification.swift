@@ -26,7 +26,10 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
     public var kernelArguments = ""
     public var modulesPath: String?
     public var processors = 1
+    /// What it begins with.
     public var memoryMebibytes = 256
+    /// What it can be given while it runs; nil: no more than it begins with.
+    public var memoryMaximumMebibytes: Int?
     public var disks: [Disk] = []
     /// The floppy whose settings the guest finds in `settingsFolder`.
     public var settingsFloppyPath: String?
@@ -107,6 +110,7 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
                 "\(memoryMebibytes) MiB of memory will not do; a machine has at least 32 MiB and at most 512 GiB (--memory)"
             )
         }
+        try checkMemoryMaximum()
         try Self.check(user: user, workingDirectory: workingDirectory)
         if let hostName { try Self.check(hostName: hostName) }
         guard allDisks.count <= Self.mostDisks else {
@@ -116,10 +120,11 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         try checkInterfaces()
         let folders = container.folders.count
         let devices = allDisks.count + folders + interfaces.count
-        guard folders == 0 || devices <= Self.mostDevices else {
+        let most = Self.mostDevices - (memoryMaximumMebibytes == nil ? 0 : 1)
+        guard folders == 0 && memoryMaximumMebibytes == nil || devices <= most else {
             throw FleetError(
                 .invalidSetting,
-                "a machine has at most \(Self.mostDevices) disks, volumes, shared folders and network interfaces together, not \(devices)"
+                "a machine \(most < Self.mostDevices ? "whose memory can grow " : "")has at most \(most) disks, volumes, shared folders and network interfaces together, not \(devices)"
             )
         }
         try limits.check(self)

@@ -32,6 +32,7 @@ struct MonitorConfiguration {
         } else {
             words += ["console=ttyS0", specification.showsConsole ? "loglevel=7" : "quiet"]
         }
+        if specification.memoryMaximumMebibytes != nil { words += MachineSpecification.growingArguments }
         if !specification.kernelArguments.isEmpty { words.append(specification.kernelArguments) }
         return words.joined(separator: " ")
     }
@@ -50,13 +51,16 @@ struct MonitorConfiguration {
             "\"drives\":[\(drives.joined(separator: ","))]",
             "\"vsock\":{\"guest_cid\":\(contextIdentifier),\"uds_path\":\(quoted(socketPath))}",
             "\"entropy\":{}",
-            "\"balloon\":{\"amount_mib\":\(specification.limits.balloonMebibytes(of: specification.memoryMebibytes)),"
+            "\"balloon\":{\"amount_mib\":\(specification.balloonMebibytes(specification.limits)),"
                 // A guest that took memory back would have no limit.
                 + "\"deflate_on_oom\":false,\"free_page_reporting\":true}",
             specification.isWithoutConsole
                 ? "\"console\":{\"enabled\":false}" : "\"console\":{\"input_descriptor\":-1}",
             "\"lifeline\":{\"descriptor\":0}",
         ]
+        if let mebibytes = specification.pluggableMebibytes {
+            sections.append("\"memory-hotplug\":{\"total_size_mib\":\(mebibytes)}")
+        }
         if let controlFolder {
             sections.append(
                 "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}"
@@ -82,7 +86,9 @@ struct MonitorConfiguration {
     /// Places for devices that are attached later: each takes an interrupt line, of which there are so many.
     private var slots: Int {
         let lines = 18
-        let standing = 4 + specification.allDisks.count + specification.container.folders.count + interfaces.count
+        let standing =
+            (specification.memoryMaximumMebibytes == nil ? 4 : 5) + specification.allDisks.count
+            + specification.container.folders.count + interfaces.count
         return max(0, min(Self.mostSlots, lines - standing))
     }
 

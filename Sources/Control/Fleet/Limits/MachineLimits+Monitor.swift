@@ -63,10 +63,6 @@ extension MachineLimits {
                         "{\"iface_id\":\"\(identifier)\",\"rx_rate_limiter\":\(Self.change(networkIn[place], networkInPackets[place])),\"tx_rate_limiter\":\(Self.change(networkOut[place], networkOutPackets[place]))}"
                 ))
         }
-        let balloon = balloonMebibytes(of: specification.memoryMebibytes)
-        if balloon != before.balloonMebibytes(of: specification.memoryMebibytes) {
-            requests.append(Request(resource: "/balloon", body: "{\"amount_mib\":\(balloon)}"))
-        }
         return requests
     }
 }

@@ -93,20 +93,8 @@ public struct MachineLimits: Codable, Equatable, Sendable {
 
     /// What can be known without the machine.
     func check(_ specification: MachineSpecification) throws(FleetError) {
-        guard let memoryMebibytes else { return }
-        guard
-            (MachineSpecification.memoryMebibytesRange.lowerBound...specification.memoryMebibytes).contains(
-                memoryMebibytes)
-        else {
-            throw FleetError(
-                .invalidSetting,
-                "the machine has \(specification.memoryMebibytes) MiB of memory; it can be given \(MachineSpecification.memoryMebibytesRange.lowerBound) to \(specification.memoryMebibytes) MiB of that while it is what it is (swiftlet update --memory changes its size)"
-            )
-        }
+        if let memoryMebibytes { try specification.checkMemory(memoryMebibytes) }
     }
-
-    /// What the balloon holds.
-    func balloonMebibytes(of memory: Int) -> Int { max(0, memory - (memoryMebibytes ?? memory)) }
 }
 
 /// The devices that limits can name, each by what the guest calls it.

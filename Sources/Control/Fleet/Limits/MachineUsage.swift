@@ -32,6 +32,8 @@ public struct MachineUsage: Sendable {
     public var networks: [Network]
     /// What the guest has given back by a limit.
     public var balloonMebibytes: Int?
+    /// What it has beside what it began with; nil where there can be none.
+    public var pluggedMebibytes: Int?
     /// Nil where the guest does not answer, or stands still.
     public var memory: MachineMemory?
     /// Of programs in the guest.
@@ -76,11 +78,14 @@ extension MachineRemote {
                     inPackets: interface.rx_packets_count, outBytes: interface.tx_bytes_count,
                     outPackets: interface.tx_packets_count)
             }, balloonMebibytes: counters.balloon?.actual_mib, memory: nil, processes: nil)
+        if record.specification.memoryMaximumMebibytes != nil {
+            usage.pluggedMebibytes = try control.pluggedMemory().plugged_size_mib
+        }
         guard asksGuest, let control = try? connect(), (try? control.send(.ping, id: 1)) != nil,
             case .pong(let load)? = try? control.answer(
                 to: 1, until: Deadline(afterMilliseconds: Self.answerMilliseconds))
         else { return usage }
-        usage.memory = memory(load)
+        usage.memory = memory(load, pluggedMebibytes: usage.pluggedMebibytes)
         usage.processes = (try? Self.processes(control))?.count
         return usage
     }

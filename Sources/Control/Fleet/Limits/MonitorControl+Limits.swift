@@ -46,6 +46,15 @@ extension MonitorControl {
         return counters
     }
 
+    /// - Throws: where the machine has no memory that could be plugged, too.
+    func pluggedMemory() throws(FleetError) -> PluggedMemory {
+        let bytes = try order("GET", "/hotplug/memory", "")
+        guard let memory = try? JSONDecoder().decode(PluggedMemory.self, from: Data(bytes)) else {
+            throw FleetError(.notControlled, "the monitor of \"\(name)\" gave an answer that cannot be read")
+        }
+        return memory
+    }
+
     /// Has a device of the machine be other than it is.
     func change(_ resource: String, _ body: String) throws(FleetError) { try order("PATCH", resource, body) }
 }

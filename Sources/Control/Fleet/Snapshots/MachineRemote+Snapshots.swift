@@ -182,6 +182,9 @@ extension MachineRemote {
             let name = attachment.guestName ?? attachment.id
             what =
                 "it has \(name), which was attached while it ran; take it away first: swiftlet detach \(record.name) \(name)"
+        } else if specification.pluggedMebibytes(specification.limits) > 0 || hasPluggedMemory {
+            what =
+                "it has memory beside the \(specification.memoryMebibytes) MiB that it began with, which would not be in the snapshot; take it away first: swiftlet set --memory \(specification.memoryMebibytes)M \(record.name)"
         } else if let folder = specification.container.folders.first {
             what =
                 "it has the shared folder \(folder.path), whose open files are this computer's; run it without, or copy what it needs into it: swiftlet cp"
@@ -191,6 +194,14 @@ extension MachineRemote {
             return
         }
         throw SnapshotError(.unsuitableMachine, "the machine \"\(record.name)\" cannot be written down: \(what)")
+    }
+
+    /// Its guest may not have given it back yet.
+    private var hasPluggedMemory: Bool {
+        guard record.specification.memoryMaximumMebibytes != nil, let memory = try? control.pluggedMemory() else {
+            return false
+        }
+        return memory.plugged_size_mib > 0
     }
 
     private static func isFile(_ path: String) -> Bool { (try? HostPath(path).status().isRegularFile) ?? false }

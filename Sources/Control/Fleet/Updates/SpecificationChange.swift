@@ -21,6 +21,7 @@ extension MachineSpecification {
         compare("folder") { $0.workingDirectory }
         compare("kernel") { $0.kernel }
         compare("memory") { "\($0.memoryMebibytes) MiB" }
+        compare("memory at most") { $0.memoryMaximumMebibytes.map { "\($0) MiB" } ?? "the same" }
         compare("stop signal") { StopSignal.name(of: $0.container.stopSignal) }
         compare("ports") { $0.container.exposedPorts.joined(separator: ", ") }
         compare("folders of the image that are volumes") { $0.container.imageVolumes.joined(separator: ", ") }

@@ -46,7 +46,8 @@ struct MonitorCheck {
     static func compare(_ answer: Answer, _ description: SnapshotDescription) throws(SnapshotError) {
         let wanted = Answer(
             vcpu_count: description.processors, mem_size_mib: description.memoryMebibytes,
-            devices: usualDevices + description.disks.count + description.interfaces.count,
+            devices: usualDevices + (description.memoryMaximumMebibytes == nil ? 0 : 1) + description.disks.count
+                + description.interfaces.count,
             console: description.hasConsole)
         guard answer == wanted else {
             throw SnapshotDescription.invalid(

@@ -108,6 +108,7 @@ extension SnapshotDescription {
         // The guest's kernel is in its memory, and is booted no more.
         specification.kernel = String(kernel.prefix(200))
         (specification.processors, specification.memoryMebibytes) = (processors, memoryMebibytes)
+        specification.memoryMaximumMebibytes = memoryMaximumMebibytes
         specification.isWithoutConsole = !hasConsole
         specification.disks = disks.enumerated().map {
             .init(path: folder.appending(Self.diskName($0)).description, isReadOnly: $1.isReadOnly)

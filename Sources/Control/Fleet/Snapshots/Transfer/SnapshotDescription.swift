@@ -66,6 +66,8 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
     var kernel: String
     var processors: Int
     var memoryMebibytes: Int
+    /// What it can grow to; nil where it cannot.
+    var memoryMaximumMebibytes: Int?
     var hasConsole: Bool
     var interfaces: [Interface]
     /// By their places.
@@ -89,6 +91,7 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
         image = Image(name: specification.image, digest: specification.imageDigest, manifest: manifest)
         kernel = specification.kernel
         (processors, memoryMebibytes) = (specification.processors, specification.memoryMebibytes)
+        memoryMaximumMebibytes = specification.memoryMaximumMebibytes
         hasConsole = !specification.isWithoutConsole
         interfaces = specification.interfaces.filter { $0.network != .none }.map { Interface(name: $0.name) }
         disks = specification.allDisks.map { Disk(isReadOnly: $0.isReadOnly) }
