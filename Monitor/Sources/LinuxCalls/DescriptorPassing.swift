@@ -32,28 +32,14 @@ public func sendDescriptor(_ descriptor: Int32, with bytes: [UInt8], over socket
     public let byte: UInt8
 }
 
-/// Receives what `sendDescriptor` sent; nil when the other ends are closed.
+/// Receives what `sendDescriptor` sent; nil when the other ends are closed. Of several descriptors with one byte only the first comes.
+/// - Throws: EBADMSG when none came with the byte.
 public func receiveDescriptor(over socket: Int32) throws(LinuxError) -> ReceivedDescriptor? {
-    var control: (UInt64, UInt64, UInt64) = (0, 0, 0)
-    var byte: UInt8 = 0
-    // SAFETY: everything that the header points to outlives the call; the kernel fills at most 24 bytes and one.
-    let count = unsafe try withUnsafeMutablePointer(to: &byte) { byte throws(LinuxError) -> Int in
-        unsafe try withUnsafeMutablePointer(to: &control) { control throws(LinuxError) -> Int in
-            var vector = unsafe linux_io_vector(base: byte, length: 1)
-            return unsafe try withUnsafeMutablePointer(to: &vector) { vector throws(LinuxError) -> Int in
-                var header = unsafe linux_message_header(
-                    address: nil, address_length: 0, vectors: vector, vector_count: 1, control: control,
-                    control_length: 24, flags: 0)
-                return unsafe try withUnsafeMutablePointer(to: &header) { header throws(LinuxError) -> Int in
-                    // MSG_CMSG_CLOEXEC
-                    unsafe try systemCallRestarting(__NR_recvmsg, Int(socket), Int(bitPattern: header), 0x4000_0000)
-                }
-            }
-        }
-    }
-    guard count == 1 else { return nil }
-    guard control.0 == 20, control.1 == 1 | 1 << 32 else { throw LinuxError(EBADMSG) }
-    return ReceivedDescriptor(descriptor: FileDescriptor(owning: Int32(truncatingIfNeeded: control.2)), byte: byte)
+    let passed = PassedDescriptor()
+    var bytes: [UInt8] = []
+    guard try receive(over: socket, appendingTo: &bytes, maximumBytes: 1, passed) == 1 else { return nil }
+    guard let descriptor = passed.take() else { throw LinuxError(EBADMSG) }
+    return ReceivedDescriptor(descriptor: descriptor, byte: bytes[0])
 }
 
 /// A descriptor that came over a connection and that nobody has taken yet. Another one that comes closes it.
