@@ -53,7 +53,7 @@ final class OpeningReader: EventHandler, ConnectionOwner {
         server.add(self)
         server.openingReaders += 1
         watch.want(.readable, handle.number, server.loop, self)
-        deadline = server.deadlines.after(milliseconds: 10_000) { self.close() }
+        deadline = server.deadlines.after(milliseconds: 30_000) { self.close() }
         handleEvent(token: 0, readiness: [])
     }
 

@@ -8,6 +8,9 @@ public enum VsockSocket {
     /// The host's own number.
     public static let host: UInt32 = 2
     private static let any: UInt32 = .max
+    /// How long the kernel waits for the other side's answer. Its usual two seconds are short for a processor that a hundred
+    /// machines wait for.
+    private static let connectSeconds = 60
 
     /// A non-blocking socket that listens on a port, whoever calls.
     public static func listen(port: UInt32, backlog: Int = 64) throws(LinuxError) -> FileDescriptor {
@@ -16,7 +19,15 @@ public enum VsockSocket {
 
     /// A non-blocking socket on its way to a port: connected once it is writable and `StreamSocket.pendingError` is nil.
     public static func connect(to contextID: UInt32, port: UInt32) throws(LinuxError) -> FileDescriptor {
-        try StreamSocket.connecting(family: 40, address(contextID, port))
+        let socket = try StreamSocket.make(40)
+        let number = socket.number
+        var time = (connectSeconds, 0)
+        // SAFETY: the kernel reads the time during the call. AF_VSOCK is 40, SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD 6.
+        unsafe try withUnsafeMutablePointer(to: &time) { time throws(LinuxError) in
+            _ = unsafe try systemCall(__NR_setsockopt, Int(number), 40, 6, Int(bitPattern: time), 16)
+        }
+        try StreamSocket.connect(number, address(contextID, port))
+        return socket
     }
 
     /// Who is at the other end of a connection, or nil when that is no vsock connection. Source: getpeername(2).
@@ -67,7 +78,9 @@ public enum TCPSocket {
     public static func connect(
         to host: (UInt8, UInt8, UInt8, UInt8), port: UInt16
     ) throws(LinuxError) -> FileDescriptor {
-        try StreamSocket.connecting(family: 2, address(host, port))
+        let socket = try StreamSocket.make(2)
+        try StreamSocket.connect(socket.number, address(host, port))
+        return socket
     }
 
     /// Sends small pieces at once.
@@ -134,23 +147,21 @@ public enum StreamSocket {
         return socket
     }
 
-    fileprivate static func connecting<Address>(family: Int, _ address: Address) throws(LinuxError) -> FileDescriptor {
-        let socket = try make(family)
-        let number = socket.number
+    /// Begins to connect a non-blocking socket.
+    fileprivate static func connect<Address>(_ socket: Int32, _ address: Address) throws(LinuxError) {
         var address = address
         do throws(LinuxError) {
             // SAFETY: the kernel reads the address during the call.
             unsafe try withUnsafeMutablePointer(to: &address) { address throws(LinuxError) in
                 _ = unsafe try systemCall(
-                    __NR_connect, Int(number), Int(bitPattern: address), MemoryLayout<Address>.size)
+                    __NR_connect, Int(socket), Int(bitPattern: address), MemoryLayout<Address>.size)
             }
         } catch {
             if error.number != EINPROGRESS { throw error }
         }
-        return socket
     }
 
-    private static func make(_ family: Int) throws(LinuxError) -> FileDescriptor {
+    fileprivate static func make(_ family: Int) throws(LinuxError) -> FileDescriptor {
         // SAFETY: no address is passed.
         FileDescriptor(
             owning: Int32(

@@ -73,7 +73,7 @@ extension Machine {
             let saved = state.devices.count { $0.kind != 0 }
             throw .otherMachine("it has \(saved) virtio devices, and \(devices.count) are configured")
         }
-        try judgeProcessor(state)
+        try shell.judgeFeatures(state)
         changes = ChangeRecord(since: state.identifier)
         do throws(KVMError) {
             try virtualMachine.setClock(nanoseconds: state.clockNanoseconds)
@@ -103,13 +103,5 @@ extension Machine {
             guard serialPort.restore(saved) else { throw .snapshot(.malformed("serial port")) }
             if isPaused { loop.suspend(serialPort) }
         }
-    }
-
-    private func judgeProcessor(_ state: MachineState) throws(MachineError) {
-        do throws(SnapshotError) {
-            for processor in state.processors {
-                try ProcessorCompatibility.judge(processor.identification, shell.supported)
-            }
-        } catch { throw .snapshot(error) }
     }
 }

@@ -62,8 +62,8 @@ public final class VsockDevice: VirtioDevice, EventHandler {
     var resetWait: ResetWait?
 
     /// How long a host program may take for its first line, the guest for its answer, and the guest for its last reset.
-    var handshakeNanoseconds: UInt64 = 10_000_000_000
-    var requestNanoseconds: UInt64 = 5_000_000_000
+    var handshakeNanoseconds: UInt64 = 30_000_000_000
+    var requestNanoseconds: UInt64 = 30_000_000_000
     var closingNanoseconds: UInt64 = 10_000_000_000
 
     /// - Parameter guestCID: 3 or more, chosen by our configuration; the guest's own context.
