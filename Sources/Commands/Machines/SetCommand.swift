@@ -61,7 +61,7 @@ struct SetCommand: ParsableCommand {
             }
             if outcome.keptMebibytes > 0 {
                 Output.error(
-                    "swiftlet: \(reference) uses its memory: it keeps \(outcome.keptMebibytes) MiB more than it is to have; give the same command again when its programs have freed it"
+                    "swiftlet: \(reference) uses its memory: it keeps \(outcome.keptMebibytes) MiB more than it is to have; give the same command again when its programs have freed it; what its kernel itself has there it leaves when it boots anew"
                 )
             }
             if outcome.missingMebibytes > 0, outcome.keptMebibytes == 0 {

@@ -184,7 +184,7 @@ extension MachineRemote {
                 "it has \(name), which was attached while it ran; take it away first: swiftlet detach \(record.name) \(name)"
         } else if specification.pluggedMebibytes(specification.limits) > 0 || hasPluggedMemory {
             what =
-                "it has memory beside the \(specification.memoryMebibytes) MiB that it began with, which would not be in the snapshot; take it away first: swiftlet set --memory \(specification.memoryMebibytes)M \(record.name)"
+                "it has memory beside the \(specification.memoryMebibytes) MiB that it began with, which would not be in the snapshot; take it away first: swiftlet set --memory \(specification.memoryMebibytes)M \(record.name) (where its kernel keeps some of it, begin it anew after that)"
         } else if let folder = specification.container.folders.first {
             what =
                 "it has the shared folder \(folder.path), whose open files are this computer's; run it without, or copy what it needs into it: swiftlet cp"
