@@ -155,9 +155,28 @@ public func fuzzSnapshotDescription(_ bytes: [UInt8]) {
     _ = try? SnapshotDescription(parsing: bytes)
 }
 
+/// Reads any bytes as a monitor's answer, as they come: whatever the pieces are, it is the same one.
+public func fuzzMonitorAnswer(_ bytes: [UInt8]) {
+    let whole = Result { try MonitorAnswer(bytes) }
+    var count = 0
+    while count < bytes.count {
+        guard let part = try? MonitorAnswer(Array(bytes[..<count])) else {
+            count += 1 + count / 8
+            continue
+        }
+        precondition(part == (try? whole.get()), "what comes behind an answer changes nothing of it")
+        break
+    }
+    if let answer = try? whole.get() {
+        precondition((100..<600).contains(answer.status), "an answer has a status")
+        precondition(answer.body.count < bytes.count, "a body is what came")
+    }
+}
+
 /// Every fuzz target of the image modules with the folder of its corpus below `Fuzz/Corpus`.
 public let imageFuzzTargets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("tar", fuzzTarArchive), ("layer", fuzzLayerIndex), ("oci", fuzzOCIDocuments), ("docker", fuzzDockerArchive),
     ("settings", fuzzSettings), ("ext4", fuzzExt4Superblock), ("signatures", fuzzSignatures),
     ("appliance", fuzzAppliance), ("program", fuzzElfProgram), ("snapshot-description", fuzzSnapshotDescription),
+    ("monitor-answer", fuzzMonitorAnswer),
 ]

@@ -3,10 +3,15 @@ import Foundation
 import Testing
 
 @Suite struct CorpusTests {
-    @Test func `what the fuzzers found is asked again without a trap`() throws {
-        let folder = URL(filePath: #filePath).appending(path: "../../../../Fuzz/Corpus/api").standardized
+    private static let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
+        ("api", fuzzAPI), ("configuration", fuzzConfiguration),
+    ]
+
+    @Test(arguments: 0..<2) func `what the fuzzers found is asked again without a trap`(target: Int) throws {
+        let (name, run) = Self.targets[target]
+        let folder = URL(filePath: #filePath).appending(path: "../../../../Fuzz/Corpus/\(name)").standardized
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         #expect(!files.isEmpty)
-        for file in files { fuzzAPI(Array(try Data(contentsOf: file))) }
+        for file in files { run(Array(try Data(contentsOf: file))) }
     }
 }

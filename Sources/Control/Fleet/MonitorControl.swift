@@ -1,4 +1,4 @@
-import AgentClient
+package import AgentClient
 import FoundationEssentials
 import LinuxCalls
 
@@ -87,13 +87,13 @@ struct MonitorControl {
 }
 
 /// One whole answer, as far as it is needed. Source: RFC 9112 §§4, 6.
-struct MonitorAnswer: Equatable {
-    let status: Int
-    let body: [UInt8]
+package struct MonitorAnswer: Equatable {
+    package let status: Int
+    package let body: [UInt8]
 
     /// Nil as long as bytes are missing.
     /// - Throws: `.malformed` for what is no answer.
-    init?(_ bytes: [UInt8]) throws(AgentClientError) {
+    package init?(_ bytes: [UInt8]) throws(AgentClientError) {
         let end = Array("\r\n\r\n".utf8)
         guard bytes.count >= end.count else { return nil }
         guard
