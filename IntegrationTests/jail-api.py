@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks a monitor that is started as Firecracker for everything that its API's thread does by system calls.
 Usage: jail-api.py MONITOR KERNEL FOLDER     (KERNEL: any guest that goes on for ever)"""
-import http.client, json, os, socket, subprocess, sys, time
+import http.client, json, os, socket, struct, subprocess, sys, threading, time
 monitor, kernel, folder = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 os.chdir(folder)
@@ -15,7 +15,10 @@ class Client(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(60)
-        self.sock.connect(self.path)
+        # The name is there a moment before who listens.
+        for _ in range(100):
+            try: return self.sock.connect(self.path)
+            except ConnectionRefusedError: time.sleep(0.02)
 
 
 def start(*arguments):
@@ -43,6 +46,22 @@ for name in ("log", "metrics", "metrics2"): open(name, "w").close()
 for name in ("disk", "other"):
     with open(name, "w") as file: file.truncate(1 << 20)
 open("short", "w").close()
+
+
+def serve(listener):
+    """A drive's backend that answers what it is asked, and serves nothing."""
+    client = listener.accept()[0]
+    while header := client.recv(12):
+        request, flags, length = struct.unpack("<III", header)
+        body = client.recv(length) if length else b""
+        answers = {1: struct.pack("<Q", 1 << 32 | 1 << 30), 15: struct.pack("<Q", 1 << 9), 24: body}
+        if request in answers: client.sendall(struct.pack("<III", request, 5, len(answers[request])) + answers[request])
+
+
+backend = socket.socket(socket.AF_UNIX)
+backend.bind("backend.sock")
+backend.listen()
+threading.Thread(target=serve, args=(backend,), daemon=True).start()
 first = start("--log-path", "log")
 ask("PUT", "/machine-config", 204, vcpu_count=2, mem_size_mib=32, track_dirty_pages=True)
 ask("PUT", "/boot-source", 204, kernel_image_path=kernel)
@@ -80,6 +99,15 @@ ask("PATCH", "/vm", 204, state="Paused")
 ask("PUT", "/swiftlet/working-set", 204, mem_file_path="memory")
 ask("PUT", "/snapshot/create", 204, snapshot_type="Diff", snapshot_path="state2", mem_file_path="changes2")
 end(second)
+backed = start()
+ask("PUT", "/machine-config", 204, vcpu_count=1, mem_size_mib=16)
+ask("PUT", "/boot-source", 204, kernel_image_path=kernel)
+ask("PUT", "/drives/disk", 204, drive_id="disk", socket="backend.sock", is_root_device=False)
+ask("PUT", "/actions", 204, action_type="InstanceStart")
+ask("PATCH", "/drives/disk", 204, drive_id="disk")
+ask("PATCH", "/vm", 204, state="Paused")
+ask("PUT", "/snapshot/create", 400, snapshot_path="state4", mem_file_path="memory4")
+end(backed)
 third = start()
 ask("PUT", "/snapshot/load", 204, snapshot_path="state", mem_file_path="memory", resume_vm=True)
 end(third)

@@ -8,6 +8,7 @@ private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("file-system", VirtioFuzzTargets.fileSystem), ("folder", VirtioFuzzTargets.folder),
     ("snapshot", VirtioFuzzTargets.snapshot), ("memory", VirtioFuzzTargets.memory),
     ("persistent-memory", VirtioFuzzTargets.persistentMemory),
+    ("vhost-user", VirtioFuzzTargets.vhostUser),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {

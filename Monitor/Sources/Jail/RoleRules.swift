@@ -168,7 +168,9 @@ public enum RoleRules {
             Rule(.fdatasync, for: "flushing"),
             Rule(.fallocate, for: "discarding and zeroing"),
             Rule(.write, for: "waking other threads, messages"),
-            Rule(.read, for: "being woken"),
+            Rule(.read, for: "being woken, what a backend answers"),
+            Rule(.sendmsg, with: .driveBackends, for: "what a drive's backend is asked"),
+            Rule(.shutdown, with: .driveBackends, need: .rare, for: "a drive's backend that is given up"),
             Rule(.timerSet, with: .limits, need: .rare, for: "waiting until a limit lets it go on"),
         ] + freeLock + memory + ending + [
             Rule(.close, need: .rare, for: "the end"), Rule(.gettid, for: "telling itself from others"), clock,

@@ -55,9 +55,11 @@ public struct JailedParts: OptionSet, Sendable {
     public static let checkedMemory = JailedParts(rawValue: 1024)
     /// Places for devices that come and go while the machine runs.
     public static let slots = JailedParts(rawValue: 2048)
+    /// Drives whose requests other processes serve.
+    public static let driveBackends = JailedParts(rawValue: 4096)
 
     public static let all: JailedParts = [
         .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api, .pluggableMemory,
-        .checkedMemory, .slots,
+        .checkedMemory, .slots, .driveBackends,
     ]
 }

@@ -5,21 +5,32 @@ public func sendDescriptor(_ descriptor: Int32, with byte: UInt8, over socket: I
     try sendDescriptor(descriptor, with: [byte], over: socket)
 }
 
-/// Sends a descriptor and a few bytes over a Unix socket. Source: unix(7), SCM_RIGHTS; cmsg(3).
+/// Sends a descriptor and a few bytes over a Unix socket.
 public func sendDescriptor(_ descriptor: Int32, with bytes: [UInt8], over socket: Int32) throws(LinuxError) {
-    // struct cmsghdr: length 20, level SOL_SOCKET (1), type SCM_RIGHTS (1), then the number; 24 bytes with padding.
-    var control: (UInt64, UInt64, UInt64) = (20, 1 | 1 << 32, UInt64(UInt32(bitPattern: descriptor)))
+    _ = try send(bytes, descriptor, over: socket)
+}
+
+/// Sends a few bytes over a Unix socket, and a descriptor once or twice. Nobody there is an error (EPIPE), no signal.
+/// Source: unix(7), SCM_RIGHTS; cmsg(3).
+/// - Returns: how many bytes were taken.
+public func send(
+    _ bytes: [UInt8], _ descriptor: Int32?, isTwice: Bool = false, over socket: Int32
+) throws(LinuxError) -> Int {
+    // struct cmsghdr: length, level SOL_SOCKET (1), type SCM_RIGHTS (1), then the numbers; 24 bytes with padding.
+    let number = UInt64(UInt32(bitPattern: descriptor ?? 0))
+    var control: (UInt64, UInt64, UInt64) = (isTwice ? 24 : 20, 1 | 1 << 32, isTwice ? number | number << 32 : number)
     // SAFETY: everything that the header points to outlives the call; the kernel only reads the bytes.
-    unsafe try bytes.span.withUnsafeBytes { bytes throws(LinuxError) in
-        unsafe try withUnsafeMutablePointer(to: &control) { control throws(LinuxError) in
+    return unsafe try bytes.span.withUnsafeBytes { bytes throws(LinuxError) -> Int in
+        unsafe try withUnsafeMutablePointer(to: &control) { control throws(LinuxError) -> Int in
             var vector = unsafe linux_io_vector(
                 base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), length: UInt(bytes.count))
-            unsafe try withUnsafeMutablePointer(to: &vector) { vector throws(LinuxError) in
+            return unsafe try withUnsafeMutablePointer(to: &vector) { vector throws(LinuxError) -> Int in
                 var header = unsafe linux_message_header(
-                    address: nil, address_length: 0, vectors: vector, vector_count: 1, control: control,
-                    control_length: 24, flags: 0)
-                unsafe try withUnsafeMutablePointer(to: &header) { header throws(LinuxError) in
-                    _ = unsafe try systemCallRestarting(__NR_sendmsg, Int(socket), Int(bitPattern: header), 0)
+                    address: nil, address_length: 0, vectors: vector, vector_count: 1,
+                    control: descriptor == nil ? nil : control, control_length: descriptor == nil ? 0 : 24, flags: 0)
+                return unsafe try withUnsafeMutablePointer(to: &header) { header throws(LinuxError) -> Int in
+                    // MSG_NOSIGNAL
+                    unsafe try systemCallRestarting(__NR_sendmsg, Int(socket), Int(bitPattern: header), 0x4000)
                 }
             }
         }

@@ -76,6 +76,18 @@ public enum UnixSocket {
     }
 }
 
+/// For how long a blocking socket waits to send or receive; then it is EAGAIN. Source: socket(7).
+public func setTimeouts(_ socket: Int32, milliseconds: UInt64) throws(LinuxError) {
+    // struct timeval.
+    var time = (milliseconds / 1000, milliseconds % 1000 * 1000)
+    // SAFETY: the kernel reads 16 bytes during the calls. SOL_SOCKET is 1, SO_RCVTIMEO 20, SO_SNDTIMEO 21.
+    unsafe try withUnsafeMutablePointer(to: &time) { time throws(LinuxError) in
+        for option in 20...21 {
+            _ = unsafe try systemCall(__NR_setsockopt, Int(socket), 1, option, Int(bitPattern: time), 16)
+        }
+    }
+}
+
 /// Ends one direction of a connected socket: 0 receiving, 1 sending, 2 both. A socket that is gone is no error.
 public func shutDownSocket(_ descriptor: Int32, _ direction: Int) {
     _ = linux_system_call(Int(__NR_shutdown), Int(descriptor), direction, 0, 0, 0, 0)

@@ -16,6 +16,8 @@ struct DeviceAssembly {
     let virtualMachine: KVMVirtualMachine
     /// What guests are told by interfaces that it names.
     let metadata: MetadataStore?
+    /// Those that have been connected to already.
+    let backends: [DriveBackend]
 
     func devices(_ configuration: VirtualMachineConfiguration) throws(MachineError) -> [PlatformDevice] {
         var devices: [PlatformDevice] = []
@@ -34,7 +36,8 @@ struct DeviceAssembly {
     }
 
     private func block(_ drive: VirtualMachineConfiguration.Drive) throws(MachineError) -> PlatformDevice {
-        try block(drive, drive.segments.isEmpty ? try file(of: drive) : try DriveSegments(drive).open(), nil)
+        if let socket = drive.socket { return try backed(drive, by: socket) }
+        return try block(drive, drive.segments.isEmpty ? try file(of: drive) : try DriveSegments(drive).open(), nil)
     }
 
     /// - Parameter lines: those of the place that it gets, which takes a ring from nobody: its thread may make none.

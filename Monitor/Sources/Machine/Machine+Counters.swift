@@ -4,8 +4,8 @@ import VirtioDevices
 
 /// What the devices have counted, by Firecracker's names; what this machine does not count is zero.
 extension Machine {
-    /// - Parameter group: `uart`, `block`, `net`, `mmds`, `vsock`, `entropy`, `balloon` or `pmem`, `memory_hotplug`: all devices of the kind together; or `block_ID`
-    ///   or `net_ID`: one of them.
+    /// - Parameter group: `uart`, `block`, `net`, `mmds`, `vsock`, `entropy`, `balloon` or `pmem`, `memory_hotplug`: all devices of the kind together; or `block_ID`,
+    ///   `vhost_user_block_ID` or `net_ID`: one of them.
     public func count(_ group: String, _ name: String) -> UInt64 {
         if group == "uart" { return name == "missed_write_count" ? serialPort?.droppedBytes ?? 0 : 0 }
         var sum: UInt64 = 0
@@ -13,6 +13,8 @@ extension Machine {
             switch device.handle {
             case .drive(let device, let drive):
                 if group == "block" || group == "block_" + drive.id { sum &+= Self.count(device, name) }
+            case .backedDrive(let device, let identifier):
+                if group == "vhost_user_block_" + identifier { sum &+= Self.count(device.metrics, name) }
             case .interface(let device, let identifier):
                 if group == "net" || group == "net_" + identifier { sum &+= Self.count(device, name) }
                 if group == "mmds" { sum &+= device.metadataCount(name) }
@@ -42,6 +44,15 @@ extension Machine {
         case "queue_event_count": metrics.wakeUps.value
         case "update_count": metrics.replacements.value
         case "rate_limiter_throttled_events": device.limiter.throttled.value
+        default: 0
+        }
+    }
+
+    private static func count(_ metrics: VhostUserBlockMetrics, _ name: String) -> UInt64 {
+        switch name {
+        case "activate_fails": metrics.failedActivations.value
+        case "cfg_fails": metrics.failedRefreshes.value
+        case "backend_losses": metrics.losses.value
         default: 0
         }
     }

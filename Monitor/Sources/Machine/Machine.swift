@@ -61,10 +61,11 @@ public final class Machine: @unchecked Sendable {
     /// - Parameters:
     ///   - enclosure: entered when everything is open, before the kernel is looked at.
     ///   - metadata: what the guest is told by the interfaces that it names.
+    ///   - backends: those of the drives' that have been connected to.
     ///   - shell: one that was made ahead, and that no other machine has been given.
     public convenience init(
         _ configuration: VirtualMachineConfiguration, enclosure: Enclosure = .none, metadata: MetadataStore? = nil,
-        shell: MachineShell? = nil
+        backends: [DriveBackend] = [], shell: MachineShell? = nil
     ) throws(MachineError) {
         let memory: GuestMemory
         do throws(LinuxError) {
@@ -80,7 +81,8 @@ public final class Machine: @unchecked Sendable {
             throw .memory(mebibytes: configuration.memoryMebibytes, error)
         }
         try self.init(
-            configuration, memory: memory, metadata, isPaused: false, shell, slotCount: configuration.slotCount)
+            configuration, memory: memory, metadata, backends, isPaused: false, shell,
+            slotCount: configuration.slotCount)
         try boot(configuration, enclosure)
         try watch(configuration)
     }
@@ -162,8 +164,9 @@ public final class Machine: @unchecked Sendable {
     }
 
     private init(
-        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?, isPaused: Bool,
-        _ shell: MachineShell?, _ pageServer: PageServer? = nil, slotCount: Int
+        _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?,
+        _ backends: [DriveBackend] = [], isPaused: Bool, _ shell: MachineShell?, _ pageServer: PageServer? = nil,
+        slotCount: Int
     ) throws(MachineError) {
         self.memory = memory
         self.pageServer = pageServer
@@ -183,7 +186,8 @@ public final class Machine: @unchecked Sendable {
             throw .system(doing: "prepare the console", error)
         }
         assembly = DeviceAssembly(
-            memory: memory, loop: loop, virtualMachine: shell.virtualMachine, metadata: metadata)
+            memory: memory, loop: loop, virtualMachine: shell.virtualMachine, metadata: metadata,
+            backends: backends)
         let devices = try assembly.devices(configuration)
         builtDevices = devices
         slots = (0..<slotCount).map { DeviceSlot(index: devices.count + $0) }

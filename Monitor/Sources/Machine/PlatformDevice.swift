@@ -8,6 +8,7 @@ final class PlatformDevice {
     /// The device by what it is, for those who change it while it works, with the name that its configuration gave it.
     enum Handle {
         case drive(BlockDevice, VirtualMachineConfiguration.Drive)
+        case backedDrive(VhostUserBlockDevice, identifier: String)
         case interface(NetDevice, identifier: String)
         case vsock(VsockDevice)
         case entropy(EntropyDevice)
@@ -22,7 +23,8 @@ final class PlatformDevice {
     var identifier: String? {
         switch handle {
         case .drive(_, let drive): drive.id
-        case .interface(_, let identifier), .persistentMemory(_, let identifier): identifier
+        case .interface(_, let identifier), .persistentMemory(_, let identifier), .backedDrive(_, let identifier):
+            identifier
         default: nil
         }
     }

@@ -121,6 +121,11 @@ extension VirtualMachineConfiguration {
             }
             names.append(file.id)
         }
+        if drives.contains(where: { $0.socket != nil }), pluggableMemory != nil || !persistentMemories.isEmpty {
+            throw .invalid(
+                field: "drives", found: "one with a socket, beside pmem or memory-hotplug",
+                wanted: "one or the other: that memory cannot be shared with a drive's backend")
+        }
         var roots = 0
         for drive in drives where drive.isRootDevice { roots += 1 }
         if roots > 1 {

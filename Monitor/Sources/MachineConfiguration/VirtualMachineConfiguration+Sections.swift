@@ -37,9 +37,14 @@ extension VirtualMachineConfiguration.Drive {
                 "io_engine",
                 "rate_limiter", "socket",
             ])
-        try reader.refuse("socket", reason: "vhost-user drives are not served")
         let id = try reader.identifier("drive_id")
-        if reader.value("segments") == nil {
+        if let path = try reader.text("socket") {
+            self.init(id: id, pathOnHost: "")
+            socket = path
+            for name in ["path_on_host", "segments", "is_read_only", "io_engine", "rate_limiter"] {
+                try reader.refuse(name, reason: "the drive has a socket, and is its backend's")
+            }
+        } else if reader.value("segments") == nil {
             self.init(
                 id: id,
                 pathOnHost: try reader.requiredText(

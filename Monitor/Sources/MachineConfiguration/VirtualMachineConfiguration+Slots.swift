@@ -8,7 +8,9 @@ extension VirtualMachineConfiguration {
         slotCount = Int(try reader.requiredInteger("slots", 0...Int64(Self.maximumDevices)))
         for (index, element) in try reader.list("drives").enumerated() {
             let (slot, rest) = try slot(element, path: "hot-plug.drives[\(index)]")
-            attached.append(Attached(slot: slot, device: .drive(try Drive(rest, path: "hot-plug.drives[\(index)]"))))
+            let drive = try Drive(rest, path: "hot-plug.drives[\(index)]")
+            try Self.refuseSocket(drive, path: "hot-plug.drives[\(index)]")
+            attached.append(Attached(slot: slot, device: .drive(drive)))
         }
         for (index, element) in try reader.list("network-interfaces").enumerated() {
             let path = "hot-plug.network-interfaces[\(index)]"
@@ -36,7 +38,16 @@ extension VirtualMachineConfiguration {
 
     /// Reads a drive as a request describes it.
     public static func drive(_ value: JSONValue) throws(ConfigurationError) -> Drive {
-        try Drive(value, path: "drive")
+        let drive = try Drive(value, path: "drive")
+        try refuseSocket(drive, path: "drive")
+        return drive
+    }
+
+    private static func refuseSocket(_ drive: Drive, path: String) throws(ConfigurationError) {
+        guard let socket = drive.socket else { return }
+        throw .invalid(
+            field: path + ".socket", found: "\"\(socket)\"",
+            wanted: "no such field: a drive of another process cannot come while the machine runs")
     }
 
     /// The same for an interface.

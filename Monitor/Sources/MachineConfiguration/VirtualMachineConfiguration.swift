@@ -96,10 +96,12 @@ public struct VirtualMachineConfiguration: Equatable, Sendable {
         public static let maximumSegments = 256
 
         public var id: String
-        /// Empty where there are segments.
+        /// Empty where there are segments or a socket.
         public var pathOnHost: String
         /// Files that are read one after the other as one disk; only of a read-only drive.
         public var segments: [String] = []
+        /// Where the process listens that serves the drive's requests (vhost-user); it decides what the drive is.
+        public var socket: String?
         public var isRootDevice = false
         public var isReadOnly = false
         public var partitionUUID: String?

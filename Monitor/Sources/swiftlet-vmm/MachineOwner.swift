@@ -46,6 +46,8 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
     private var asked: (wall: UInt64, processor: UInt64) = (0, 0)
     /// The socket where host programs ask for the guest's ports; there before the guest is.
     private var vsock: NamedSocket?
+    /// Who serves drives; connected to before there is a machine. Of the main thread.
+    private var backends: [DriveBackend] = []
 
     /// - Parameter folder: an open folder, the caller's.
     init(
@@ -123,7 +125,10 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
         }
         let whole = configuration
         try start(whole) { () throws(MachineError) in
-            try Machine(whole, metadata: self.metadata, shell: self.shell.take())
+            let machine = try Machine(
+                whole, metadata: self.metadata, backends: self.backends, shell: self.shell.take())
+            self.backends = []
+            return machine
         }
     }
 
@@ -171,6 +176,33 @@ final class MachineOwner: MachineControl, @unchecked Sendable {
                 refusal = HostRefusal(error.originalWords)
             }
         }
+    }
+
+    func connectDrive(_ identifier: String, socket: String) throws(HostRefusal) -> Bool {
+        var isReadOnly = false
+        try performOnMainThread { [self] in
+            // Some backends serve one connection at a time.
+            backends.removeAll { $0.drive == identifier }
+            do throws(DriveBackend.Refusal) {
+                let backend = try DriveBackend(drive: identifier, path: socket)
+                backends.append(backend)
+                isReadOnly = backend.isReadOnly
+            } catch {
+                refusal =
+                    switch error {
+                    case .unreachable(let error):
+                        HostRefusal(
+                            "Vhost-user error: Failed to connect to UDS Unix stream: \(error.originalWords)")
+                    case .unfit(let words): HostRefusal("Vhost-user error: \(words)")
+                    }
+            }
+        }
+        return isReadOnly
+    }
+
+    func refreshDrive(_ identifier: String) throws(HostRefusal) {
+        let machine = try running()
+        do throws(MachineError) { try machine.refreshDrive(identifier) } catch { throw HostRefusal("\(error)") }
     }
 
     func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal) {

@@ -127,6 +127,7 @@ extension VirtualMachineConfiguration {
         if restore?.tree != nil { parts.insert(.checkedMemory) }
         if control != nil { parts.formUnion([.control, .limits]) }
         if slotCount > 0 { parts.insert(.slots) }
+        if drives.contains(where: { $0.socket != nil }) { parts.insert(.driveBackends) }
         return parts
     }
 }

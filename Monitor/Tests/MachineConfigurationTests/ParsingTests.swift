@@ -145,10 +145,24 @@ import Testing
         #expect(throws: ConfigurationError.self) { try parse(64, "1G") }
     }
 
-    @Test func `what this monitor does not serve is refused, not ignored`() {
+    @Test func `a drive of another process has a socket, and nothing that its backend decides`() throws {
+        let text = document(#", "drives": [{"drive_id": "a", "socket": "/s", "cache_type": "Writeback"}]"#)
+        let drive = try VirtualMachineConfiguration.parse(Array(text.utf8)).drives[0]
+        #expect(drive.socket == "/s" && drive.pathOnHost == "" && drive.cacheType == .writeback)
+        for (name, value) in [
+            ("path_on_host", #""/a""#), ("segments", #"["/a"]"#), ("is_read_only", "false"), ("io_engine", #""Sync""#),
+            ("rate_limiter", "{}"),
+        ] {
+            let text = document(#", "drives": [{"drive_id": "a", "socket": "/s", "\#(name)": \#(value)}]"#)
+            #expect(message(text)?.hasPrefix("drives[0].\(name): ") == true)
+        }
+        for other in [#""pmem": [{"id": "p", "path_on_host": "/p"}]"#, #""memory-hotplug": {"total_size_mib": 128}"#] {
+            let text = document(#", "drives": [{"drive_id": "a", "socket": "/s"}], "# + other)
+            #expect(message(text)?.contains("cannot be shared with a drive's backend") == true)
+        }
         #expect(
-            message(document(#", "drives": [{"drive_id": "a", "path_on_host": "/a", "socket": "/s"}]"#))?
-                .hasPrefix("drives[0].socket: ") == true)
+            message(document(#", "hot-plug": {"slots": 1, "drives": [{"slot": 0, "drive_id": "a", "socket": "/s"}]}"#))?
+                .hasPrefix("hot-plug.drives[0].socket: ") == true)
     }
 
     @Test func `limits are read, and what is none of theirs is refused`() throws {

@@ -116,6 +116,57 @@ import Testing
         }
     }
 
+    @Test func `a drive of another process`() {
+        let face = Face()
+        let refused = "Drive config error: Unable to create the virtio block device: "
+        let patch = "Drive config error: Unable to patch the block device: Device manager error: "
+        let drive = #""drive_id":"a","is_root_device":true"#
+        for other in [
+            #""is_read_only":false"#, #""is_read_only":true"#, #""io_engine":"Sync""#, #""path_on_host":"/d""#,
+            #""rate_limiter":{"ops":{"size":0,"refill_time":0}}"#,
+        ] {
+            let answer = face.fault("PUT /drives/a {\(drive),\"socket\":\"/s\",\(other)}")
+            #expect(answer == refused + "Invalid block config.")
+        }
+        check(
+            face,
+            [
+                (
+                    #"PUT /drives/a {\#(drive),"socket":"/missing"}"#,
+                    refused + "Vhost user backend error: No such file or directory (os error 2)"
+                ),
+                (#"PUT /drives/a {\#(drive),"socket":"/s","is_read_only":null,"io_engine":null}"#, "204"),
+                (
+                    #"PATCH /drives/a {"drive_id":"a"}"#,
+                    "The requested operation is not supported before starting the microVM."
+                ),
+                (#"PUT /drives/a {\#(drive),"socket":"/read-only"}"#, "204"),
+                (#"PUT /boot-source {"kernel_image_path":"/k","boot_args":"quiet"}"#, "204"),
+                (#"PUT /actions {"action_type":"InstanceStart"}"#, "204"),
+                (#"PATCH /drives/a {"drive_id":"a"}"#, "204"),
+                (
+                    #"PATCH /drives/a {"drive_id":"a","path_on_host":"/d"}"#,
+                    patch + "Running method expected different backend. Please verify the request arguments."
+                ),
+                (
+                    #"PATCH /drives/b {"drive_id":"b"}"#,
+                    patch + "Failed to find the device on the bus. Please verify the request arguments."
+                ),
+            ])
+        #expect(
+            face.ask("GET /vm/config").contains(
+                #""cache_type":"Unsafe","is_read_only":null,"path_on_host":null,"rate_limiter":null,"io_engine":null,"socket":"/read-only"}"#
+            ))
+        #expect(face.control.started?.drives.first?.socket == "/read-only")
+        #expect(face.control.started?.bootSource.bootArguments == "quiet root=/dev/vda ro")
+        #expect(face.control.calls == ["connect a /s", "connect a /read-only", "refresh a"])
+        face.control.refusal = HostRefusal("the backend has closed the connection")
+        #expect(
+            face.fault(#"PATCH /drives/a {"drive_id":"a"}"#) == patch
+                + "Vhost user backend error: Vhost error: the backend has closed the connection. Please verify the request arguments."
+        )
+    }
+
     @Test func `the processors' template`() {
         let face = Face()
         let start = #"PUT /actions {"action_type":"InstanceStart"}"#

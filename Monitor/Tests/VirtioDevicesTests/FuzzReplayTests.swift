@@ -10,9 +10,10 @@ import VirtioTestSupport
         ("file-system", VirtioFuzzTargets.fileSystem), ("folder", VirtioFuzzTargets.folder),
         ("snapshot", VirtioFuzzTargets.snapshot), ("memory", VirtioFuzzTargets.memory),
         ("persistent-memory", VirtioFuzzTargets.persistentMemory),
+        ("vhost-user", VirtioFuzzTargets.vhostUser),
     ]
 
-    @Test(arguments: 0..<11) func `a driver gone mad does no harm`(target: Int) {
+    @Test(arguments: 0..<12) func `a driver gone mad does no harm`(target: Int) {
         let (name, run) = Self.targets[target]
         let seed = UInt64.random(in: 0 ... .max)
         print("\(name): seed \(seed)")
@@ -24,7 +25,7 @@ import VirtioTestSupport
     }
 
     /// What the fuzzers found worth keeping: Fuzz/Corpus beside the packages.
-    @Test(arguments: 0..<11) func `every input of the corpus is served`(target: Int) throws {
+    @Test(arguments: 0..<12) func `every input of the corpus is served`(target: Int) throws {
         let (name, run) = Self.targets[target]
         let folder = URL(filePath: #filePath).appending(path: "../../../../Fuzz/Corpus/\(name)").standardized
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)

@@ -33,17 +33,23 @@ enum Shapes {
     static let rateLimiter = JSONShape(
         "RateLimiterConfig", [JSONField("bandwidth", .object(tokenBucket)), JSONField("ops", .object(tokenBucket))])
 
-    static let drive = JSONShape(
-        "BlockDeviceConfig",
-        [
-            JSONField("drive_id", .text, .refused), JSONField("partuuid", .text),
-            JSONField("is_root_device", .boolean, .refused),
-            JSONField("cache_type", .choice(["Unsafe", "Writeback"]), .standsFor(.string("Unsafe"))),
-            JSONField("is_read_only", .boolean, .standsFor(.boolean(false))),
-            JSONField("path_on_host", .text), JSONField("rate_limiter", .object(rateLimiter)),
-            JSONField("io_engine", .choice(["Async", "Sync"]), .standsFor(.string("Sync"))),
-            JSONField("socket", .text),
-        ])
+    static let drive = drive(isBacked: false)
+    /// One with a socket: its backend decides the rest.
+    static let backedDrive = drive(isBacked: true)
+
+    private static func drive(isBacked: Bool) -> JSONShape {
+        JSONShape(
+            "BlockDeviceConfig",
+            [
+                JSONField("drive_id", .text, .refused), JSONField("partuuid", .text),
+                JSONField("is_root_device", .boolean, .refused),
+                JSONField("cache_type", .choice(["Unsafe", "Writeback"]), .standsFor(.string("Unsafe"))),
+                JSONField("is_read_only", .boolean, .standsFor(isBacked ? .null : .boolean(false))),
+                JSONField("path_on_host", .text), JSONField("rate_limiter", .object(rateLimiter)),
+                JSONField("io_engine", .choice(["Async", "Sync"]), .standsFor(isBacked ? .null : .string("Sync"))),
+                JSONField("socket", .text),
+            ])
+    }
     static let driveUpdate = JSONShape(
         "BlockDeviceUpdateConfig",
         [

@@ -61,15 +61,15 @@ extension APIService {
     }
 
     func setDrive(_ identifier: String, _ body: JSONValue) throws(Fault) {
-        guard let path = body.text("path_on_host"), body["socket"] == nil else {
-            if body["socket"] != nil, body["path_on_host"] == nil {
-                throw Fault(
-                    "Drive config error: Unable to create the virtio block device: this monitor has no vhost-user drives."
-                )
-            }
+        let socket = body.text("socket")
+        let isBackends = ["path_on_host", "is_read_only", "rate_limiter", "io_engine"].contains { body[$0] != nil }
+        guard socket == nil ? body["path_on_host"] != nil : !isBackends else {
             throw Fault("Drive config error: Unable to create the virtio block device: Invalid block config.")
         }
-        let drive = Self.withEffectiveLimits(body.completed(Shapes.drive), "rate_limiter")
+        let drive =
+            socket == nil
+            ? Self.withEffectiveLimits(body.completed(Shapes.drive), "rate_limiter")
+            : body.completed(Shapes.backedDrive)
         let isRoot = drive.boolean("is_root_device") ?? false
         if isRoot {
             for other in kept.drives where other.boolean("is_root_device") == true {
@@ -81,14 +81,23 @@ extension APIService {
                 throw Fault("Drive config error: A root pmem device already exists!")
             }
         }
-        do throws(HostRefusal) {
-            try control.checkDisk(path, isWritable: drive.boolean("is_read_only") != true)
-        } catch {
-            throw Fault(
-                "Drive config error: Unable to create the virtio block device: Virtio backend error: Error manipulating the backing file: \(error) \(path)"
-            )
-        }
         try checkDeviceCount(adds: !kept.drives.contains { $0.text("drive_id") == identifier })
+        let path = body.text("path_on_host") ?? ""
+        do throws(HostRefusal) {
+            if let socket {
+                let isReadOnly = try control.connectDrive(identifier, socket: socket)
+                kept.readOnlyBackends.removeAll { $0 == identifier }
+                if isReadOnly { kept.readOnlyBackends.append(identifier) }
+            } else {
+                try control.checkDisk(path, isWritable: drive.boolean("is_read_only") != true)
+            }
+        } catch {
+            let words =
+                socket == nil
+                ? "Virtio backend error: Error manipulating the backing file: \(error) \(path)"
+                : "Vhost user backend error: \(error)"
+            throw Fault("Drive config error: Unable to create the virtio block device: \(words)")
+        }
         Self.place(drive, in: &kept.drives, at: "drive_id", first: isRoot)
     }
 

@@ -21,7 +21,8 @@ extension APIService {
     /// Writes a line of metrics, if there is a file for it.
     public func flushMetrics() {
         metrics.flush(
-            control, drives: kept.drives.compactMap { $0.text("drive_id") },
+            control, drives: kept.drives.filter { $0["socket"] == nil }.compactMap { $0.text("drive_id") },
+            backedDrives: kept.drives.filter { $0["socket"] != nil }.compactMap { $0.text("drive_id") },
             interfaces: kept.interfaces.compactMap { $0.text("iface_id") })
     }
 
@@ -67,8 +68,14 @@ extension APIService {
         guard let index = kept.drives.firstIndex(where: { $0.text("drive_id") == identifier }) else {
             throw Fault(prefix + "Failed to find the device on the bus." + suffix)
         }
-        guard body["path_on_host"] != nil || body["rate_limiter"] != nil else {
+        let isBacked = kept.drives[index]["socket"] != nil
+        guard isBacked != (body["path_on_host"] != nil || body["rate_limiter"] != nil) else {
             throw Fault(prefix + "Running method expected different backend." + suffix)
+        }
+        if isBacked {
+            do throws(HostRefusal) { try control.refreshDrive(identifier) } catch {
+                throw Fault(prefix + "Vhost user backend error: Vhost error: \(error)." + suffix)
+            }
         }
         if let path = body.text("path_on_host") {
             do throws(HostRefusal) {

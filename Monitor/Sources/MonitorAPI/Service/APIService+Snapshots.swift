@@ -89,6 +89,7 @@ extension APIService {
 
     private func checkDisks(_ configuration: KeptConfiguration) throws(HostRefusal) {
         for drive in configuration.drives {
+            if drive["socket"] != nil { throw HostRefusal("a vhost-user drive cannot go on from a snapshot") }
             let path = drive.text("path_on_host") ?? ""
             do throws(HostRefusal) {
                 try control.checkDisk(path, isWritable: drive.boolean("is_read_only") != true)

@@ -13,6 +13,8 @@ struct KeptConfiguration {
     ]).completed(Shapes.machine)
     var processors: ProcessorTemplate?
     var drives: [JSONValue] = []
+    /// Drives with a socket whose backends take no writes.
+    var readOnlyBackends: [String] = []
     var interfaces: [JSONValue] = []
     var vsock: JSONValue?
     var balloon: JSONValue?
@@ -94,7 +96,9 @@ struct KeptConfiguration {
     private func arguments(_ bootSource: JSONValue) -> String {
         let given = bootSource.text("boot_args") ?? Self.standardArguments
         for drive in drives where drive.boolean("is_root_device") == true {
-            let mode = drive.boolean("is_read_only") == true ? "ro" : "rw"
+            let isReadOnly =
+                drive.boolean("is_read_only") == true || readOnlyBackends.contains(drive.text("drive_id") ?? "")
+            let mode = isReadOnly ? "ro" : "rw"
             if let partition = drive.text("partuuid") { return "\(given) root=PARTUUID=\(partition) \(mode)" }
             return "\(given) root=/dev/vda \(mode)"
         }

@@ -10,6 +10,9 @@ public protocol MachineControl: AnyObject {
     func checkFile(_ path: String, isWritable: Bool) throws(HostRefusal)
     /// A regular file or block device, as `checkFile`, that can be a disk.
     func checkDisk(_ path: String, isWritable: Bool) throws(HostRefusal)
+    /// Connects to the process that is to serve a drive's requests; the connection before, of that drive, ends first.
+    /// - Returns: whether it takes no writes.
+    func connectDrive(_ identifier: String, socket: String) throws(HostRefusal) -> Bool
     /// What a file of the configuration holds, as far as it may be long.
     func contents(of path: String) throws(HostRefusal) -> [UInt8]
     /// Opens what lines are to be appended to: a file that exists, or a pipe; without waiting for anybody.
@@ -56,6 +59,8 @@ public protocol MachineControl: AnyObject {
     func resume() throws(HostRefusal)
     /// Has a drive of the guest read and write another file, or the same one anew.
     func replaceDisk(_ identifier: String, path: String) throws(HostRefusal)
+    /// Has the process that serves a drive say anew what the drive is, and the guest look at it.
+    func refreshDrive(_ identifier: String) throws(HostRefusal)
     func setLimits(ofDrive identifier: String, _ limits: RateLimits) throws(HostRefusal)
     func setLimits(ofPersistentMemory identifier: String, _ limits: RateLimits) throws(HostRefusal)
     /// Directions without limits in the request stay as they are.

@@ -51,8 +51,10 @@ public final class MonitorMetrics {
 
     /// Writes a line, if there is a file to write to.
     /// - Parameters:
-    ///   - drives: their names, and those of the interfaces; each has a group of its own.
-    public func flush(_ control: any MachineControl, drives: [String] = [], interfaces: [String] = []) {
+    ///   - drives: their names, those of drives with a backend, and those of the interfaces; each has a group of its own.
+    public func flush(
+        _ control: any MachineControl, drives: [String] = [], backedDrives: [String] = [], interfaces: [String] = []
+    ) {
         guard let file else { return }
         var line: [UInt8] = []
         line.add("{\"utc_timestamp_ms\":\(Clock.realTime.nanoseconds() / 1_000_000)")
@@ -61,9 +63,12 @@ public final class MonitorMetrics {
             case .requests(let method): write(group.name, method, to: &line)
             case .own: writeOwn(group, to: &line)
             case .machine:
-                let members = group.name == "block" ? drives : group.name == "net" ? interfaces : []
+                let isOfBackends = group.name == "vhost_user_block"
+                let members =
+                    group.name == "block"
+                    ? drives : group.name == "net" ? interfaces : isOfBackends ? backedDrives : []
                 for member in members { writeMachine(group, group.name + "_" + member, control, to: &line) }
-                writeMachine(group, group.name, control, to: &line)
+                if !isOfBackends { writeMachine(group, group.name, control, to: &line) }
             }
         }
         line.add("}\n")
@@ -241,6 +246,13 @@ struct MetricGroup: Sendable {
             names: [
                 "queue_event_fails", "plug_count", "plug_bytes", "plug_fails", "unplug_count", "unplug_bytes",
                 "unplug_fails", "unplug_all_count", "state_count",
+            ]),
+        // There is one for each such drive, and none for all.
+        .init(
+            name: "vhost_user_block", source: .machine,
+            names: [
+                "activate_fails", "cfg_fails", "init_time_us", "activate_time_us", "config_change_time_us",
+                "backend_losses",
             ]),
     ]
 }

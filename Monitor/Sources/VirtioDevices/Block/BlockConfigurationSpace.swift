@@ -29,6 +29,7 @@ struct BlockConfigurationSpace {
 
 /// The device's own feature bits. Source: virtio 1.3 §5.2.3.
 enum BlockFeatures {
+    static let maximumSegmentBytes: UInt64 = 1 << 1
     static let maximumSegments: UInt64 = 1 << 2
     static let readOnly: UInt64 = 1 << 5
     static let blockSize: UInt64 = 1 << 6

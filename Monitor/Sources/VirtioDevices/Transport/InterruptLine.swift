@@ -13,7 +13,14 @@ public final class InterruptLine: Sendable {
 
     /// The InterruptStatus register: bit 0 used buffers, bit 1 configuration change.
     /// Source: virtio 1.3 §4.2.2, offset 0x060.
-    public var pendingReasons: UInt32 { status.load(ordering: .acquiring) }
+    public var pendingReasons: UInt32 {
+        status.load(ordering: .acquiring) | (isShared.load(ordering: .acquiring) ? 1 : 0)
+    }
+
+    /// From now on somebody else raises `event` for used buffers, who cannot set the reason here: until the driver resets the
+    /// device it is told each time that there may be some.
+    public func share() { isShared.store(true, ordering: .releasing) }
+    private let isShared = Atomic<Bool>(false)
 
     /// The ConfigGeneration register.
     public var configurationGeneration: UInt32 { generation.load(ordering: .acquiring) }
@@ -57,5 +64,6 @@ public final class InterruptLine: Sendable {
     public func reset() {
         status.store(0, ordering: .releasing)
         needsReset.store(false, ordering: .releasing)
+        isShared.store(false, ordering: .releasing)
     }
 }

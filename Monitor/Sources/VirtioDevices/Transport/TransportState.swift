@@ -52,6 +52,8 @@ extension TransportStateError: CustomStringConvertible {
         switch self {
         case .cannotBeKept(.memory):
             "memory is plugged, which no snapshot keeps; unplug it first (requested_size_mib 0)"
+        case .cannotBeKept(.block):
+            "its requests are another process's (vhost-user), which no snapshot keeps; make the machine without that drive"
         case .cannotBeKept: "it holds open files, which no snapshot keeps; make the machine without shared folders"
         case .kind(let saved, let now):
             "it is a virtio device of kind \(saved), and one of kind \(now.rawValue) is configured"

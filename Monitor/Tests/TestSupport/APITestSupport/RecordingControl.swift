@@ -41,6 +41,17 @@ public final class RecordingControl: MachineControl {
         throw HostRefusal("CPU vendor mismatched between actual CPU and CPU template.")
     }
 
+    public func connectDrive(_ identifier: String, socket: String) throws(HostRefusal) -> Bool {
+        try checkFile(socket, isWritable: true)
+        calls.append("connect \(identifier) \(socket)")
+        return socket.contains("read-only")
+    }
+
+    public func refreshDrive(_ identifier: String) throws(HostRefusal) {
+        if let refusal { throw refusal }
+        calls.append("refresh \(identifier)")
+    }
+
     public func openVsock(_ path: String) throws(HostRefusal) {
         try checkFile(path, isWritable: true)
         calls.append("vsock \(path)")
