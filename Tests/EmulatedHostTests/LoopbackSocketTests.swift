@@ -22,14 +22,17 @@ import Testing
                     return receive(connection.number, 1).first
                 }
             }
-            return await group.reduce(into: Set<UInt8>()) { answers, answer in if let answer { answers.insert(answer) } }
+            return await group.reduce(into: Set<UInt8>()) { answers, answer in if let answer { answers.insert(answer) }
+            }
         }
         #expect(answers == Set(0..<24))
     }
 
     @Test func whereNobodyListensIsRefusedAtOnce() throws {
         let port = try ScriptedServer { _ in }.port
-        while (try? LoopbackSocket.connect(port: port, saying: [], until: Deadline(afterMilliseconds: 1000)).number) != nil {}
+        while (try? LoopbackSocket.connect(port: port, saying: [], until: Deadline(afterMilliseconds: 1000)).number)
+            != nil
+        {}
         #expect(throws: LinuxError(ECONNREFUSED)) {
             _ = try LoopbackSocket.connect(port: port, saying: [1], until: Deadline(afterMilliseconds: 1000)).number
         }

@@ -9,11 +9,14 @@ enum LoopbackSocket {
 
     /// A blocking connection that sends small pieces at once, whose first bytes the other side's kernel has.
     ///
-    /// The emulator listens with room for two connections that it has not taken yet. To whoever comes beyond that the kernel
-    /// says that they are connected, and forgets them; it takes their first bytes when they come again, and breaks the
-    /// connection when what comes again is anything later. So nothing is sent behind the first bytes before it has them.
+    /// The emulator listens with room for two connections that it has not taken yet. To whoever comes beyond that the
+    /// kernel says that they are connected, and forgets them; it takes their first bytes when they come again, and breaks
+    /// the connection when what comes again is anything later. So nothing is sent behind the first bytes before it has
+    /// them.
     /// - Throws: ECONNREFUSED where nobody listens; what happened last when the deadline is over.
-    static func connect(port: UInt16, saying first: [UInt8], until deadline: Deadline) throws(LinuxError) -> FileDescriptor {
+    static func connect(port: UInt16, saying first: [UInt8], until deadline: Deadline) throws(LinuxError)
+        -> FileDescriptor
+    {
         while true {
             do throws(LinuxError) {
                 let socket = try connect(port: port, until: deadline)
@@ -80,7 +83,9 @@ enum LoopbackSocket {
             var failure: Int32 = 0
             var length = socklen_t(4)
             // SAFETY: as above; the buffer is as long as is said.
-            guard unsafe getsockopt(socket, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 else { throw LinuxError(errno) }
+            guard unsafe getsockopt(socket, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 else {
+                throw LinuxError(errno)
+            }
             guard failure == 0 else { throw LinuxError(failure) }
             if waiting == 0 { return }
             guard !deadline.isOver else { throw .timedOut }
