@@ -30,8 +30,10 @@ public enum AgentMain {
             GuestSystem.report("runs as the first process of a guest, or with --unix PATH [--dial]")
             exitProcess(64)
         }
+        let isHost = GuestSystem.kernelArguments().contains("swiftlet.role=host")
+        if isHost { GuestSystem.awaitClock() }
         GuestSystem.loadModules()
-        if GuestSystem.kernelArguments().contains("swiftlet.role=host") {
+        if isHost {
             GuestSystem.bootHost()
             serve(.tcp(port: UInt16(port)), .host, dials: false)
         }
