@@ -125,4 +125,13 @@ import Testing
         #expect(MachineRemote.residentBytes(smaps, pluggableBytes: 768 << 20)! == (150 << 10, 4 << 10))
         #expect(MachineRemote.residentBytes(smaps)! == (100 << 10, 54 << 10))
     }
+
+    @Test func whatAMonitorSaysBeyondReasonIsNoTrap() {
+        let wanted = GuestMemoryState(plugged: 0, balloon: 0)
+        for number in [Int.min, -1, Int.max] {
+            let said = GuestMemoryState(plugged: number, balloon: number)
+            let progress = wanted.progress(said, from: said)
+            #expect(progress.done == 0 && progress.all >= 0)
+        }
+    }
 }

@@ -9,7 +9,11 @@ struct GuestMemoryState: Equatable {
     var plugged: Int
     var balloon: Int
 
-    init(plugged: Int, balloon: Int) { (self.plugged, self.balloon) = (plugged, balloon) }
+    /// Trust: a monitor says these, which its guest may have taken over; no machine has more than the most.
+    init(plugged: Int, balloon: Int) {
+        self.plugged = min(max(0, plugged), MachineSpecification.mostMemoryMaximum)
+        self.balloon = min(max(0, balloon), MachineSpecification.mostMemoryMaximum)
+    }
 
     /// What limits want.
     init(_ limits: MachineLimits, _ specification: MachineSpecification) {
