@@ -1,3 +1,5 @@
+public import LinuxCalls
+
 /// Runs of bytes, copied in or out. The guest may change them meanwhile: judge the copy, never the original.
 extension GuestMemory {
     /// Fills `buffer` from guest memory.
@@ -26,6 +28,12 @@ extension GuestMemory {
         if let source = buffer.baseAddress {
             unsafe destination.copyMemory(from: source, byteCount: buffer.count)
         }
+    }
+
+    /// Copies the first bytes of a room into guest memory.
+    public func write(_ room: borrowing ByteRoom, count: Int, at address: GuestAddress) throws(GuestMemoryError) {
+        // SAFETY: the bytes lie in the room, which is borrowed for the call.
+        unsafe try write(UnsafeRawBufferPointer(room.bytes(0, count)), at: address)
     }
 
     /// Copies bytes into guest memory.

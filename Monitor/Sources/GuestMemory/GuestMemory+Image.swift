@@ -1,13 +1,13 @@
 import CLinux
 public import LinuxCalls
 
-/// All of guest memory as a file: low memory first, then high memory. Pages of zeros become holes.
+/// All of guest memory as a file: low memory first, then high memory, then what is plugged. Pages of zeros become holes.
 extension GuestMemory {
     /// Writes the image to a file that is empty. The guest must stand still.
     /// - Returns: how many bytes were written; the rest of the file is holes.
     public func writeImage(to destination: Int32) throws(LinuxError) -> UInt64 {
-        try changeLength(destination, lengthBytes: totalBytes)
-        var written: UInt64 = 0
+        try changeLength(destination, lengthBytes: imageBytes)
+        var written = try writePlugged(to: destination)
         if backing != .shared {
             written &+= try writePages(0, totalBytes, to: destination)
         } else {
@@ -69,7 +69,7 @@ extension GuestMemory {
     }
 
     /// Writes those of a run of pages that are not all zeros.
-    private func writePages(
+    func writePages(
         _ offset: UInt64, _ lengthBytes: UInt64, to destination: Int32
     ) throws(LinuxError) -> UInt64 {
         var written: UInt64 = 0

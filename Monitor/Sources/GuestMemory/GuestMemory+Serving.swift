@@ -64,25 +64,22 @@ extension GuestMemory {
 
     func beginServing() throws(LinuxError) {
         guard let number = pageServerNumber else { return }
-        // SAFETY: each range is a region's own mapping.
-        let regions = unsafe regions
-        for index in unsafe regions.indices {
-            let region = unsafe regions[index]
-            unsafe try UserFault.begin(
-                number,
-                UnsafeRawBufferPointer(start: region.hostBase, count: Int(truncatingIfNeeded: region.lengthBytes)))
-        }
+        unsafe try forEachRegion { region throws(LinuxError) in unsafe try UserFault.begin(number, region) }
     }
 
     /// Lets go of everybody who waits for a page, for the machine's end: whoever was to put it there may be gone.
     public func endServing() {
         guard let number = pageServerNumber else { return }
-        // SAFETY: as above.
+        unsafe forEachRegion { unsafe UserFault.end(number, $0) }
+    }
+
+    /// Calls `body` with each region's own mapping, in rising order.
+    @unsafe func forEachRegion<E>(_ body: (UnsafeRawBufferPointer) throws(E) -> Void) throws(E) {
         let regions = unsafe regions
         for index in unsafe regions.indices {
             let region = unsafe regions[index]
-            unsafe UserFault.end(
-                number,
+            // SAFETY: the region stays mapped.
+            unsafe try body(
                 UnsafeRawBufferPointer(start: region.hostBase, count: Int(truncatingIfNeeded: region.lengthBytes)))
         }
     }

@@ -7,6 +7,7 @@ extension GuestMemory {
     /// - Parameter written: those of them that are copies of this process's own by now.
     /// - Throws: EINVAL for memory that did not begin as an image, ENOENT where `/proc` cannot be seen.
     public func touchedPages() throws(LinuxError) -> (read: PageRuns, written: PageRuns) {
+        if !known.isEmpty { return (knownHugePages, PageRuns()) }
         guard backing == .image else { throw .invalidArgument }
         guard let written = try pages(where: Self.isOwn),
             // There (bit 63), and of a file (bit 61).

@@ -22,11 +22,15 @@ public import LinuxCalls
     let discardLock = FutexLock()
     /// What was given back since `noteDiscards`; nil when nobody wants to know.
     var discarded: PageRuns?
+    /// Whether nothing is given back, for it is kept as it was; see `beginKeeping`.
+    var isKept = false
+    /// Of huge pages that this process puts in their places: which were put there once, or were given back.
+    var known: [UInt64] = []
 
     private let pageServer: FileDescriptor?
     /// The descriptor for who puts pages in their places, when that is not the kernel.
     public let pageServerNumber: Int32?
-    let server: Server
+    var server: Server
 
     /// Who puts pages in their places.
     enum Server { case kernel, otherProcess, thisProcess }
@@ -52,7 +56,8 @@ public import LinuxCalls
     /// - Throws: ENOMEM when the address space, the limits or the pool do not allow it; EINVAL for no bytes at all, or
     ///   a host without such pages.
     public convenience init(totalBytes: UInt64, hasHugePages: Bool = false) throws(LinuxError) {
-        let file = try memoryFile(name: "guest-memory", lengthBytes: totalBytes, hasHugePages: hasHugePages)
+        let file = try memoryFile(
+            name: "guest-memory", lengthBytes: totalBytes, hasHugePages: hasHugePages, isSealed: true)
         try self.init(totalBytes: totalBytes, file: file, backing: .shared, hasHugePages: hasHugePages)
     }
 
@@ -66,17 +71,25 @@ public import LinuxCalls
     }
 
     /// Makes guest memory whose pages another process puts there when they are touched; see `servedRegions`.
-    /// - Throws: what `UserFault.make` throws.
-    public convenience init(servedBytes totalBytes: UInt64) throws(LinuxError) {
-        let nothing = try memoryFile(name: "guest-memory", lengthBytes: 0)
-        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, server: .otherProcess)
+    /// - Throws: what `UserFault.make` throws, and what memory of huge pages does.
+    public convenience init(servedBytes totalBytes: UInt64, hasHugePages: Bool = false) throws(LinuxError) {
+        try self.init(totalBytes: totalBytes, server: .otherProcess, hasHugePages)
     }
 
-    /// Makes guest memory whose pages this process puts there when they are touched; see `placePage`.
-    /// - Throws: what `UserFault.make` throws.
-    public convenience init(placedBytes totalBytes: UInt64) throws(LinuxError) {
-        let nothing = try memoryFile(name: "guest-memory", lengthBytes: 0)
-        try self.init(totalBytes: totalBytes, file: nothing, backing: .image, server: .thisProcess)
+    /// Makes guest memory whose pages this process puts there when they are touched; see `placePage`, `placeHugePage`.
+    /// - Throws: as `init(servedBytes:hasHugePages:)`.
+    public convenience init(placedBytes totalBytes: UInt64, hasHugePages: Bool = false) throws(LinuxError) {
+        try self.init(totalBytes: totalBytes, server: .thisProcess, hasHugePages)
+        known = [UInt64](repeating: 0, count: Int((hugePageCount + 63) / 64))
+    }
+
+    private convenience init(totalBytes: UInt64, server: Server, _ hasHugePages: Bool) throws(LinuxError) {
+        let file = try memoryFile(
+            name: "guest-memory", lengthBytes: hasHugePages ? totalBytes : 0, hasHugePages: hasHugePages, isSealed: true
+        )
+        try self.init(
+            totalBytes: totalBytes, file: file, backing: hasHugePages ? .shared : .image, server: server,
+            hasHugePages: hasHugePages)
     }
 
     private init(
@@ -85,16 +98,16 @@ public import LinuxCalls
     ) throws(LinuxError) {
         // mount(2) reads a page's length from wherever its text lies: with nobody there yet to serve pages it would wait for
         // ever for one of the guest's behind it, so a page of nobody's stands before them.
-        let margin = server == .thisProcess ? Int(Self.pageBytes) : 0
+        // Huge pages have it in any case.
+        let margin = server == .thisProcess && !hasHugePages ? Int(Self.pageBytes) : 0
         func mapping(_ number: Int32, _ lengthBytes: UInt64, _ offset: UInt64) throws(LinuxError) -> Mapping {
-            server != .kernel
+            if hasHugePages { return try Mapping(hugePagesOf: number, lengthBytes: Int(lengthBytes), offset: offset) }
+            return server != .kernel
                 ? try Mapping(sparseBytes: Int(lengthBytes) + margin)
                 : backing == .image
                     ? try Mapping(privately: number, lengthBytes: Int(lengthBytes), offset: offset)
                     : try Mapping(
-                        sharing: number, lengthBytes: Int(lengthBytes), offset: offset,
-                        // Huge pages are reserved: what a pool has not ends a guest that touches it.
-                        extraFlags: hasHugePages ? 0 : MAP_NORESERVE)
+                        sharing: number, lengthBytes: Int(lengthBytes), offset: offset, extraFlags: MAP_NORESERVE)
         }
         let plan = GuestMemoryPlan(totalBytes: totalBytes)
         self.backing = backing
@@ -103,12 +116,12 @@ public import LinuxCalls
         lowMapping = try mapping(self.file.number, plan.lowBytes, 0)
         // SAFETY: the regions live no longer than the mappings beside them.
         unsafe low = MemoryRegion(
-            start: GuestAddress(0), lengthBytes: plan.lowBytes, hostBase: lowMapping.base + margin, fileOffset: 0)
+            start: GuestAddress(0), lengthBytes: plan.lowBytes, hostBase: lowMapping.start + margin, fileOffset: 0)
         if plan.highBytes > 0 {
             let mapping = try mapping(self.file.number, plan.highBytes, plan.lowBytes)
             unsafe high = MemoryRegion(
                 start: GuestAddress(GuestMemoryPlan.highMemoryStart), lengthBytes: plan.highBytes,
-                hostBase: mapping.base + margin, fileOffset: plan.lowBytes)
+                hostBase: mapping.start + margin, fileOffset: plan.lowBytes)
             highMapping = consume mapping
         } else {
             unsafe high = nil
@@ -118,7 +131,7 @@ public import LinuxCalls
         self.server = server
         if server != .kernel {
             // Who is of this process knows himself what it gives back.
-            let descriptor = try UserFault.make(tellsOfRemovals: server == .otherProcess)
+            let descriptor = try UserFault.make(server == .otherProcess ? UserFault.Feature.removals : 0)
             pageServerNumber = descriptor.number
             pageServer = consume descriptor
         } else {

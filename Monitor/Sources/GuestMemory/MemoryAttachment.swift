@@ -100,6 +100,30 @@ import Synchronization
         if !isPlugged { discard(blocks: first, count) }
     }
 
+    /// How much is plugged.
+    public var pluggedBytes: UInt64 {
+        var count = 0
+        for block in stride(from: 0, to: blockCount, by: 64) { count += pluggedWord(block).nonzeroBitCount }
+        return UInt64(count) &* blockBytes
+    }
+
+    /// One bit for each block, set for those that are plugged; words without blocks behind the last are zero.
+    public var pluggedWords: [UInt64] { stride(from: 0, to: blockCount, by: 64).map { pluggedWord($0) } }
+
+    /// The next run of plugged blocks at or behind one.
+    public func pluggedRun(from block: UInt64) -> (first: UInt64, count: UInt64)? {
+        var first = block
+        while first < blockCount, !areBlocks(first, 1, plugged: true) { first &+= 1 }
+        guard first < blockCount else { return nil }
+        var end = first &+ 1
+        while areBlocks(end, 1, plugged: true) { end &+= 1 }
+        return (first, end &- first)
+    }
+
+    private func pluggedWord(_ block: UInt64) -> UInt64 {
+        unsafe word(block).pointee.load(ordering: .acquiring)
+    }
+
     /// Gives the pages of blocks back to the host, which are to be unplugged ones.
     public func discard(blocks first: UInt64, _ count: UInt64) {
         guard first < blockCount, count <= blockCount &- first else { return }

@@ -10,15 +10,25 @@ struct ChangeRecord {
     /// Pages that are in the snapshots since the oldest parent, and may be as they were before by now: a guest gives pages
     /// back, and finds the oldest parent's there.
     private(set) var earlier = PageRuns()
+    /// Whether the oldest parent has plugged memory, so that nothing is laid over it.
+    private var hadPlugged = false
 
     init(isTracking: Bool) { self.isTracking = isTracking }
 
     /// For a machine that begins as a snapshot.
-    init(since identifier: [UInt8]) { parents = [identifier] }
+    /// - Parameter hadPlugged: whether memory was plugged in it.
+    init(since identifier: [UInt8], hadPlugged: Bool = false) {
+        parents = [identifier]
+        self.hadPlugged = hadPlugged
+    }
+
+    /// Whether there is a snapshot of what the guest began with and nothing else.
+    var isLayable: Bool { parents.count > (hadPlugged ? 1 : 0) }
 
     /// The record begins anew with a snapshot.
     mutating func begin(with identifier: [UInt8]) {
         parents = [identifier]
+        hadPlugged = false
         earlier = PageRuns()
     }
 

@@ -30,7 +30,9 @@ extension Machine {
             }
             let written = try memory.writeImage(to: memoryFile)
             try writeTrailer(fullTrailer(state), to: memoryFile)
-            if changes.isTracking && memory.backing == .shared {
+            // Nothing is laid over memory that is plugged.
+            if memory.pluggedBytes > 0 { return written }
+            if changes.isTracking && memory.backing == .shared && !memory.hasHugePages {
                 _ = try memory.freeze()
                 changes.begin(with: state.identifier)
             } else if memory.backing != .shared, seesPageTable {
@@ -43,13 +45,22 @@ extension Machine {
     /// Begins a snapshot of a machine that stands still and may go on as soon as this returns; what the guest writes from
     /// then on is not in it. One at a time.
     /// - Parameters: as those of `writeSnapshot`; the state is written at once.
+    /// - Returns: nil when all of it is written, for plugged memory that cannot be set aside.
     public func beginSnapshot(
         _ kind: SnapshotKind = .full, state stateFile: Int32, memory memoryFile: Int32, configuration: [UInt8] = []
-    ) throws(MachineError) -> SnapshotCopy {
+    ) throws(MachineError) -> SnapshotCopy? {
+        if memory.pluggedBytes > 0, memory.backing == .shared {
+            _ = try writeSnapshot(kind, state: stateFile, memory: memoryFile, configuration: configuration)
+            return nil
+        }
         let state = try saveState(configuration: configuration)
         let isDifferential = try isDifferential(kind)
         do throws(LinuxError) {
             try writeAll(stateFile, state.encoded)
+            if let hugePages {
+                try hugePages.beginKeeping(memoryFile)
+                return SnapshotCopy(.hugePages(hugePages), state.identifier, fullTrailer(state), memory.totalBytes)
+            }
             if memory.backing == .shared {
                 let frozen = try memory.freeze()
                 changes.begin(with: state.identifier)
@@ -60,7 +71,8 @@ extension Machine {
             let pages = isDifferential ? try allChanges() : PageRuns()
             // Nothing is allocated in there.
             let memory = memory
-            if !isDifferential, seesPageTable { memory.noteDiscards() }
+            // Nobody asks for them where something is plugged.
+            if !isDifferential, seesPageTable, memory.pluggedBytes == 0 { memory.noteDiscards() }
             let process = try ProcessCopy(keeping: memoryFile) { () throws(LinuxError) in
                 _ = isDifferential ? try memory.write(pages, to: memoryFile) : try memory.writeImage(to: memoryFile)
             }
@@ -68,7 +80,7 @@ extension Machine {
             if isDifferential { changes.add(state.identifier, pages) }
             return SnapshotCopy(
                 .process(process), state.identifier,
-                isDifferential ? differentialTrailer(state, pages) : fullTrailer(state), memory.totalBytes)
+                isDifferential ? differentialTrailer(state, pages) : fullTrailer(state), memory.imageBytes)
         } catch { throw .system(doing: "write the snapshot", error) }
     }
 
@@ -76,7 +88,8 @@ extension Machine {
     public func finish(_ copy: consuming SnapshotCopy, memory memoryFile: Int32) throws(MachineError) {
         let identifier = copy.identifier
         do throws(LinuxError) {
-            if !changes.parents.contains(identifier), seesPageTable {
+            let isPlain = copy.imageBytes == memory.totalBytes && !memory.hasHugePages
+            if !changes.parents.contains(identifier), seesPageTable, isPlain {
                 // What has changed by now, or was given back meanwhile, is all that had changed then and perhaps more.
                 let pages = try allChanges()
                 changes.add(identifier, pages.union(memory.takeDiscards()))
@@ -90,9 +103,14 @@ extension Machine {
     }
 
     private func isDifferential(_ kind: SnapshotKind) throws(MachineError) -> Bool {
-        if kind == .full { return false }
+        // Which huge pages changed is not known: all are written.
+        if kind == .full || memory.hasHugePages { return false }
+        guard memory.pluggedBytes == 0 else {
+            throw .plugged(
+                "memory is plugged, which only full snapshots have: make one, or unplug it (requested_size_mib 0)")
+        }
         guard seesPageTable else { throw .changesUnseen }
-        if !changes.parents.isEmpty { return true }
+        if changes.isLayable { return true }
         // The first of them has all there is, for nothing has been kept yet.
         guard changes.isTracking, memory.backing == .shared else { throw .changesUnknown }
         return false
@@ -112,7 +130,7 @@ extension Machine {
 
     private func fullTrailer(_ state: MachineState) -> [UInt8] {
         // The page is whole, though only its beginning says something.
-        let trailer = MemoryImage.trailer(identifier: state.identifier, memoryBytes: memory.totalBytes)
+        let trailer = MemoryImage.trailer(identifier: state.identifier, memoryBytes: memory.imageBytes)
         return trailer + [UInt8](repeating: 0, count: MemoryImage.trailerBytes - trailer.count)
     }
 
@@ -122,7 +140,7 @@ extension Machine {
     }
 
     private func writeTrailer(_ trailer: [UInt8], to file: Int32) throws(LinuxError) {
-        try writeAll(file, trailer, offset: memory.totalBytes)
+        try writeAll(file, trailer, offset: memory.imageBytes)
     }
 }
 
@@ -133,25 +151,28 @@ public struct SnapshotCopy: ~Copyable, Sendable {
         case frozen(FrozenMemory)
         /// A copy of this process that writes them.
         case process(ProcessCopy)
+        /// Pages that are written before they are changed.
+        case hugePages(HugePageServer)
     }
 
     private let source: Source
     public let identifier: [UInt8]
     private let trailer: [UInt8]
-    private let memoryBytes: UInt64
+    let imageBytes: UInt64
 
-    init(_ source: consuming Source, _ identifier: [UInt8], _ trailer: [UInt8], _ memoryBytes: UInt64) {
+    init(_ source: consuming Source, _ identifier: [UInt8], _ trailer: [UInt8], _ imageBytes: UInt64) {
         self.source = source
         self.identifier = identifier
         self.trailer = trailer
-        self.memoryBytes = memoryBytes
+        self.imageBytes = imageBytes
     }
 
     consuming func write(to file: Int32) throws(LinuxError) {
         switch consume source {
         case .frozen(let frozen): _ = try frozen.writeImage(to: file)
         case .process(let process): try process.wait()
+        case .hugePages(let server): try server.finishKeeping()
         }
-        try writeAll(file, trailer, offset: memoryBytes)
+        try writeAll(file, trailer, offset: imageBytes)
     }
 }

@@ -65,6 +65,34 @@ extension Machine {
         }
     }
 
+    /// Has the memory there that was plugged, with all that lay in it, before anybody may look for it: processors and devices have
+    /// addresses there.
+    ///
+    /// It is a copy: what is unplugged is given up, and would be the file's again if that were mapped.
+    /// - Parameters:
+    ///   - file: the snapshot's memory file; nil when nothing was plugged.
+    ///   - image: the same, when each page is checked.
+    func plugAgain(
+        _ state: MachineState, from file: consuming FileDescriptor?, orChecked image: CheckedImage? = nil
+    ) throws(MachineError) {
+        var isPlugged = false
+        for (index, (device, saved)) in zip(places, state.devices).enumerated() {
+            guard case .memory(let memoryDevice) = device?.handle, saved.kind == memoryDevice.kind.rawValue,
+                let figures = MemoryFigures(saved.own), figures.pluggedBytes > 0
+            else { continue }
+            do throws(LinuxError) {
+                isPlugged = try memoryDevice.plugAgain(figures)
+            } catch { throw .system(doing: "give the guest what was plugged", error) }
+            if !isPlugged { throw .deviceState(index: index, .device(.malformed)) }
+        }
+        guard isPlugged else { return }
+        do throws(SnapshotError) {
+            if let image { return try image.fillPlugged(of: memory) }
+            guard let file = file.take() else { throw .foreignMemory }
+            do throws(LinuxError) { try memory.readPlugged(from: file.number) } catch { throw .file(error) }
+        } catch { throw .snapshot(error) }
+    }
+
     func restore(_ state: MachineState) throws(MachineError) {
         let present = places
         // A place that is empty in the one and not in the other is as good as a device more or less.
@@ -74,7 +102,7 @@ extension Machine {
             throw .otherMachine("it has \(saved) virtio devices, and \(devices.count) are configured")
         }
         try shell.judgeFeatures(state)
-        changes = ChangeRecord(since: state.identifier)
+        changes = ChangeRecord(since: state.identifier, hadPlugged: memory.pluggedBytes > 0)
         do throws(KVMError) {
             try virtualMachine.setClock(nanoseconds: state.clockNanoseconds)
             try makeProcessors(UInt32(state.processors.count)) { processor throws(KVMError) in

@@ -1,3 +1,4 @@
+import CLinux
 import GuestBoot
 import GuestMemory
 public import Jail
@@ -42,6 +43,8 @@ public final class Machine: @unchecked Sendable {
     var isPaused: Bool
     /// Who puts pages there that are checked first.
     private let pageServer: PageServer?
+    /// For memory of huge pages.
+    let hugePages: HugePageServer?
     /// What is done, on another thread, when a page of memory is found not to be what it must be: the machine may do nothing
     /// more then, not even end in order. To be set before `run`.
     public var whenMemoryIsWrong: @Sendable (SnapshotError) -> Void = { error in
@@ -71,15 +74,7 @@ public final class Machine: @unchecked Sendable {
         do throws(LinuxError) {
             memory = try GuestMemory(
                 totalBytes: configuration.memoryMebibytes << 20, hasHugePages: configuration.hasHugePages)
-        } catch {
-            if configuration.hasHugePages {
-                throw .system(
-                    doing:
-                        "\(configuration.memoryMebibytes / 2) huge pages of 2 MiB, of the host's pool (vm.nr_hugepages)",
-                    error)
-            }
-            throw .memory(mebibytes: configuration.memoryMebibytes, error)
-        }
+        } catch { throw Self.memoryTrouble(configuration, error) }
         try self.init(
             configuration, memory: memory, metadata, backends, isPaused: false, shell,
             slotCount: configuration.slotCount)
@@ -102,17 +97,45 @@ public final class Machine: @unchecked Sendable {
     ) throws(MachineError) {
         try Self.compare(configuration, state)
         let memory: GuestMemory
+        var hugePages: HugePageServer?
+        var plugged: FileDescriptor?
         do throws(LinuxError) {
-            memory = try GuestMemory(image: image)
-        } catch {
-            throw .memory(mebibytes: configuration.memoryMebibytes, error)
-        }
+            plugged = try image.pluggedFile()
+            if configuration.hasHugePages {
+                memory = try GuestMemory(placedBytes: image.memoryBytes, hasHugePages: true)
+                hugePages = try HugePageServer(memory, image)
+            } else {
+                memory = try GuestMemory(image: image)
+            }
+        } catch { throw Self.memoryTrouble(configuration, error) }
         try self.init(
-            configuration, memory: memory, metadata, isPaused: isPaused, shell,
+            configuration, memory: memory, metadata, isPaused: isPaused, shell, hugePages: hugePages,
             slotCount: Self.slotCount(state, of: configuration))
+        // A process with threads cannot enter it.
         try Self.enter(enclosure)
-        try restore(state)
-        try watch(configuration)
+        try plugAgain(state, from: plugged)
+        do throws(MachineError) {
+            if let hugePages {
+                do throws(LinuxError) { try hugePages.start() } catch { throw .pagesUnserved(error) }
+            }
+            try restore(state)
+            do throws(SnapshotError) { try hugePages?.check() } catch { throw .snapshot(error) }
+            try watch(configuration)
+        } catch {
+            hugePages?.end()
+            throw error
+        }
+    }
+
+    /// What is missing for the memory.
+    private static func memoryTrouble(
+        _ configuration: VirtualMachineConfiguration, _ error: LinuxError
+    ) -> MachineError {
+        if !configuration.hasHugePages { return .memory(mebibytes: configuration.memoryMebibytes, error) }
+        if error.number == EPERM || error.number == ENOENT || error.number == EACCES { return .pagesUnserved(error) }
+        return .system(
+            doing: "\(configuration.memoryMebibytes / 2) huge pages of 2 MiB, of the host's pool (vm.nr_hugepages)",
+            error)
     }
 
     /// The same, when another process puts the pages in their places as they are touched.
@@ -122,9 +145,16 @@ public final class Machine: @unchecked Sendable {
         memoryServedBy path: String, metadata: MetadataStore? = nil, isPaused: Bool, shell: MachineShell? = nil
     ) throws(MachineError) {
         try Self.compare(configuration, state)
+        guard state.pluggedBytes == 0 else {
+            throw .plugged(
+                "the snapshot has plugged memory, which a page fault handler cannot put there: load its memory file (File)"
+            )
+        }
         let memory: GuestMemory
         do throws(LinuxError) {
-            memory = try PageServerClient.memory(totalBytes: configuration.memoryMebibytes << 20, servedBy: path)
+            memory = try PageServerClient.memory(
+                totalBytes: configuration.memoryMebibytes << 20, hasHugePages: configuration.hasHugePages,
+                servedBy: path)
         } catch {
             throw .file(purpose: "page fault handler's socket", path: path, error)
         }
@@ -152,6 +182,8 @@ public final class Machine: @unchecked Sendable {
             slotCount: Self.slotCount(state, of: configuration))
         // A process with threads cannot enter it.
         try Self.enter(enclosure)
+        // Before there is another thread that reads the image.
+        try plugAgain(state, from: nil, orChecked: image)
         do throws(LinuxError) { try server.start() } catch { throw .pagesUnserved(error) }
         do throws(MachineError) {
             try restore(state)
@@ -166,7 +198,7 @@ public final class Machine: @unchecked Sendable {
     private init(
         _ configuration: VirtualMachineConfiguration, memory: GuestMemory, _ metadata: MetadataStore?,
         _ backends: [DriveBackend] = [], isPaused: Bool, _ shell: MachineShell?, _ pageServer: PageServer? = nil,
-        slotCount: Int
+        hugePages: HugePageServer? = nil, slotCount: Int
     ) throws(MachineError) {
         self.memory = memory
         self.pageServer = pageServer
@@ -176,6 +208,8 @@ public final class Machine: @unchecked Sendable {
         self.shell = shell
         do throws(LinuxError) {
             try SignalWatch.prepare()
+            self.hugePages =
+                if let hugePages { hugePages } else { memory.hasHugePages ? try HugePageServer(memory) : nil }
             loop = try EventLoop()
             loop.adopt()
             end = EndOfLife(loop)
@@ -236,11 +270,17 @@ public final class Machine: @unchecked Sendable {
         pageServer?.enter(confinement, whenWrong: whenMemoryIsWrong)
         do throws(LinuxError) {
             self.confinement = confinement
+            if let hugePages {
+                if !hugePages.placesPages { try hugePages.start() }
+                hugePages.enter(confinement, whenWrong: whenMemoryIsWrong)
+            }
             for device in devices { try device.start(confinement) }
             for processor in processors { try processor.start(confinement) }
             if let set = workingSet.take() {
                 if let pageServer {
                     try pageServer.prefetch(set.written.union(set.read))
+                } else if let hugePages {
+                    if hugePages.placesPages { try hugePages.prefetch(set.written.union(set.read)) }
                 } else {
                     try startPrefetch(set, confinement)
                 }
@@ -248,6 +288,7 @@ public final class Machine: @unchecked Sendable {
         } catch {
             end.reach(.hostFault("start a thread: \(error)"))
         }
+        if !confinement.isOpen { limitAddressSpace() }
         confinement.enter(.devices)
         // Also for a guest that has ended already: it returns at once then, and calls into the loop no longer wait for it.
         loop.run()
@@ -261,6 +302,7 @@ public final class Machine: @unchecked Sendable {
         for device in devices { device.letProcessorsGo(false) }
         end(devices)
         pageServer?.end()
+        hugePages?.end()
         serialPort?.flush()
         return end.result ?? .requested
     }
@@ -274,6 +316,11 @@ public final class Machine: @unchecked Sendable {
     /// Lets go who waits for pages that will not come. Who waits for one that is checked gets it, or the process ends: what
     /// is to be written may lie on it.
     private func letGoOfPages() {
+        if let hugePages {
+            if !hugePages.letGo() { whenMemoryIsWrong(.file(.timedOut)) }
+            if !hugePages.placesPages { memory.endServing() }
+            return
+        }
         guard let pageServer else { return memory.endServing() }
         switch pageServer.isFaultless {
         case true?: return

@@ -21,8 +21,12 @@ public enum MachineError: Error, Sendable {
     case deviceState(index: Int, TransportStateError)
     /// The snapshot was made of another machine; the text says what differs.
     case otherMachine(String)
-    /// Pages cannot be checked as they are touched.
+    /// Pages cannot be put in their places as they are touched.
     case pagesUnserved(LinuxError)
+    /// What cannot be had with plugged memory; the text says what, and the way out.
+    case plugged(String)
+    /// Huge pages cannot be kept as they were while the guest writes them.
+    case pagesUnkept(LinuxError)
     /// What is asked for needs a machine that stands still.
     case notPaused
     /// What is asked for needs a machine that was made from a snapshot.
@@ -42,14 +46,16 @@ extension MachineError: CustomStringConvertible {
         case .memory(let mebibytes, let error): "cannot get \(mebibytes) MiB of guest memory: \(error)"
         case .file(let purpose, let path, let error): "\(purpose) \"\(path)\": \(error)"
         case .boot(let error, let path): "kernel \"\(path)\": \(error)"
-        case .device(let text), .processorTemplate(let text): text
+        case .device(let text), .processorTemplate(let text), .plugged(let text): text
         case .system(let doing, let error): "\(doing): \(error)"
         case .snapshot(let error): "snapshot: \(error)"
         case .deviceState(let index, let error): "snapshot, device \(index): \(error)"
         case .otherMachine(let difference): "the snapshot is another machine's: \(difference)"
         case .pagesUnserved(let error):
-            "the snapshot's memory cannot be checked, which needs userfaultfd (\(error)): give this user access to "
+            "the snapshot's memory cannot be had page by page, which needs userfaultfd (\(error)): give this user access to "
                 + "/dev/userfaultfd, or set the sysctl vm.unprivileged_userfaultfd"
+        case .pagesUnkept(let error):
+            "huge pages cannot be kept while the guest runs, which needs userfaultfd of Linux 5.19 (\(error)); pause it first"
         case .changesUnknown:
             "what changed is not known: track_dirty_pages must be set before the machine starts, or it must have been made "
                 + "from a snapshot; make a full snapshot"

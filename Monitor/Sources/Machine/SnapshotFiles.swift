@@ -40,6 +40,7 @@ public struct SnapshotFiles: Sendable {
         _ machine: Machine, _ kind: SnapshotKind = .full, configuration: [UInt8]
     ) throws(MachineError) -> UInt64 {
         let kind = kind == .differential && holdsParent(of: machine) ? .full : kind
+        if let hugePages = machine.hugePages, hugePages.protection == nil { throw .pagesUnkept(hugePages.refusal) }
         return try writeWhole(machine) { state, memory throws(MachineError) in
             do throws(LinuxError) { try machine.memory.awaitAllPages() } catch {
                 throw .system(doing: "have all of the machine's memory", error)
@@ -94,12 +95,12 @@ public struct SnapshotFiles: Sendable {
 
     /// Writes down what a machine that was made from this snapshot has touched so far, for those that are made from it later.
     public func writeWorkingSet(_ machine: Machine) throws(MachineError) {
-        let (identifier, memoryBytes): ([UInt8], UInt64)
+        let identifier: [UInt8]
         let file: FileDescriptor
         do throws(LinuxError) { file = try open(memoryPath) } catch {
             throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
         }
-        do throws(SnapshotError) { (identifier, memoryBytes) = try MemoryImage.readTrailer(file.number) } catch {
+        do throws(SnapshotError) { identifier = try MemoryImage.readTrailer(file.number).identifier } catch {
             throw .snapshot(error)
         }
         let set = try machine.touchedPages()
@@ -108,7 +109,7 @@ public struct SnapshotFiles: Sendable {
         do throws(MachineError) {
             let file = try make(partial)
             do throws(LinuxError) {
-                try writeAll(file.number, set.encoded(identifier: identifier, memoryBytes: memoryBytes))
+                try writeAll(file.number, set.encoded(identifier: identifier, memoryBytes: machine.memory.totalBytes))
             } catch { throw .file(purpose: "working set", path: partial, error) }
             try rename(partial, workingSetPath)
         } catch {
@@ -128,11 +129,19 @@ public struct SnapshotFiles: Sendable {
     }
 
     /// Reads the state file. Trust: it may hold anything.
-    public func readState() throws(MachineError) -> MachineState {
+    public func readState() throws(MachineError) -> MachineState { try readState(openState()) }
+
+    /// Opens the state file, for who gives up everything else before he reads it. A pipe is not waited for.
+    public func openState() throws(MachineError) -> FileDescriptor {
+        do throws(LinuxError) { return try open(statePath) } catch {
+            throw .file(purpose: "snapshot's state file", path: statePath, error)
+        }
+    }
+
+    public func readState(_ file: consuming FileDescriptor) throws(MachineError) -> MachineState {
         let bytes: [UInt8]
         do throws(LinuxError) {
-            // One byte more than may be, so that what is too long is seen to be; a pipe is not waited for.
-            let file = try open(statePath)
+            // One byte more than may be, so that what is too long is seen to be.
             bytes = try Self.contents(of: file.number, atMost: SnapshotFormat.maximumBytes + 1)
         } catch { throw .file(purpose: "snapshot's state file", path: statePath, error) }
         do throws(SnapshotError) { return try MachineState(decoding: bytes) } catch { throw .snapshot(error) }
@@ -145,14 +154,25 @@ public struct SnapshotFiles: Sendable {
 
     /// Opens the memory file, if it is the one that belongs to a state.
     public func openMemory(of state: MachineState) throws(MachineError) -> MemoryImage {
-        let file: FileDescriptor
-        do throws(LinuxError) { file = try open(memoryPath) } catch {
+        try memory(of: state, in: openMemory())
+    }
+
+    /// Opens whatever has its name.
+    public func openMemory() throws(MachineError) -> FileDescriptor {
+        do throws(LinuxError) { return try open(memoryPath) } catch {
             throw .file(purpose: "snapshot's memory file", path: memoryPath, error)
         }
+    }
+
+    public func memory(
+        of state: MachineState, in file: consuming FileDescriptor
+    ) throws(MachineError) -> MemoryImage {
         let (memoryBytes, overflow) = state.memoryMebibytes.multipliedReportingOverflow(by: 1 << 20)
         guard !overflow else { throw .snapshot(.malformed("machine")) }
+        guard let pluggedBytes = state.pluggedBytes else { throw .snapshot(.malformed("device")) }
         do throws(SnapshotError) {
-            return try MemoryImage(file, identifier: state.identifier, memoryBytes: memoryBytes)
+            return try MemoryImage(
+                file, identifier: state.identifier, memoryBytes: memoryBytes, pluggedBytes: pluggedBytes)
         } catch { throw .snapshot(error) }
     }
 

@@ -15,7 +15,7 @@ final class StandstillWatch: EventHandler {
     private var usedNanoseconds: UInt64 = 0
     private var isExamining = false
     private var isKnownToSleep = false
-    private var hasLooked = false
+    private var looks: UInt32 = 0
 
     init(_ loop: EventLoop, _ processors: [ProcessorThread], found: @escaping () -> Void) throws(LinuxError) {
         self.processors = processors
@@ -32,11 +32,10 @@ final class StandstillWatch: EventHandler {
     }
 
     private func look() {
-        if !hasLooked {
-            hasLooked = true
-            // What the machine's threads began with, and most of what the guest's drivers did.
-            releaseProgramCode()
-        }
+        looks &+= 1
+        // What the machine's threads began with, what the guest's drivers did, and a connection once in a while: at ever longer
+        // intervals, as what is called all the time comes back at once.
+        if looks & (looks &- 1) == 0 { releaseProgramCode() }
         var used: UInt64 = 0
         for processor in processors { used &+= processor.usedNanoseconds }
         // A sleeping guest's processors still use a little; an examination costs less than this.

@@ -1,4 +1,4 @@
-import GuestMemory
+public import GuestMemory
 public import LinuxCalls
 
 /// A memory file of which each page is checked against a hash tree when it is read. Of one thread at a time.
@@ -16,6 +16,7 @@ public final class CheckedImage: @unchecked Sendable {
     private let treeFile: FileDescriptor
     private let tree: MemoryTree
     private let root: PageDigest
+    /// What the guest began with.
     public let memoryBytes: UInt64
     /// The page that was read last lies at its beginning.
     public let room: ByteRoom
@@ -32,7 +33,7 @@ public final class CheckedImage: @unchecked Sendable {
         guard memoryBytes > GuestMemory.pageBytes, memoryBytes % GuestMemory.pageBytes == 0 else {
             throw .malformed("machine")
         }
-        tree = MemoryTree(memoryBytes: memoryBytes)
+        tree = MemoryTree(memoryBytes: image.lengthBytes)
         self.root = root
         do throws(LinuxError) {
             room = try ByteRoom(capacity: Self.blockCount * MemoryTree.blockBytes)
@@ -58,6 +59,19 @@ public final class CheckedImage: @unchecked Sendable {
         if wanted == .ofZeros, PageDigest.isOfZeros(room) { return true }
         guard PageDigest(of: room, 0) == wanted else { throw .wrongPage(offset: page &* GuestMemory.pageBytes) }
         return false
+    }
+
+    /// Fills the blocks of a guest that are plugged, in which nothing is yet. What is zeros stays untouched.
+    /// - Throws: as `read`; the guest is not to run then.
+    public func fillPlugged(of memory: GuestMemory) throws(SnapshotError) {
+        try memory.forEachPluggedRun { start, lengthBytes, offset throws(SnapshotError) in
+            for place in stride(from: 0, to: lengthBytes, by: Int(GuestMemory.pageBytes)) {
+                if try read(page: (offset &+ place) / GuestMemory.pageBytes) { continue }
+                do throws(GuestMemoryError) {
+                    try memory.write(room, count: MemoryTree.blockBytes, at: GuestAddress(start.value &+ place))
+                } catch { throw .malformed("device") }
+            }
+        }
     }
 
     /// What a page (`level` 0) or a block of the level below must have for its digest.

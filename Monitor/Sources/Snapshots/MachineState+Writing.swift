@@ -28,13 +28,13 @@ extension MachineState {
             }
         }
         for device in devices { body.writeSection(.device) { $0.write(device) } }
-        return Self.framed(body.bytes)
+        return Self.framed(body.bytes, major: majorVersion)
     }
 
-    private static func framed(_ body: [UInt8]) -> [UInt8] {
+    private static func framed(_ body: [UInt8], major: UInt16) -> [UInt8] {
         var writer = LittleEndianWriter(reserving: SnapshotFormat.headerBytes + body.count)
         writer.writeBytes(SnapshotFormat.magic)
-        writer.write(SnapshotFormat.major)
+        writer.write(major)
         writer.write(SnapshotFormat.minor)
         writer.write(SnapshotFormat.architecture)
         writer.write(UInt64(SnapshotFormat.headerBytes + body.count))

@@ -9,6 +9,8 @@ public struct MachineState: Equatable, Sendable {
     /// What a memory image and its state have in common, and nothing else has; random.
     public static let identifierBytes = 16
 
+    /// Of the format that holds it: the oldest that can.
+    public var majorVersion: UInt16 { pluggedBytes == 0 ? SnapshotFormat.oldestMajor : SnapshotFormat.major }
     /// Of the format that it was read from.
     public internal(set) var minorVersion = SnapshotFormat.minor
     public var identifier: [UInt8] = []
@@ -25,6 +27,17 @@ public struct MachineState: Equatable, Sendable {
     public var serialPort: SerialPortState?
 
     public init() {}
+
+    /// How much memory is plugged; nil when what a memory device says of itself makes no sense.
+    public var pluggedBytes: UInt64? {
+        var bytes: UInt64 = 0
+        for device in devices where device.kind == VirtioDeviceKind.memory.rawValue {
+            guard let figures = MemoryFigures(device.own) else { return nil }
+            // Each has at most 512 GiB.
+            bytes &+= figures.pluggedBytes
+        }
+        return bytes
+    }
 }
 
 /// The state of what is neither a processor nor a virtio device; each list is its device's own (`figures`).

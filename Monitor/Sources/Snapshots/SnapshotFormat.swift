@@ -7,7 +7,10 @@
 /// A change that an older reader would misread raises the major version; a section that it may leave out has a number
 /// from `firstOptional` up, and raises the minor one. Every older version is read.
 public enum SnapshotFormat {
-    public static let major: UInt16 = 1
+    /// 2: memory is plugged, whose blocks lie behind the rest in the memory file.
+    public static let major: UInt16 = 2
+    /// Of what has nothing of a later one.
+    static let oldestMajor: UInt16 = 1
     public static let minor: UInt16 = 0
     /// Far more than the largest machine has.
     public static let maximumBytes = 4 << 20

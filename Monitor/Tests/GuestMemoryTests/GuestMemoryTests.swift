@@ -1,3 +1,4 @@
+import CLinux
 import GuestMemory
 import LinuxCalls
 import Testing
@@ -32,6 +33,13 @@ import Testing
         #expect(memory.contains(GuestAddress(0), lengthBytes: 0))
         #expect(!memory.contains(GuestAddress(1 << 40), lengthBytes: 0))
         try memory.write([], at: GuestAddress(5))
+    }
+
+    @Test func `nobody makes the file behind it longer or shorter`() {
+        for bytes in [0, 1 << 30] {
+            #expect(throws: LinuxError(EPERM)) { try changeLength(memory.fileNumber, lengthBytes: UInt64(bytes)) }
+        }
+        #expect(throws: LinuxError(EPERM)) { try writeAll(memory.fileNumber, [1], offset: 1 << 30) }
     }
 
     @Test func `a misaligned value is refused`() {

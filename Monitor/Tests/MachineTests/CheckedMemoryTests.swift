@@ -173,7 +173,7 @@ struct CheckedMemoryTests {
 }
 
 /// Ends a machine instead of the process when its memory is not right.
-private final class Told: Sendable {
+final class Told: Sendable {
     private let words = Mutex("")
     var text: String { words.withLock { $0 } }
 

@@ -10,7 +10,7 @@ private let isKVMThere = (try? open("/dev/kvm", .readWrite).release()) != nil
 private let mayServe = (try? UserFault.make().release()) != nil
 
 /// A page fault handler as a client of Firecracker's would write it, on a thread of its own.
-private final class Handler: @unchecked Sendable {
+final class Handler: @unchecked Sendable {
     let path = NSTemporaryDirectory() + "handler-\(UInt64.random(in: 0...UInt64.max))"
     private let memory: [UInt8]
     /// How many faults it answers before it is silent.
@@ -42,7 +42,8 @@ private final class Handler: @unchecked Sendable {
         let count = (try? read(socket.number, over: &rest)) ?? 0
         text = String(decoding: [first.byte] + rest.prefix(count), as: UTF8.self)
         guard let regions = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: UInt64]],
-            let region = regions.first, let base = region["base_host_virt_addr"], let offset = region["offset"]
+            let region = regions.first, let base = region["base_host_virt_addr"], let offset = region["offset"],
+            let pageBytes = region["page_size"], pageBytes == region["page_size_kib"]
         else { return }
         var message = [UInt8](repeating: 0, count: 32)
         while answered < limit {
@@ -52,12 +53,12 @@ private final class Handler: @unchecked Sendable {
             }
             // struct uffd_msg: the event (0x12 is a page fault), at 16 the address.
             guard message[0] == 0x12 else { continue }
-            let address = message[16..<24].reversed().reduce(0) { $0 << 8 | UInt64($1) } & ~4095
+            let address = message[16..<24].reversed().reduce(0) { $0 << 8 | UInt64($1) } & ~(pageBytes - 1)
             // SAFETY: the page lies in the snapshot's memory, and both live longer than the calls.
             unsafe memory.withUnsafeBytes { bytes in
                 let source = unsafe bytes.baseAddress! + Int(offset + address - base)
                 // struct uffdio_copy: to, from, length, mode, copied.
-                var copy: [UInt64] = [address, UInt64(UInt(bitPattern: source)), 4096, 0, 0]
+                var copy: [UInt64] = [address, UInt64(UInt(bitPattern: source)), pageBytes, 0, 0]
                 unsafe copy.withUnsafeMutableBytes { copy in
                     _ = unsafe try? systemCall(
                         16, Int(first.descriptor.number), 0xc028_aa03, Int(bitPattern: copy.baseAddress))

@@ -108,12 +108,28 @@ func makeState() -> MachineState {
     }
 
     @Test func `a newer major version is refused by its number, whatever else has changed`() {
-        #expect(refusal(changed { $0[8] = 2 }) == .newer(major: 2, minor: 0))
+        #expect(refusal(changed { $0[8] = 3 }) == .newer(major: 3, minor: 0))
         let other = changed { bytes in
-            bytes[8] = 2
+            bytes[8] = 3
             bytes[12] = 9
         }
-        #expect(refusal(other) == .newer(major: 2, minor: 0))
+        #expect(refusal(other) == .newer(major: 3, minor: 0))
+    }
+
+    @Test func `only what has plugged memory is of the version that has it`() throws {
+        var state = makeState()
+        #expect(state.encoded[8] == 1 && state.pluggedBytes == 0)
+        var device = TransportState()
+        device.kind = 24
+        device.own = [2 << 20, 4 << 30, 128 << 20, 2 << 20, 128 << 20]
+        state.devices.append(device)
+        #expect(state.encoded[8] == 1 && state.pluggedBytes == 0)
+        state.devices[2].own += [5]
+        #expect(state.encoded[8] == 2 && state.pluggedBytes == 4 << 20)
+        #expect(try MachineState(decoding: state.encoded) == state)
+        // Others' devices may hold anything; a memory device that makes no sense has no size.
+        state.devices[2].own += [5]
+        #expect(state.pluggedBytes == nil)
     }
 
     @Test func `another architecture is refused`() {
@@ -129,7 +145,7 @@ func makeState() -> MachineState {
             }
         }
         #expect(refusal(added(0x8000_0001, minor: 1)) == nil)
-        #expect(refusal(added(99, minor: 1)) == .newer(major: 1, minor: 1))
+        #expect(refusal(added(99, minor: 1)) == .newer(major: 2, minor: 1))
         #expect(refusal(added(99, minor: 0)) == .malformed("list of sections"))
     }
 
@@ -176,6 +192,28 @@ func makeState() -> MachineState {
         #expect(
             refusal(try image { try changeLength($0.number, lengthBytes: 1 << 20) })
                 == .memoryTooShort(found: 1 << 20, wanted: 1 << 20 + 4096))
+    }
+
+    @Test func `a memory file has as much as was plugged besides`() throws {
+        let file = try memoryFile(name: "memory", lengthBytes: 3 << 20 + 4096)
+        let trailer = MemoryImage.trailer(identifier: identifier, memoryBytes: 3 << 20)
+        try writeAll(file.number, trailer, offset: 3 << 20)
+        func refusal(plugged: UInt64) throws -> SnapshotError? {
+            do throws(SnapshotError) {
+                let copy: FileDescriptor
+                do throws(LinuxError) { copy = try file.duplicate() } catch { throw .file(error) }
+                _ = try MemoryImage(copy, identifier: identifier, memoryBytes: 1 << 20, pluggedBytes: plugged)
+                return nil
+            } catch { return error }
+        }
+        #expect(try refusal(plugged: 2 << 20) == nil)
+        #expect(try refusal(plugged: 0) == .foreignMemory)
+        #expect(try refusal(plugged: 1 << 20) == .foreignMemory)
+        #expect(try refusal(plugged: 4 << 20) == .memoryTooShort(found: 3 << 20 + 4096, wanted: 5 << 20 + 4096))
+        for size in [UInt64.max, UInt64.max - 1 << 20, UInt64.max - 2 << 20] {
+            #expect(try refusal(plugged: size) != nil)
+        }
+        #expect(try MemoryImage.readTrailer(file.number).memoryBytes == 3 << 20)
     }
 
     @Test func `a trailer that was changed is refused`() throws {

@@ -120,19 +120,39 @@ public final class MemoryDevice: VirtioDevice, EventHandler, @unchecked Sendable
 
     public var queuePositions: [QueuePosition?] { [service?.queue.position] }
 
-    /// How much is to be plugged, and the device's shape. Plugged memory is not part of a snapshot's, so that there is none
-    /// while some is plugged.
-    public var ownState: [UInt64]? { pluggedBytes == 0 ? [requested] + shape : nil }
+    /// See `MemoryFigures`.
+    public var ownState: [UInt64]? { [requested] + shape + (pluggedBytes == 0 ? [] : attachment.pluggedWords) }
 
     private var shape: [UInt64] {
         [attachment.start.value, attachment.lengthBytes, attachment.blockBytes, slotBytes]
     }
 
+    /// What is plugged must be there by now; see `plugAgain`.
     public func restore(ownState: [UInt64]) throws(DeviceStateError) {
-        guard ownState.count == 5, Array(ownState[1...]) == shape, ownState[0] % attachment.blockBytes == 0,
-            ownState[0] <= attachment.lengthBytes
-        else { throw .malformed }
-        requestedBytes.store(ownState[0], ordering: .releasing)
+        guard let figures = MemoryFigures(ownState), figures.shape == shape, figures.pluggedBytes == pluggedBytes else {
+            throw .malformed
+        }
+        requestedBytes.store(figures.requestedBytes, ordering: .releasing)
+    }
+
+    /// Has blocks and slots there that were plugged when a device like this one was saved; nothing is in them. For a fresh
+    /// device, before any goes on: all may have something there.
+    /// - Returns: false when the figures are those of another device.
+    public func plugAgain(_ figures: MemoryFigures) throws(LinuxError) -> Bool {
+        guard figures.shape == shape, pluggedBytes == 0 else { return false }
+        for (index, word) in figures.pluggedWords.enumerated() where word != 0 {
+            for bit in 0..<64 as Range<UInt64> where word & 1 << bit != 0 {
+                attachment.setBlocks(UInt64(index) &* 64 &+ bit, 1, plugged: true)
+            }
+        }
+        let blocks = slotBytes / attachment.blockBytes
+        for slot in attachedSlots.indices {
+            guard !attachment.areBlocks(UInt64(slot) &* blocks, blocks, plugged: false) else { continue }
+            try switchSlot(UInt32(slot), true)
+            note(slot: slot, attached: true)
+        }
+        note(plugged: figures.pluggedBytes)
+        return true
     }
 
     public func handleEvent(token: UInt32, readiness: Readiness) {

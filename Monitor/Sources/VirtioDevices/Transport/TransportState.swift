@@ -50,8 +50,6 @@ public enum TransportStateError: Error, Equatable, Sendable {
 extension TransportStateError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .cannotBeKept(.memory):
-            "memory is plugged, which no snapshot keeps; unplug it first (requested_size_mib 0)"
         case .cannotBeKept(.block):
             "its requests are another process's (vhost-user), which no snapshot keeps; make the machine without that drive"
         case .cannotBeKept: "it holds open files, which no snapshot keeps; make the machine without shared folders"

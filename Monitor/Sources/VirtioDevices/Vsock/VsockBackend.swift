@@ -68,7 +68,7 @@ public struct VsockBackend: ~Copyable {
 
     /// Connects to whoever listens for the guest's connections to `port`.
     func connect(port: UInt32) throws(LinuxError) -> FileDescriptor {
-        try UnixSocket.connect("\(path)_\(port)")
+        try UnixSocket.connect(VsockHandshake.line(path.utf8, 0x5f, port))
     }
 }
 
@@ -83,6 +83,27 @@ enum VsockHandshake {
         case malformed
         /// The line is whole: so many bytes, and this port.
         case port(UInt32, lineBytes: Int)
+    }
+
+    /// What is said to a program whose connection the guest has accepted: `OK PORT`.
+    static func acceptance(hostPort: UInt32) -> [UInt8] {
+        var line = line("OK".utf8, 0x20, hostPort)
+        line.append(0x0a)
+        return line
+    }
+
+    /// A text and a number in decimal, with `separator` between them. Put together byte by byte: a connection shall not bring
+    /// the code of texts into the memory of a monitor that needs it for nothing else.
+    static func line(_ text: String.UTF8View, _ separator: UInt8, _ number: UInt32) -> [UInt8] {
+        var line = [UInt8](text)
+        line.append(separator)
+        var divisor: UInt32 = 1
+        while number / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            line.append(UInt8(truncatingIfNeeded: number / divisor % 10) + 0x30)
+            divisor /= 10
+        }
+        return line
     }
 
     /// Judges what has come so far.

@@ -148,7 +148,7 @@ extension VsockDevice {
         clearDeadline(index)
         connections[index].phase = .established
         connections[index].isReadable = true
-        let answer = Array("OK \(connections[index].hostPort)\n".utf8)
+        let answer = VsockHandshake.acceptance(hostPort: connections[index].hostPort)
         // SAFETY: the array outlives the call.
         let sent = unsafe answer.withUnsafeBytes { bytes in
             unsafe try? StreamSocket.send(connections[index].socketNumber, bytes)

@@ -20,6 +20,7 @@ extension VirtioFuzzTargets {
         _ = IOInterruptController(figures: state.platform.interruptController)
         _ = KeyboardController(figures: state.platform.keyboardController)
         _ = RealTimeClock(figures: state.platform.realTimeClock)
+        _ = state.pluggedBytes
         for processor in state.processors {
             try? ProcessorCompatibility.judge(processor.identification, processor.identification)
         }
@@ -142,9 +143,10 @@ extension VirtioFuzzTargets {
     /// Puts a device of the same kind into the state, and lets it serve what it finds in memory.
     private static func goOn(_ state: TransportState) {
         guard let loop = try? DeviceHarness.makeLoop(), let memory = try? GuestMemory(totalBytes: 1 << 20),
-            let device = try? device(of: state.kind, loop),
+            let device = try? device(of: state.kind, loop, memory),
             let harness = try? DeviceHarness(device, memory: memory)
         else { return }
+        if let device = device as? MemoryDevice { plugAgain(device, state, memory) }
         guard (try? harness.transport.restore(state)) != nil else { return }
         for queue in device.maximumQueueSizes.indices { harness.notify(queue) }
         harness.transport.pause()
@@ -153,8 +155,32 @@ extension VirtioFuzzTargets {
         harness.write(0x70, 0)
     }
 
-    private static func device(of kind: UInt32, _ loop: EventLoop) throws -> (any VirtioDevice)? {
+    /// What is plugged is what was said, no more and no less, and all of it is memory.
+    private static func plugAgain(_ device: MemoryDevice, _ state: TransportState, _ memory: GuestMemory) {
+        guard let figures = MemoryFigures(state.own), (try? device.plugAgain(figures)) == true else { return }
+        var bytes: UInt64 = 0
+        memory.forEachPluggedRun { start, lengthBytes, offset in
+            guard offset == memory.totalBytes + bytes, memory.contains(start, lengthBytes: lengthBytes) else {
+                fatalError("a block that is plugged is no memory, or lies elsewhere in the image")
+            }
+            bytes += lengthBytes
+        }
+        guard bytes == figures.pluggedBytes, bytes == device.pluggedBytes else {
+            fatalError("as much is plugged as the state does not say")
+        }
+        guard (try? device.restore(ownState: state.own)) != nil, device.ownState == state.own else {
+            fatalError("what is plugged is written down otherwise than it was read")
+        }
+    }
+
+    private static func device(
+        of kind: UInt32, _ loop: EventLoop, _ memory: GuestMemory
+    ) throws -> (any VirtioDevice)? {
         switch kind {
+        case VirtioDeviceKind.memory.rawValue:
+            MemoryDevice(
+                try memory.attachPluggable(lengthBytes: 256 << 20, blockBytes: 2 << 20), slotBytes: 128 << 20,
+                loop: loop, switchSlot: { _, _ throws(LinuxError) in })
         case VirtioDeviceKind.entropy.rawValue: EntropyDevice(loop: loop)
         case VirtioDeviceKind.balloon.rawValue:
             try BalloonDevice(

@@ -203,22 +203,76 @@ private final class Slots {
         #expect(device.pluggedBytes == 0)
     }
 
-    @Test func `plugged memory is in no snapshot, so that there is none`() throws {
-        #expect(device.request(bytes: 4 << 20))
+    /// A fresh device like this one, with what the saved one had plugged; false where it is refused.
+    private func restored(_ own: [UInt64], blockBytes: UInt64 = block) throws -> (Bool, MemoryAttachment, Set<UInt32>) {
+        let attachment = try memory.attachPluggable(lengthBytes: 512 << 20, blockBytes: blockBytes)
+        let slots = Slots()
+        let device = MemoryDevice(
+            attachment, slotBytes: 128 << 20, loop: try DeviceHarness.makeLoop(), switchSlot: slots.switchSlot)
+        // The place of the one in this machine.
+        let shape = [attachment.start.value] + own.dropFirst(2)
+        guard let figures = MemoryFigures([own[0]] + shape), try device.plugAgain(figures) else {
+            return (false, attachment, slots.attached)
+        }
+        try device.restore(ownState: [own[0]] + shape)
+        #expect(device.pluggedBytes == attachment.pluggedBytes && device.requested == own[0])
+        return (true, attachment, slots.attached)
+    }
+
+    @Test func `what is plugged is told to a snapshot, and is so again in its clone`() throws {
+        #expect(device.request(bytes: 512 << 20))
         harness.transport.pause()
-        #expect(try harness.transport.save().own == [4 << 20, 4 << 30, 512 << 20, 2 << 20, 128 << 20])
+        let shape: [UInt64] = [512 << 20, 4 << 30, 512 << 20, 2 << 20, 128 << 20]
+        #expect(try harness.transport.save().own == shape)
         try harness.transport.resume()
-        #expect(plug(0, 2) == Self.acknowledged)
+        #expect(plug(1, 2) == Self.acknowledged)
+        #expect(plug(191) == Self.acknowledged)
         harness.transport.pause()
-        #expect(throws: TransportStateError.cannotBeKept(.memory)) { try harness.transport.save() }
-        #expect("\(TransportStateError.cannotBeKept(.memory))".contains("unplug it first"))
-        try harness.transport.resume()
+        let own = try harness.transport.save().own
+        let words: [UInt64] = [6, 0, 1 << 63, 0]
+        #expect(own == shape + words)
+        #expect(MemoryFigures(own)?.pluggedBytes == 6 << 20)
+        let (isTaken, attachment, slots) = try restored(own)
+        #expect(isTaken && slots == [0, 2])
+        for block in 0..<256 as Range<UInt64> {
+            let isPlugged = block == 1 || block == 2 || block == 191
+            #expect(attachment.areBlocks(block, 1, plugged: true) == isPlugged)
+        }
+        for (block, first, count) in [(0, 1, 2), (2, 2, 1), (3, 191, 1)] as [(UInt64, UInt64, UInt64)] {
+            let run = try #require(attachment.pluggedRun(from: block))
+            #expect(run.first == first && run.count == count)
+        }
+        #expect(attachment.pluggedRun(from: 192) == nil)
+    }
+
+    @Test func `figures that no device has are refused`() throws {
+        let right: [UInt64] = [4 << 20, 4 << 30, 512 << 20, 2 << 20, 128 << 20]
+        let words: [UInt64] = [1, 0, 0, 1 << 63]
+        #expect(MemoryFigures(right) != nil && MemoryFigures(right + words) != nil)
+        // Too few words, too many, none set.
+        let wrongs: [[UInt64]] = [[1], [1, 0, 0], words + [0], words + [1], [0, 0, 0, 0]]
+        for wrong in wrongs { #expect(MemoryFigures(right + wrong) == nil) }
+        for count in 0..<5 { #expect(MemoryFigures(Array(right.prefix(count))) == nil) }
+        // Sizes that are no multiples, or no blocks, or more than there is.
+        let values: [(Int, UInt64)] = [
+            (0, 1), (0, 514 << 20), (2, 512 << 20 + 4096), (2, 1 << 40), (3, 0), (3, 3 << 20), (3, 2048), (3, .max),
+        ]
+        for (place, value) in values {
+            var wrong = right
+            wrong[place] = value
+            #expect(MemoryFigures(wrong) == nil, "\(place) \(value)")
+        }
+        // A bit behind the last block: 10 blocks.
+        let few: [UInt64] = [0, 4 << 30, 20 << 20, 2 << 20, 4 << 20]
+        #expect(MemoryFigures(few + [0x3ff])?.pluggedBytes == 20 << 20)
+        #expect(MemoryFigures(few + [0x400]) == nil)
+        // Another device's.
+        #expect(try !restored(right + words, blockBytes: 4 << 20).0)
+        #expect(throws: DeviceStateError.malformed) { try device.restore(ownState: right + words) }
         #expect(throws: DeviceStateError.malformed) {
             try device.restore(ownState: [4 << 20, 8 << 30, 512 << 20, 2 << 20, 128 << 20])
         }
-        #expect(throws: DeviceStateError.malformed) {
-            try device.restore(ownState: [1 << 20, 4 << 30, 512 << 20, 2 << 20, 128 << 20])
-        }
+        #expect(throws: Never.self) { try device.restore(ownState: right) }
     }
 
     @Test func `whatever is asked, blocks, slots and sizes agree`() {
