@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "CLinux", targets: ["CLinux"]),
         .library(name: "LinuxCalls", targets: ["LinuxCalls"]),
         .library(name: "WireFormats", targets: ["WireFormats"]),
+        .library(name: "Netlink", targets: ["Netlink"]),
         .library(name: "GuestMemory", targets: ["GuestMemory"]),
         .library(name: "KVMHost", targets: ["KVMHost"]),
         .library(name: "MachineConfiguration", targets: ["MachineConfiguration"]),
@@ -41,6 +42,8 @@ let package = Package(
         tests("LinuxCalls"),
         module("WireFormats", []),
         tests("WireFormats"),
+        module("Netlink", ["LinuxCalls", "WireFormats"]),
+        tests("Netlink", ["LinuxCalls", "WireFormats", "APITestSupport"]),
         module("GuestMemory", ["CLinux", "LinuxCalls"]),
         tests("GuestMemory", ["LinuxCalls"]),
         module("KVMHost", ["CLinux", "LinuxCalls", "GuestMemory"]),
@@ -103,7 +106,9 @@ let package = Package(
         module("MonitorAPI", ["Identity", "LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService"]),
         .target(
             name: "APITestSupport",
-            dependencies: ["LinuxCalls", "MachineConfiguration", "MetadataService", "MonitorAPI"],
+            dependencies: [
+                "LinuxCalls", "MachineConfiguration", "MetadataService", "MonitorAPI", "Netlink", "WireFormats",
+            ],
             path: "Tests/TestSupport/APITestSupport", swiftSettings: settings),
         tests(
             "MonitorAPI", ["LinuxCalls", "WireFormats", "MachineConfiguration", "MetadataService", "APITestSupport"]),

@@ -3,7 +3,8 @@ import Glibc
 
 private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
     ("api", { fuzzAPI($0) }), ("metadata", { fuzzMetadata($0) }),
-    ("configuration", { fuzzConfiguration($0) }),
+    ("metadata-path", { fuzzMetadataPath($0) }), ("configuration", { fuzzConfiguration($0) }),
+    ("netlink", { fuzzNetlink($0) }),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {

@@ -32,6 +32,8 @@ public final class Confinement: Sendable {
 
     public static let none = Confinement(.open, parts: [])
 
+    public var isOpen: Bool { mode == .open }
+
     /// Confines the calling thread.
     /// - Parameter inherits: whether it was started by a confined one, whose filter it has and keeps.
     public func enter(_ role: ThreadRole, inherits: Bool = false) {

@@ -77,7 +77,7 @@ extension RoleRules {
             .clone, [.long(0, 17)],
             for: "a copy of the process that writes memory as it was: SIGCHLD and no flags, no new thread or namespace"),
         Rule(
-            .madvise, [.word(2, 22)], with: [.api, .checkedMemory], need: .rare,
+            .madvise, [.word(2, 22)], with: [.api, .checkedMemory, .hugePages], need: .rare,
             for: "pages that another process, or another thread, is to put there first: MADV_POPULATE_READ"),
         Rule(.closeRange, for: "the copy's descriptors, which it has no use for"),
         Rule(.wait4, for: "the copy's end"),

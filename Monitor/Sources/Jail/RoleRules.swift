@@ -116,7 +116,7 @@ public enum RoleRules {
                 for: "memory that is plugged while the guest runs"),
             ioctl(linux_TUNSETOFFLOAD, with: .network, for: "what the guest's network driver leaves to us"),
             ioctl(
-                0x8010_aa01, with: [.api, .checkedMemory], need: .rare,
+                0x8010_aa01, with: [.api, .checkedMemory, .hugePages], need: .rare,
                 for: "letting go of who waits for a page, when the kernel does not serve them: UFFDIO_UNREGISTER"),
             ioctl(
                 0xc020_aa04, with: .checkedMemory, need: .rare,
@@ -184,18 +184,27 @@ public enum RoleRules {
             Rule(.madvise, [.word(2, 22)], for: "pages that will be read: MADV_POPULATE_READ"),
             Rule(.madvise, [.word(2, 23)], for: "pages that will be written: MADV_POPULATE_WRITE"),
             Rule(.write, need: .rare, for: "messages"),
-            Rule(.epollWait, with: .checkedMemory, for: "the loop"),
-            Rule(.epollControl, with: .checkedMemory, need: .rare, for: "what the loop watches: pages ahead"),
+            Rule(.epollWait, with: [.checkedMemory, .hugePages], for: "the loop"),
+            Rule(
+                .epollControl, with: [.checkedMemory, .hugePages], need: .rare,
+                for: "what the loop watches: pages ahead"),
             Rule(.timerSet, with: .checkedMemory, need: .rare, for: "the beginning of pages ahead"),
-            Rule(.read, with: .checkedMemory, for: "who waits for a page, being woken"),
+            Rule(.read, with: [.checkedMemory, .hugePages], for: "who waits for a page, being woken"),
             Rule(.pread, with: .checkedMemory, for: "a snapshot's memory, and the tree that vouches for it"),
-            ioctl(0xc028_aa03, with: .checkedMemory, for: "a page that is right: UFFDIO_COPY"),
+            ioctl(0xc028_aa03, with: [.checkedMemory, .hugePages], for: "a page that is right: UFFDIO_COPY"),
             ioctl(0xc020_aa04, with: .checkedMemory, for: "a page of zeros: UFFDIO_ZEROPAGE"),
             ioctl(
-                0x8010_aa01, with: .checkedMemory, need: .rare,
+                0x8010_aa01, with: [.checkedMemory, .hugePages], need: .rare,
                 for: "letting go of who waits for a page: UFFDIO_UNREGISTER"),
+            ioctl(0xc020_aa00, with: .hugePages, for: "pages that are kept as they were: UFFDIO_REGISTER"),
+            ioctl(0xc018_aa06, with: .hugePages, for: "pages that may be written, or not yet: UFFDIO_WRITEPROTECT"),
+            Rule(.pwrite, with: .hugePages, for: "a snapshot's memory, as it was"),
+            Rule(.close, with: .hugePages, for: "a snapshot's memory file"),
+            Rule(
+                .madvise, [.word(2, 4)], need: .rare,
+                for: "a file's pages that were copied, and the other C library's heap: MADV_DONTNEED"),
         ] + rareLock + memory + ending + [
-            Rule(.gettid, need: .rare, for: "telling itself from others"), clock, otherLibrary,
+            Rule(.gettid, need: .rare, for: "telling itself from others"), clock,
         ]
 
     // MARK: Folders

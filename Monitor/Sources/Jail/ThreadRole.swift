@@ -58,8 +58,11 @@ public struct JailedParts: OptionSet, Sendable {
     /// Drives whose requests other processes serve.
     public static let driveBackends = JailedParts(rawValue: 4096)
 
+    /// Memory of huge pages.
+    public static let hugePages = JailedParts(rawValue: 8192)
+
     public static let all: JailedParts = [
         .network, .vsock, .balloon, .entropy, .terminal, .console, .limits, .control, .api, .pluggableMemory,
-        .checkedMemory, .slots, .driveBackends,
+        .checkedMemory, .slots, .driveBackends, .hugePages,
     ]
 }

@@ -26,6 +26,15 @@ public func readBytes(_ descriptor: Int32, offset: UInt64, count: Int) throws(Li
 /// Whether the file's pages come from this machine's own disks or memory, so that mapping it costs no more than reading
 /// it and another machine cannot take it away.
 public func isOnLocalFileSystem(_ descriptor: Int32) -> Bool {
+    switch fileSystemType(descriptor) {
+    // 9p, FUSE, NFS, SMB (two generations), CIFS, Ceph.
+    case 0x0102_1997, 0x6573_5546, 0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400, nil: false
+    default: true
+    }
+}
+
+/// The number of the kind of file system that a file lies in; nil when that cannot be had. Source: statfs(2).
+public func fileSystemType(_ descriptor: Int32) -> UInt32? {
     // `struct statfs` has 120 bytes; its first word is the type.
     var words = InlineArray<16, UInt64>(repeating: 0)
     var span = words.mutableSpan
@@ -34,12 +43,7 @@ public func isOnLocalFileSystem(_ descriptor: Int32) -> Bool {
         linux_system_call(
             Int(__NR_fstatfs), Int(descriptor), Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
     }
-    guard result == 0 else { return false }
-    return switch UInt32(truncatingIfNeeded: words[0]) {
-    // 9p, FUSE, NFS, SMB (two generations), CIFS, Ceph.
-    case 0x0102_1997, 0x6573_5546, 0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400: false
-    default: true
-    }
+    return result == 0 ? UInt32(truncatingIfNeeded: words[0]) : nil
 }
 
 /// The next run of bytes at or behind `offset` that is not a hole; nil when there is none.

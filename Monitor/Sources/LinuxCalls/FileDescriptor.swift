@@ -18,8 +18,11 @@ import CLinux
     }
 
     /// A second descriptor for the same open file, closed on exec.
-    public func duplicate() throws(LinuxError) -> FileDescriptor {
-        FileDescriptor(owning: try fileControl(number, F_DUPFD_CLOEXEC, 3))
+    public func duplicate() throws(LinuxError) -> FileDescriptor { try FileDescriptor(duplicating: number) }
+
+    /// The same for one that somebody else owns.
+    public init(duplicating number: Int32) throws(LinuxError) {
+        self.init(owning: try fileControl(number, F_DUPFD_CLOEXEC, 3))
     }
 }
 
@@ -68,4 +71,11 @@ public func setNonBlocking(_ descriptor: Int32, _ isNonBlocking: Bool = true) th
     let flags = try fileControl(descriptor, F_GETFL)
     let wanted = isNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
     if wanted != flags { try fileControl(descriptor, F_SETFL, Int(wanted)) }
+}
+
+/// Locks an open file for its holder alone, until it is closed everywhere. Source: flock(2).
+/// - Throws: EAGAIN when somebody else has it.
+public func lockFile(_ descriptor: Int32) throws(LinuxError) {
+    // LOCK_EX and LOCK_NB. SAFETY: no address is passed.
+    unsafe try systemCallRestarting(__NR_flock, Int(descriptor), 2 | 4)
 }

@@ -4,6 +4,8 @@ import CLinux
 @safe @frozen public struct Mapping: ~Copyable, @unchecked Sendable {
     /// The first byte.
     public let base: UnsafeMutableRawPointer
+    /// Where what was asked for begins: `base`, but for huge pages.
+    public let start: UnsafeMutableRawPointer
     /// Rounded up to whole pages by the kernel.
     public let lengthBytes: Int
 
@@ -17,7 +19,25 @@ import CLinux
             Int(truncatingIfNeeded: offset))
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
+        unsafe start = base
         self.lengthBytes = lengthBytes
+    }
+
+    /// Maps `lengthBytes` of a file of huge pages, shared with everybody who maps it; before them lies at least a page of
+    /// nobody's. All are promised to this mapping: a page that the host's pool has not would end who touches it.
+    /// - Throws: ENOMEM when the pool has not enough.
+    public init(hugePagesOf descriptor: Int32, lengthBytes: Int, offset: UInt64) throws(LinuxError) {
+        let large: UInt = 2 << 20
+        let place = try Mapping(reservedBytes: lengthBytes + 2 * Int(large))
+        let first = unsafe (UInt(bitPattern: place.base) + 4096 + large - 1) & ~(large - 1)
+        // SAFETY: the range lies wholly in the place, where nothing is.
+        unsafe try systemCall(
+            __NR_mmap, Int(bitPattern: first), lengthBytes, Int(PROT_READ | PROT_WRITE),
+            Int(MAP_SHARED | MAP_FIXED), Int(descriptor), Int(truncatingIfNeeded: offset))
+        guard let start = unsafe UnsafeMutableRawPointer(bitPattern: first) else { throw LinuxError(ENOMEM) }
+        self.lengthBytes = place.lengthBytes
+        unsafe base = place.leak()
+        unsafe self.start = start
     }
 
     /// Maps `lengthBytes` of a file; what is written stays this process's own. The file must be so long and stay so: a page
@@ -31,6 +51,7 @@ import CLinux
             Int(truncatingIfNeeded: offset))
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
+        unsafe start = base
         self.lengthBytes = lengthBytes
     }
 
@@ -41,6 +62,7 @@ import CLinux
             __NR_mmap, 0, lengthBytes, Int(PROT_READ | PROT_WRITE), Int(MAP_PRIVATE | MAP_ANONYMOUS), -1, 0)
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
+        unsafe start = base
         self.lengthBytes = lengthBytes
     }
 
@@ -52,6 +74,7 @@ import CLinux
             Int(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE), -1, 0)
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
+        unsafe start = base
         self.lengthBytes = lengthBytes
     }
 
@@ -71,6 +94,7 @@ import CLinux
             __NR_mmap, 0, lengthBytes, 0, Int(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE), -1, 0)
         guard let base = unsafe UnsafeMutableRawPointer(bitPattern: result) else { throw LinuxError(ENOMEM) }
         unsafe self.base = base
+        unsafe start = base
         self.lengthBytes = lengthBytes
     }
 
@@ -78,6 +102,9 @@ import CLinux
         // SAFETY: this owner alone mapped the range, and nobody can use it any more.
         _ = unsafe linux_system_call(Int(__NR_munmap), Int(bitPattern: base), lengthBytes, 0, 0, 0, 0)
     }
+
+    /// The number of the first byte's address.
+    public var address: UInt64 { unsafe UInt64(UInt(bitPattern: base)) }
 
     /// Gives the range to the process for good.
     public consuming func leak() -> UnsafeMutableRawPointer {
@@ -88,12 +115,14 @@ import CLinux
 }
 
 /// An anonymous file in memory, as long as asked, closed on exec.
-/// - Parameter hasHugePages: whether its pages are of 2 MiB, and of the host's pool of such pages.
+/// - Parameters:
+///   - hasHugePages: whether its pages are of 2 MiB, and of the host's pool of such pages.
+///   - isSealed: whether nobody can change its length any more, by writing behind its end either.
 public func memoryFile(
-    name: String, lengthBytes: UInt64, hasHugePages: Bool = false
+    name: String, lengthBytes: UInt64, hasHugePages: Bool = false, isSealed: Bool = false
 ) throws(LinuxError) -> FileDescriptor {
     // MFD_HUGETLB and MFD_HUGE_2MB (21, the size's logarithm, from bit 26 on). Source: memfd_create(2).
-    let flags = Int(MFD_CLOEXEC) | (hasHugePages ? 4 | 21 << 26 : 0)
+    let flags = Int(MFD_CLOEXEC) | (hasHugePages ? 4 | 21 << 26 : 0) | (isSealed ? 2 : 0)
     let descriptor = try withKernelString(name) { name throws(LinuxError) -> FileDescriptor in
         // SAFETY: the name outlives the call.
         FileDescriptor(
@@ -101,6 +130,8 @@ public func memoryFile(
     }
     // SAFETY: no address is passed.
     unsafe try systemCallRestarting(__NR_ftruncate, Int(descriptor.number), Int(truncatingIfNeeded: lengthBytes))
+    // MFD_ALLOW_SEALING before; F_ADD_SEALS: F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW. Source: fcntl(2).
+    if isSealed { try fileControl(descriptor.number, 1033, 7) }
     return descriptor
 }
 

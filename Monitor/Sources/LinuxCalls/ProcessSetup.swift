@@ -8,6 +8,7 @@ public enum ProcessSetup {
     public enum Resource: Int, Sendable {
         case fileSize = 1
         case openFiles = 7
+        case addressSpace = 9
     }
 
     /// Sets both the limit and how far it may be raised again.
@@ -42,6 +43,12 @@ public enum ProcessSetup {
     public static func replaceStandardStreams(with descriptor: Int32) throws(LinuxError) {
         // SAFETY: no address is passed.
         for number in 0..<3 { unsafe try systemCall(__NR_dup2, Int(descriptor), number) }
+    }
+
+    /// Has another number stand for the same open file.
+    public static func copyDescriptor(_ descriptor: Int32, to number: Int32) throws(LinuxError) {
+        // SAFETY: no address is passed.
+        unsafe try systemCall(__NR_dup2, Int(descriptor), Int(number))
     }
 
     /// Source: umask(2).

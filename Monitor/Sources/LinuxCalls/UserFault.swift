@@ -8,15 +8,30 @@ public enum UserFault {
 
     private static let copy: UInt = 0xc028_aa03  // UFFDIO_COPY
     private static let zeros: UInt = 0xc020_aa04  // UFFDIO_ZEROPAGE
+    private static let writeProtect: UInt = 0xc018_aa06  // UFFDIO_WRITEPROTECT
+
+    /// What a descriptor tells, and what the kernel must have for it: bits of struct uffdio_api.
+    public enum Feature {
+        /// Who answers hears of pages that are given back, which waits for him then: UFFD_FEATURE_EVENT_REMOVE.
+        public static let removals: UInt64 = 8
+        /// Huge pages that are protected, Linux 5.19: UFFD_FEATURE_PAGEFAULT_FLAG_WP, UFFD_FEATURE_WP_HUGETLBFS_SHMEM.
+        public static let protection: UInt64 = 0x1001
+    }
+
+    /// What waits for an answer: UFFDIO_REGISTER_MODE_MISSING and _WP.
+    public enum Wait {
+        public static let missing: UInt64 = 1
+        public static let protected: UInt64 = 2
+    }
 
     /// How many faults are told at once.
     public static let faultsAtOnce = 8
 
     /// Makes the descriptor for who answers: it reads faults there, and puts pages in their places.
-    /// - Parameter tellsOfRemovals: whether who answers hears of pages that are given back, which waits for him then.
-    /// - Throws: EPERM or ENOENT when this user may not: the sysctl vm.unprivileged_userfaultfd, or access to
+    /// - Parameter features: bits of `Feature`.
+    /// - Throws: EINVAL for what this kernel has not; EPERM or ENOENT when this user may not: the sysctl vm.unprivileged_userfaultfd, or access to
     ///   `/dev/userfaultfd`.
-    public static func make(tellsOfRemovals: Bool = true) throws(LinuxError) -> FileDescriptor {
+    public static func make(_ features: UInt64 = Feature.removals) throws(LinuxError) -> FileDescriptor {
         let flags = O_CLOEXEC | O_NONBLOCK
         let descriptor: FileDescriptor
         do throws(LinuxError) {
@@ -32,20 +47,22 @@ public enum UserFault {
                     truncatingIfNeeded: unsafe try systemCall(
                         __NR_ioctl, Int(device.number), 0xaa00, Int(flags))))
         }
-        // struct uffdio_api: version, features, ioctls. UFFD_FEATURE_EVENT_REMOVE is 8.
-        var words: InlineArray<3, UInt64> = [0xaa, tellsOfRemovals ? 8 : 0, 0]
+        // struct uffdio_api: version, features, ioctls.
+        var words: InlineArray<3, UInt64> = [0xaa, features, 0]
         try control(descriptor.number, interface, &words)
         return descriptor
     }
 
-    /// From now on a page of the range that is not there waits for an answer.
-    /// - Parameter range: anonymous memory, whole pages.
+    /// From now on who touches a page of the range that is not there, or writes one that is protected, waits for an answer.
+    /// - Parameters:
+    ///   - range: anonymous memory or huge pages, whole ones.
+    ///   - wait: one of `Wait`.
     @unsafe public static func begin(
-        _ descriptor: Int32, _ range: UnsafeRawBufferPointer
+        _ descriptor: Int32, _ range: UnsafeRawBufferPointer, _ wait: UInt64 = Wait.missing
     ) throws(LinuxError) {
-        // struct uffdio_register: start, length, mode (1 for pages that are missing), ioctls.
+        // struct uffdio_register: start, length, mode, ioctls.
         var words: InlineArray<4, UInt64> = [
-            UInt64(UInt(bitPattern: range.baseAddress)), UInt64(range.count), 1, 0,
+            UInt64(UInt(bitPattern: range.baseAddress)), UInt64(range.count), wait, 0,
         ]
         try control(descriptor, register, &words)
     }
@@ -98,6 +115,21 @@ public enum UserFault {
         // struct uffdio_zeropage: start, length, mode, how much was done.
         var words: InlineArray<4, UInt64> = [address, lengthBytes, 0, 0]
         try place(descriptor, zeros, &words)
+    }
+
+    /// As `put`, with a huge page that lies at `source`, in this process.
+    public static func putHuge(_ descriptor: Int32, from source: UInt64, at address: UInt64) throws(LinuxError) {
+        var words: InlineArray<5, UInt64> = [address, source, 2 << 20, 0, 0]
+        try place(descriptor, copy, &words)
+    }
+
+    /// Protects pages from being written, or lets go who waits to write them.
+    public static func protect(
+        _ descriptor: Int32, _ isProtected: Bool, at address: UInt64, lengthBytes: UInt64
+    ) throws(LinuxError) {
+        // struct uffdio_writeprotect: start, length, mode (1 to protect).
+        var words: InlineArray<3, UInt64> = [address, lengthBytes, isProtected ? 1 : 0]
+        try control(descriptor, writeProtect, &words)
     }
 
     private static func place<let count: Int>(

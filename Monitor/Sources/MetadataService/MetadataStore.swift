@@ -15,14 +15,15 @@ public final class MetadataStore: @unchecked Sendable {
     /// As it is when it has been written out.
     public let limitBytes: Int
     // Guarded by `lock`.
-    private var content = JSONValue.object([])
+    private var content: [UInt8] = [0x7b, 0x7d]
     private var currentManner = Manner()
     private var address: UInt32 = 0
     private var interfaces: [String] = []
 
     public init(limitBytes: Int) { self.limitBytes = limitBytes }
 
-    public var value: JSONValue { lock.withLock { content } }
+    /// All of it as JSON.
+    public var written: [UInt8] { lock.withLock { content } }
     package var manner: Manner { lock.withLock { currentManner } }
 
     /// - Parameters:
@@ -44,14 +45,17 @@ public final class MetadataStore: @unchecked Sendable {
 
     /// - Returns: false when it is too large; nothing is changed then.
     public func set(_ value: JSONValue) -> Bool {
-        guard value.writtenBytes <= limitBytes else { return false }
-        let sorted = Self.sorted(value)
-        lock.withLock { content = sorted }
+        var bytes: [UInt8] = []
+        Self.sorted(value).write(to: &bytes)
+        guard bytes.count <= limitBytes else { return false }
+        // In no more room than it takes.
+        let text = [UInt8](bytes[...])
+        lock.withLock { content = text }
         return true
     }
 
     /// Merges a change in: nulls remove, objects merge, everything else replaces. Source: RFC 7396.
-    public func patch(_ change: JSONValue) -> Bool { set(Self.merged(value, change)) }
+    public func patch(_ change: JSONValue) -> Bool { set(Self.merged(JSONParser.parseWritten(written), change)) }
 
     static func merged(_ target: JSONValue, _ change: JSONValue) -> JSONValue {
         guard case .object(let changes) = change else { return change }
@@ -92,36 +96,36 @@ public final class MetadataStore: @unchecked Sendable {
     // MARK: Looking up
 
     /// Why there is nothing to say.
-    enum Absence: Error { case notFound, notText }
+    package enum Absence: Error { case notFound, notText }
 
     /// What stands at a path, as JSON or as EC2 writes it.
     /// - Parameter path: names with slashes before them; slashes in a row count once. Source: RFC 6901.
-    func text(at path: [UInt8], isJSON: Bool) throws(Absence) -> [UInt8] {
-        var value = self.value
+    package func text(at path: [UInt8], isJSON: Bool) throws(Absence) -> [UInt8] {
+        let text = WrittenJSON(bytes: written)
+        var value = 0
         for part in path.split(separator: 0x2f) {
-            guard let next = Self.part(value, Self.unescaped(part)) else { throw .notFound }
+            guard let next = Self.part(text, value, Self.unescaped(part)) else { throw .notFound }
             value = next
         }
-        var bytes: [UInt8] = []
-        if isJSON {
-            value.write(to: &bytes)
-            return bytes
-        }
-        switch value {
-        case .string(let text): bytes.add(text)
-        case .object(let members):
-            for member in members {
-                if !bytes.isEmpty { bytes.append(0x0a) }
-                bytes.add(member.name)
-                if member.value.members != nil { bytes.append(0x2f) }
+        if isJSON { return [UInt8](text.bytes[value..<text.end(of: value)]) }
+        switch text.kind(value) {
+        case UInt8(ascii: "\""): return text.text(value)
+        case UInt8(ascii: "{"):
+            var bytes: [UInt8] = []
+            for (index, member) in text.members(value).enumerated() {
+                if index > 0 { bytes.append(0x0a) }
+                bytes += member.name
+                if text.kind(member.value) == UInt8(ascii: "{") { bytes.append(0x2f) }
             }
+            return bytes
         default: throw .notText
         }
-        return bytes
     }
 
-    private static func part(_ value: JSONValue, _ name: [UInt8]) -> JSONValue? {
-        if let elements = value.elements {
+    private static func part(_ text: WrittenJSON, _ value: Int, _ name: [UInt8]) -> Int? {
+        switch text.kind(value) {
+        case UInt8(ascii: "{"): return text.members(value).first { $0.name == name }?.value
+        case UInt8(ascii: "["):
             // Digits without a zero before them.
             guard (1...9).contains(name.count), name.count == 1 || name[0] != 0x30 else { return nil }
             var index = 0
@@ -129,22 +133,25 @@ public final class MetadataStore: @unchecked Sendable {
                 guard byte >= 0x30, byte <= 0x39 else { return nil }
                 index = index * 10 + Int(byte - 0x30)
             }
-            return index < elements.count ? elements[index] : nil
+            return text.element(value, index)
+        default: return nil
         }
-        return value.members?.first { $0.name.utf8.elementsEqual(name) }?.value
     }
 
     /// `~1` stands for a slash and `~0` for a tilde.
     private static func unescaped(_ part: ArraySlice<UInt8>) -> [UInt8] {
         var bytes: [UInt8] = []
+        var isEscape = false
         for byte in part {
-            if bytes.last == 0x7e, byte == 0x31 || byte == 0x30 {
-                // A tilde of an escape that is done has been replaced, so that this one begins an escape.
-                bytes[bytes.count - 1] = byte == 0x31 ? 0x2f : 0x01
+            if isEscape, byte == 0x31 || byte == 0x30 {
+                bytes[bytes.count - 1] = byte == 0x31 ? 0x2f : 0x7e
+                // A tilde that was escaped begins no escape.
+                isEscape = false
             } else {
                 bytes.append(byte)
+                isEscape = byte == 0x7e
             }
         }
-        return bytes.map { $0 == 0x01 ? 0x7e : $0 }
+        return bytes
     }
 }

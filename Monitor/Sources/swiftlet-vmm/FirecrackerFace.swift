@@ -74,7 +74,7 @@ final class FirecrackerFace: @unchecked Sendable {
     private static func describe(_ path: String) -> Int32 {
         do throws(MachineError) {
             let state = try SnapshotFiles(statePath: path, memoryPath: "").readState()
-            writeToStandardOutput("v\(SnapshotFormat.major).\(state.minorVersion).0\n")
+            writeToStandardOutput("v\(state.majorVersion).\(state.minorVersion).0\n")
             return 0
         } catch {
             writeToStandardError("Error: \(error)\n")

@@ -1,3 +1,4 @@
+import Jail
 import LinuxCalls
 import Machine
 import Snapshots
@@ -77,11 +78,19 @@ enum SnapshotCommand: Equatable {
     private static func check(_ statePath: String, _ memoryPath: String) -> Int32 {
         let files = SnapshotFiles(statePath: statePath, memoryPath: memoryPath)
         do throws(MachineError) {
-            let state = try files.readState()
-            _ = try files.openMemory(of: state)
-            try MachineShell().judge(state)
+            // Trust: none. Whoever these files take over finds nothing but them, and a virtual machine without memory.
+            let stateFile = try files.openState()
+            let memoryFile = try files.openMemory()
+            let shell = try MachineShell()
+            do throws(LinuxError) { _ = try Enclosure(socketPaths: [], sharedFolders: []).enter() } catch {
+                throw MachineError.system(doing: "give up what is not needed", error)
+            }
+            let state = try files.readState(stateFile)
+            _ = try files.memory(of: state, in: memoryFile)
+            try shell.judge(state)
             writeToStandardOutput(
                 "{\"vcpu_count\":\(state.processors.count),\"mem_size_mib\":\(state.memoryMebibytes),"
+                    + "\"plugged_size_mib\":\((state.pluggedBytes ?? 0) >> 20),"
                     + "\"devices\":\(state.devices.count { $0.kind != 0 }),\"console\":\(state.serialPort != nil)}\n")
             return 0
         } catch {

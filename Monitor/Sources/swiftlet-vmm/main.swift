@@ -125,6 +125,7 @@ extension VirtualMachineConfiguration {
         if hasTerminal { parts.insert(.terminal) }
         // Limits may come while it runs.
         if restore?.tree != nil { parts.insert(.checkedMemory) }
+        if hasHugePages { parts.insert(.hugePages) }
         if control != nil { parts.formUnion([.control, .limits]) }
         if slotCount > 0 { parts.insert(.slots) }
         if drives.contains(where: { $0.socket != nil }) { parts.insert(.driveBackends) }

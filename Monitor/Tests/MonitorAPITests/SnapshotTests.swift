@@ -170,8 +170,8 @@ import Testing
         #expect(face.ask(#"PUT /actions {"action_type":"InstanceStart"}"#) == "204")
         #expect(face.control.started?.hasHugePages == true)
         #expect(
-            face.fault(#"PUT /swiftlet/live-snapshot {"snapshot_path":"/s","mem_file_path":"/m"}"#)
-                .contains("huge pages"))
+            face.ask(#"PUT /swiftlet/live-snapshot {"snapshot_path":"/s","mem_file_path":"/m"}"#)
+                == #"200 {"pause_us":1234}"#)
         #expect(face.ask(#"PATCH /vm {"state":"Paused"}"#) == "204")
         #expect(face.ask(#"PUT /snapshot/create {"snapshot_path":"/s","mem_file_path":"/m"}"#) == "204")
         let other = Face()
@@ -183,5 +183,22 @@ import Testing
             other.ask(
                 #"PUT /snapshot/load {"snapshot_path":"/s","mem_backend":{"backend_path":"/m","backend_type":"Uffd"}}"#)
                 == "204")
+        #expect(other.control.started?.hasHugePages == true)
+    }
+
+    @Test func `pages of the other size are loaded by a path of our own`() {
+        func load(_ pages: String) -> String {
+            #"PUT /swiftlet/huge-load {"snapshot_path":"/s","mem_file_path":"/m","huge_pages":"\#(pages)"}"#
+        }
+        let face = Face()
+        face.control.snapshot = snapshot()
+        #expect(face.fault(load("1G")).contains("unknown variant"))
+        #expect(face.ask(load("2M")) == "204!")
+        #expect(face.control.started?.hasHugePages == true)
+        #expect(face.ask("GET /machine-config").contains(#""huge_pages":"2M""#))
+        let small = Face()
+        small.control.snapshot = snapshot()?.replacing("\"None\"", with: "\"2M\"")
+        #expect(small.ask(load("None")) == "204!")
+        #expect(small.control.started?.hasHugePages == false)
     }
 }

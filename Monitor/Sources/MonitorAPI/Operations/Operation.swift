@@ -71,6 +71,7 @@ public struct Operation: Sendable {
         row(.put, "snapshot", .part("create"), Shapes.snapshotCreate, .createSnapshot, .afterStart, nil),
         row(.put, "snapshot", .part("load"), Shapes.snapshotLoad, .loadSnapshot, .beforeStart, nil),
         row(.put, "swiftlet", .part("checked-load"), Shapes.checkedLoad, .loadSnapshot, .beforeStart, nil),
+        row(.put, "swiftlet", .part("huge-load"), Shapes.hugeLoad, .loadSnapshot, .beforeStart, nil),
         row(.put, "swiftlet", .part("live-snapshot"), Shapes.snapshotCreate, .createLiveSnapshot, .afterStart, nil),
         row(.put, "swiftlet", .part("working-set"), Shapes.workingSet, .saveWorkingSet, .afterStart, nil),
         row(.put, "vsock", .whole, Shapes.vsock, .setVsock, .beforeStart, "vsock"),

@@ -203,6 +203,10 @@ enum Shapes {
         "LoadSnapshotConfig",
         loadFields + [JSONField("mem_tree_path", .text, .refused), JSONField("mem_root", .text, .refused)])
 
+    /// Ours.
+    static let hugeLoad = JSONShape(
+        "LoadSnapshotConfig", loadFields + [JSONField("huge_pages", .choice(["None", "2M"]), .refused)])
+
     // MARK: Texts with a form of their own
 
     /// Six pairs of hexadecimal digits with colons between them.

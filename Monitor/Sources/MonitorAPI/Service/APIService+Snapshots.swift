@@ -23,9 +23,6 @@ extension APIService {
         guard state == .running else {
             throw Fault("Create snapshot error: the microVM stands still; use /snapshot/create.")
         }
-        if kept.hasHugePages {
-            throw Fault("Create snapshot error: huge pages cannot be kept aside while the guest runs; pause it first.")
-        }
         var configuration: [UInt8] = []
         kept.document.write(to: &configuration)
         do throws(HostRefusal) {
@@ -63,9 +60,11 @@ extension APIService {
             let bytes = try control.openSnapshot(
                 statePath: body.text("snapshot_path") ?? "", memoryPath: memoryPath, isServed: isServed,
                 tree: tree)
-            let configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
+            var configuration = try Self.configuration(bytes, body["network_overrides"]?.elements ?? [])
+            let pages = body["huge_pages"]
+            if let pages { configuration.machine = configuration.machine.replacing("huge_pages", with: pages) }
             let machine = try Self.machine(configuration)
-            if configuration.hasHugePages, !isServed {
+            if configuration.hasHugePages, !isServed, pages == nil {
                 throw HostRefusal(
                     "Failed to restore from snapshot: Failed to load guest memory: Error creating guest memory from file: Cannot restore hugetlbfs backed snapshot by mapping the memory file. Please use uffd."
                 )

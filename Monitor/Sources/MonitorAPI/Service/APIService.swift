@@ -188,7 +188,7 @@ public final class APIService {
             guard let balloon = kept.balloon else { throw Fault("Balloon config error: No balloon device found.") }
             return .json(balloon)
         case .getBalloonStatistics: return .json(try balloonStatistics())
-        case .getMetadata: return .json(metadata.value)
+        case .getMetadata: return HTTPResponse(status: 200, body: metadata.written)
         case .getCounters: return .json(counters())
         case .act: try act(body)
         case .setBootSource: try setBootSource(body)
