@@ -16,10 +16,12 @@ let package = Package(
         .library(name: "FuzzAPI", type: .static, targets: ["FuzzAPI"]),
         .library(name: "FuzzVirtio", type: .static, targets: ["FuzzVirtio"]),
         .library(name: "FuzzAgent", type: .static, targets: ["FuzzAgent"]),
+        .library(name: "FuzzFabric", type: .static, targets: ["FuzzFabric"]),
         .library(name: "FuzzImages", type: .static, targets: ["FuzzImages"]),
     ],
     dependencies: [
-        .package(path: "../Monitor"), .package(path: "../Guest"), .package(name: "swiftlet", path: ".."),
+        .package(path: "../Monitor"), .package(path: "../Guest"), .package(path: "../Fabric"),
+        .package(name: "swiftlet", path: ".."),
     ],
     targets: [
         .target(
@@ -33,6 +35,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "FuzzAgent", dependencies: [.product(name: "AgentTestSupport", package: "Guest")],
+            swiftSettings: settings),
+        .target(
+            name: "FuzzFabric", dependencies: [.product(name: "FabricTestSupport", package: "Fabric")],
             swiftSettings: settings),
         .target(
             name: "FuzzImages", dependencies: [.product(name: "ImageFixtures", package: "swiftlet")],

@@ -1,0 +1,75 @@
+import AgentProtocol
+import FabricProtocol
+import LinuxCalls
+import Wiring
+
+/// Appliances between two networks. A wire whose two ends are the fabric's own: routing leads what goes from one of the networks to the
+/// other into it, and takes it up where it comes out.
+extension Engine {
+    /// Whether anybody is plugged in who needs a fabric.
+    var isNeeded: Bool { plan.ports.contains { $0.joined == nil } }
+
+    /// The wire's links, made or put right, with nothing led into it yet.
+    func makePassage(_ port: FabricPort, in plan: FabricPlan) throws(FabricFault) {
+        guard let upper = port.joined.flatMap(plan.network), let lower = port.network.flatMap(plan.network) else {
+            return
+        }
+        let unit = min(upper.maximumTransmissionUnit, lower.maximumTransmissionUnit)
+        do throws(LinuxError) {
+            let sides = [
+                (end: port.tap, own: port.upperEnd, station: FabricPort.upperStation(port.number)),
+                (end: port.wireEnd, own: port.bridgePort, station: FabricPort.lowerStation(port.number)),
+            ]
+            var own: [UInt32] = []
+            for side in sides {
+                if try links.find(ByteString(side.end)) == nil {
+                    try links.makePair(ByteString(side.end), peer: ByteString(side.own))
+                }
+                guard let link = try links.find(ByteString(side.own)), let end = try links.find(ByteString(side.end))
+                else { throw .noDevice }
+                if end.maximumTransmissionUnit != unit { try links.set(end.index, maximumTransmissionUnit: unit) }
+                // Whom it belongs to says nothing by itself; what comes back by another way is as good as any.
+                for (name, value) in [
+                    ("ipv6/conf/\(side.own)/addr_gen_mode", "1"), ("ipv4/conf/\(side.own)/rp_filter", "0"),
+                    ("ipv6/conf/\(side.end)/disable_ipv6", "1"),
+                ] {
+                    guard let file = try? open("/proc/sys/net/" + name, .writeOnly) else { continue }
+                    try writeAll(file.number, value)
+                }
+                if !link.isUp || link.hardwareAddress != side.station {
+                    try links.set(link.index, isUp: false, hardwareAddress: side.station)
+                }
+                try links.set(link.index, isUp: true, maximumTransmissionUnit: unit)
+                own.append(link.index)
+            }
+            var ways: [Steering] = []
+            for (from, to, place) in [(upper, lower, 0), (lower, upper, 1)] {
+                for prefix in to.prefixes where from.prefixes.contains(where: { $0.family == prefix.family }) {
+                    ways.append(
+                        Steering(
+                            arrival: ByteString(from.bridge),
+                            destination: Interface.Address(prefix.base, prefixLength: prefix.length),
+                            link: own[place], station: sides[1 - place].station,
+                            table: 0x5357_0000 + UInt32(port.number) * 2 + UInt32(place)))
+                }
+            }
+            for way in ways { try links.prepare(way) }
+            let old = steerings[port.number] ?? []
+            steerings[port.number] = ways
+            for way in old where !ways.contains(way) { try links.end(way) }
+        } catch {
+            throw FabricFault("\(upper.name) and \(lower.name) cannot be joined: \(error)")
+        }
+    }
+
+    /// Leads what goes between two networks into their wire, or where it would go without. Of a machine's port there is nothing to do.
+    func steer(_ port: UInt16, isOn: Bool) throws(FabricFault) {
+        do throws(LinuxError) {
+            for way in steerings[port] ?? [] {
+                if isOn { try links.begin(way) } else { try links.end(way) }
+            }
+        } catch {
+            throw FabricFault("what goes between networks cannot be led through port \(port): \(error)")
+        }
+    }
+}

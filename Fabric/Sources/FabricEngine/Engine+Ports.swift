@@ -1,0 +1,92 @@
+import AgentProtocol
+import FabricProtocol
+import FabricRules
+import LinuxCalls
+import Wiring
+
+extension Engine {
+    /// The port's links, made or put right, with nothing joined yet.
+    func make(_ port: FabricPort, in plan: FabricPlan) throws(FabricFault) {
+        if port.joined != nil { return try makePassage(port, in: plan) }
+        do throws(LinuxError) {
+            let tap = ByteString(port.tap)
+            if try links.find(tap) == nil { try TapDevices.make(tap, owner: port.owner) }
+            guard let network = port.network.flatMap(plan.network) else { return }
+            let (end, bridgePort) = (ByteString(port.wireEnd), ByteString(port.bridgePort))
+            if try links.find(end) == nil { try links.makePair(end, peer: bridgePort) }
+            guard let bridge = try links.find(ByteString(network.bridge)), let present = try links.find(bridgePort)
+            else { throw .noDevice }
+            let unit = network.maximumTransmissionUnit
+            for name in [tap, end] {
+                guard let link = try links.find(name) else { throw .noDevice }
+                // The kernel would tell the other side of groups that it is in.
+                if let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly) {
+                    try writeAll(file.number, "1")
+                }
+                if link.maximumTransmissionUnit != unit { try links.set(link.index, maximumTransmissionUnit: unit) }
+            }
+            if present.master != bridge.index { try links.set(present.index, master: bridge.index) }
+            try links.setPort(present.index, isIsolated: network.isPrivate && network.prefixes(ledBy: port).isEmpty)
+            try links.set(present.index, isUp: true, maximumTransmissionUnit: unit)
+        } catch {
+            throw FabricFault("port \(port.number) cannot be made: \(error)")
+        }
+    }
+
+    /// Takes the links of ports away, all at once, and their names.
+    func remove(_ ports: [FabricPort]) throws(FabricFault) {
+        if ports.isEmpty { return }
+        do throws(LinuxError) {
+            var gone: [UInt32] = []
+            for port in ports {
+                for name in port.network == nil ? [port.tap] : [port.tap, port.wireEnd] {
+                    if let link = try links.find(ByteString(name)) { gone.append(link.index) }
+                }
+            }
+            try links.remove(gone)
+        } catch {
+            throw FabricFault(
+                "\(ports.count == 1 ? "port \(ports[0].number)" : "ports") cannot be taken away: \(error)")
+        }
+        for port in ports {
+            guard port.isMachine, let network = port.network.flatMap(plan.network) else { continue }
+            let files = folder.names(network)
+            for file in [files.name(port.number), files.lease(port.number)] {
+                do throws(LinuxError) { try FileTree.remove([UInt8](file.utf8)) } catch { continue }
+                changedNames.insert(network.number)
+            }
+        }
+    }
+
+    /// What the port's machine is called in its network, and which address it is given.
+    func setNames(of port: FabricPort, in plan: FabricPlan) throws(FabricFault) {
+        guard port.isMachine, let network = port.network.flatMap(plan.network), network.givesNames else { return }
+        let files = folder.names(network)
+        let wasOther = [
+            try Self.replace(files.name(port.number), NameSettings.names(of: port), files),
+            try Self.replace(files.lease(port.number), NameSettings.lease(of: port), files),
+        ]
+        if wasOther.contains(true) { changedNames.insert(network.number) }
+        try nameServers.take(port, network, plan, in: files)
+    }
+
+    /// - Returns: whether something else was there before.
+    private static func replace(
+        _ path: String, _ text: String?, _ folder: NameFolder
+    ) throws(FabricFault) -> Bool {
+        let before = EngineFolder.read(path, maximumBytes: 64 << 10)
+        let bytes = text.map { [UInt8]($0.utf8) }
+        if before == bytes { return false }
+        if let bytes { try EngineFolder.write(bytes, to: path, by: folder.draft) } else { try? removeFile(path) }
+        return before != nil
+    }
+
+    /// Has those who give names and addresses know what is gone.
+    func reloadNames() {
+        for number in changedNames {
+            nameServers.reload(number, in: folder.names(number))
+            strictNameServers.reload(number, in: folder.strictNames(number))
+        }
+        changedNames = []
+    }
+}

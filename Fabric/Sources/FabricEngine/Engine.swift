@@ -1,0 +1,206 @@
+import AgentProtocol
+public import FabricProtocol
+import FabricRules
+import LinuxCalls
+import Wiring
+
+/// Keeps one fabric as it is to be: makes what is missing of links, wires, rules and names, and takes away what is too much.
+///
+/// Everything lies in the network namespace of the calling thread, to which it belongs. What it made goes on without it:
+/// the kernel carries all traffic.
+public final class Engine {
+    let folder: EngineFolder
+    var links: Links
+    var wires: Wires
+    var nameServers = NameServers()
+    /// Those of machines that may not reach everything.
+    var strictNameServers = NameServers(endSignal: SignalNumber.kill)
+    private(set) var plan = FabricPlan()
+    /// Nil where there is no way out.
+    var publisher: Publisher?
+    private let record: PlanRecord
+    /// Nil where nothing leads out.
+    public var wayOut: WayOut?
+    /// The numbers of networks of which somebody's name or address is no more, and who gives them has not been told yet.
+    var changedNames: Set<UInt16> = []
+    /// The ends of appliances in line that nobody reads any more.
+    var deadEnds: Set<UInt16> = []
+    var probes: Probes
+    /// When probes were last looked after; nil: none is probed.
+    var lastRoundNanoseconds: UInt64?
+    /// The inner ends of the appliances through which the wires of ports lead.
+    var joined: [UInt16: [UInt16]] = [:]
+    /// The ways that lead into appliances between networks, by their ports.
+    var steerings: [UInt16: [Steering]] = [:]
+    /// Ends that are in no wire any more, with what is still under way in their appliances, and until when.
+    var draining: [(end: UInt16, untilNanoseconds: UInt64)] = []
+    /// When which half of the sets of addresses of domains is emptied.
+    var nextEmptying: (nanoseconds: UInt64, half: String)?
+    /// Nil where the kernel has none.
+    let packetLog: PacketLog?
+    let refusedNames: RefusedNames
+
+    public init(_ folder: EngineFolder) throws(FabricFault) {
+        self.folder = folder
+        record = PlanRecord(folder.plan)
+        do throws(LinuxError) {
+            links = try Links()
+            wires = try Wires()
+            probes = try Probes()
+            refusedNames = try RefusedNames()
+            packetLog = try? PacketLog(group: EgressRules.logGroup, mostBytes: Self.loggedBytes)
+            if let loopback = try links.find("lo") { try links.set(loopback.index, isUp: true) }
+            // What goes from port to port of a bridge is not routed, whatever else this computer's kernel is used for.
+            for (name, value) in [
+                ("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1"), ("bridge/bridge-nf-call-iptables", "0"),
+                ("bridge/bridge-nf-call-ip6tables", "0"), ("bridge/bridge-nf-call-arptables", "0"),
+                // Nobody is told in one network what the fabric is called in another.
+                ("ipv4/conf/all/arp_ignore", "1"),
+            ] {
+                guard let file = try? open("/proc/sys/net/" + name, .writeOnly) else { continue }
+                try writeAll(file.number, value)
+            }
+        } catch {
+            throw FabricFault("the network cannot be changed: \(error)")
+        }
+    }
+
+    /// Does what was asked for. What fails is put back, as far as that goes.
+    public func apply(_ wanted: FabricChange) throws(FabricFault) {
+        let before = plan
+        let change = before.completing(wanted)
+        let next = try plan.after(change)
+        try publisher?.hold(next, besides: before)
+        do throws(FabricFault) {
+            if change.isWhole { try wayOut?.repair(inside: &links, publishing: before.ports) }
+            try carryOut(next, change, isRepair: change.isWhole)
+            try record.note(change, leadingTo: next)
+        } catch {
+            // What was there before is what a repair would make.
+            plan = next
+            try? carryOut(before, change, isRepair: false, isStrict: false)
+            plan = before
+            publisher?.letGo(plan)
+            throw error
+        }
+        publisher?.letGo(plan)
+    }
+
+    /// Takes up what an engine before was told, and mends what is not so. Machines run on it: what cannot be mended is told and
+    /// left as it is.
+    /// - Throws: when nothing could ever get out.
+    public func resume() throws(FabricFault) {
+        let before: FabricPlan
+        do throws(FabricFault) { before = try record.read() } catch {
+            EngineLog.write("what was there before: \(error)")
+            try wayOut?.repair(inside: &links, publishing: [])
+            return
+        }
+        try wayOut?.repair(inside: &links, publishing: before.ports)
+        plan = before
+        do throws(FabricFault) {
+            try publisher?.hold(before, besides: before)
+            try carryOut(before, before.asChange, isRepair: true)
+        } catch {
+            EngineLog.write("what was there before: \(error)")
+        }
+    }
+
+    /// In four steps, so that no machine is ever without its rules: links, rules, wires, and what is no longer wanted.
+    /// - Parameter isStrict: whether appliances that are put into the wires of machines must be ready.
+    private func carryOut(
+        _ next: FabricPlan, _ change: FabricChange, isRepair: Bool, isStrict: Bool = true
+    ) throws(FabricFault) {
+        // By the rules that they met.
+        takeLoggedPackets()
+        takeRefusedNames()
+        let before = plan
+        let difference = PlanDifference(from: before, to: next, change, makesAll: isRepair)
+        for port in difference.gonePorts { try steer(port.number, isOn: false) }
+        try remove(difference.gonePorts)
+        defer { wiresAreSwitched() }
+        for port in difference.gonePorts {
+            drain(port, besides: nil)
+            joined[port.number] = nil
+            steerings[port.number] = nil
+        }
+        for network in difference.networks { try make(network, in: next) }
+        for port in difference.ports { try make(port, in: next) }
+        try setRules(next, difference, from: before, isRepair: isRepair)
+        try publish(next, from: before, isRepair: isRepair)
+        // In this order: what leaves one wire may come into another.
+        for port in difference.ports {
+            if let old = before.port(port.number) { drain(old, besides: port) }
+        }
+        for port in difference.ports where port.network != nil {
+            let old = before.port(port.number)
+            let isStrict = isStrict && old != nil && !isRepair
+            try connect(port, newcomers: newcomers(of: port, besides: old), isStrict: isStrict)
+            let known = (old?.mirrors ?? []) + (old?.line.flatMap { $0.ends } ?? [])
+            let shadows = port.line.filter { !$0.isBypassed }.flatMap { $0.ends.dropFirst(2) }
+            let lookers = (port.mirrors + shadows).filter { !known.contains($0) }
+            if isStrict { try checkRead(lookers, of: port) }
+        }
+        for port in difference.ports { try setNames(of: port, in: next) }
+        try serveEgressNames(next, difference)
+        for network in difference.goneNetworks { remove(network) }
+        if isRepair {
+            try closeUnused(next)
+            try removeStrangers(next)
+        }
+        reloadNames()
+        plan = next
+    }
+
+    /// The appliances of the port of which nobody knows yet that they carry anything.
+    private func newcomers(of port: FabricPort, besides old: FabricPort?) -> [InlineAppliance] {
+        port.line.filter { appliance in
+            if appliance.isBypassed { return false }
+            guard let before = old?.line.first(where: { $0.inside == appliance.inside && !$0.isBypassed }) else {
+                return true
+            }
+            return before.patienceMilliseconds == nil && appliance.patienceMilliseconds != nil
+        }
+    }
+
+    /// Nil for who is in no network.
+    private static func rules(of port: FabricPort, _ plan: FabricPlan) -> String? {
+        guard port.isMachine else { return nil }
+        return port.network.flatMap(plan.network).map { PortRules.text(of: port, in: $0) }
+    }
+
+    /// One transaction of nftables.
+    private func setRules(
+        _ plan: FabricPlan, _ difference: PlanDifference, from before: FabricPlan, isRepair: Bool
+    ) throws(FabricFault) {
+        var text = ""
+        if isRepair { text += PortRules.reset }
+        let passages = plan.ports.filter { $0.joined != nil }
+        let isJoinedOtherwise =
+            difference.gonePorts.contains { $0.joined != nil }
+            || passages.contains { before.port($0.number) == nil }
+        if isRepair || isJoinedOtherwise || !difference.networks.isEmpty || !difference.goneNetworks.isEmpty {
+            text += RoutingRules.text(of: plan.networks, joinedBy: passages) + ConnectionRules.text() + PortRules.frame
+        }
+        if !isRepair {
+            for port in difference.gonePorts where port.isMachine { text += PortRules.removal(of: port) }
+        }
+        for port in difference.ports {
+            guard let rules = Self.rules(of: port, plan) else { continue }
+            // What is in its wire changes none.
+            if isRepair || before.port(port.number).flatMap({ Self.rules(of: $0, before) }) != rules { text += rules }
+        }
+        text += egressRules(plan, difference, from: before, isRepair: isRepair)
+        if text.isEmpty { return }
+        do throws(FabricFault) { try Rules.set(text) } catch {
+            throw FabricFault("the rules cannot be set: \(error)")
+        }
+        // Where rules need it, the kernel has begun to remember connections: how much goes over each and since when, it only
+        // remembers of those that begin from now on.
+        for name in ["acct", "timestamp"] {
+            if let file = try? open("/proc/sys/net/netfilter/nf_conntrack_" + name, .writeOnly) {
+                try? writeAll(file.number, "1")
+            }
+        }
+    }
+}

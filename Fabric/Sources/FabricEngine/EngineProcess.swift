@@ -1,0 +1,172 @@
+import AgentProtocol
+import ChildPrograms
+public import FabricProtocol
+import LinuxCalls
+import Wiring
+
+/// The engine as a process of its own. All signals must be blocked.
+public enum EngineProcess {
+    private static let ready: ByteString = "ready"
+    /// Ten seconds, which an emulated processor may need to end an engine.
+    private static let lockAttempts = 500
+    private static let lockPauseNanoseconds: UInt64 = 20_000_000
+    /// A hundred others may have asked before, each of whom takes a third of a second on an emulated processor.
+    public static let answerMilliseconds: UInt64 = 60_000
+
+    /// Makes sure that an engine serves the folder.
+    /// - Parameter program: this one's own path.
+    public static func start(_ folder: EngineFolder, program: ByteString) throws(FabricFault) {
+        try EngineFolder.make(folder.path)
+        if isServed(folder) { return }
+        var said: [UInt8] = []
+        do throws(LinuxError) {
+            let pipe = try PipePair()
+            let reading = try pipe.reading.duplicate()
+            try startServing(consume pipe, folder, program)
+            said = try FileTree.contents(reading.number, maximumBytes: 4096)
+        } catch {
+            throw FabricFault("the fabric's engine cannot be started: \(error)")
+        }
+        if said == ready.bytes { return }
+        throw FabricFault(
+            said.isEmpty
+                ? "the fabric's engine ended without a word; see \(folder.log)" : String(decoding: said, as: UTF8.self))
+    }
+
+    private static func startServing(
+        _ pipe: consuming PipePair, _ folder: EngineFolder, _ program: ByteString
+    ) throws(LinuxError) {
+        let log = try open(folder.log, [.writeOnly, .create, .append], mode: 0o644)
+        let null = try open("/dev/null", .readOnly)
+        do throws(ChildFailure) {
+            _ = try Children.start(
+                ChildCommand(
+                    candidates: [program.bytes],
+                    arguments: [program.bytes, Array("serve".utf8), Array(folder.path.utf8)], environment: [],
+                    standardDescriptors: (null.number, pipe.writing.number, log.number)))
+        } catch { throw error.error }
+    }
+
+    /// Serves the folder until it is told to end. Standard output is told once how the beginning went.
+    public static func serve(_ folder: EngineFolder) throws(FabricFault) {
+        guard let lock = try lock(folder) else {
+            writeToStandardOutput(ready.description)
+            return
+        }
+        let namespace = try EngineNamespace(folder)
+        let engine = try Engine(folder)
+        let wayOut = WayOut(folder, try namespace.duplicate())
+        engine.wayOut = wayOut
+        engine.publisher = Publisher(wayOut)
+        try engine.resume()
+        let server = try EngineServer(engine, folder)
+        writeToStandardOutput(ready.description)
+        do throws(LinuxError) { try ProcessSetup.copyDescriptor(2, to: 1) } catch {
+            throw FabricFault("standard output cannot be let go: \(error)")
+        }
+        engine.lookAtEnds()
+        server.run()
+        try? removeFile(folder.socket)
+        engine.nameServers.endAll()
+        engine.strictNameServers.endAll()
+        if server.wasEnded { takeAway(engine, folder, namespace) }
+        _ = consume lock
+    }
+
+    /// What is in the namespace goes with it. The lock stays, for whoever waits for it to begin anew.
+    private static func takeAway(_ engine: Engine, _ folder: EngineFolder, _ namespace: borrowing EngineNamespace) {
+        for network in engine.plan.networks {
+            folder.names(network).remove()
+            folder.strictNames(network.number).remove()
+        }
+        engine.wayOut?.remove()
+        EngineNamespace.unbind(folder)
+        for file in [folder.plan, folder.log] { try? removeFile(file) }
+    }
+
+    /// Whether an engine listens, though it may have no time for one more at the moment.
+    private static func isServed(_ folder: EngineFolder) -> Bool {
+        do throws(LinuxError) {
+            _ = try UnixSocket.connect(folder.socket)
+            return true
+        } catch {
+            return error == .tryAgain
+        }
+    }
+
+    /// Two at once would undo each other's work. One that is about to end is waited for.
+    /// - Returns: nil when another engine has begun to serve meanwhile.
+    private static func lock(_ folder: EngineFolder) throws(FabricFault) -> FileDescriptor? {
+        do throws(LinuxError) {
+            let file = try open(folder.path + "/lock", [.writeOnly, .create], mode: 0o600)
+            for _ in 0..<lockAttempts {
+                do throws(LinuxError) {
+                    try lockFile(file.number)
+                    return file
+                } catch {
+                    if error != .tryAgain { throw error }
+                }
+                if isServed(folder) { return nil }
+                sleep(nanoseconds: lockPauseNanoseconds)
+            }
+        } catch {
+            throw FabricFault("\(folder.path)/lock cannot be locked: \(error)")
+        }
+        throw FabricFault("another engine serves \(folder.path), and does not answer")
+    }
+
+    /// Asks the engine that serves the folder.
+    /// - Returns: what it answered.
+    public static func ask(
+        _ folder: EngineFolder, _ request: [UInt8], patienceMilliseconds: UInt64 = answerMilliseconds
+    ) throws(FabricFault) -> [UInt8] {
+        do throws(LinuxError) {
+            let connection = try connect(folder)
+            try setNonBlocking(connection.number, false)
+            try setTimeouts(connection.number, milliseconds: patienceMilliseconds)
+            try writeAll(connection.number, request)
+            shutDownSocket(connection.number, 1)
+            return try FileTree.contents(connection.number, maximumBytes: 16 << 20)
+        } catch {
+            let reason = error == .tryAgain ? "not in \(patienceMilliseconds / 1000) seconds" : "\(error)"
+            throw FabricFault("the fabric's engine at \(folder.socket) does not answer: \(reason)")
+        }
+    }
+
+    /// Starts an engine where one was killed, so that what it has left is not left for ever. Where none has anything, none
+    /// is needed.
+    /// - Parameter program: this one's own path.
+    public static func startWhereKilled(_ folder: EngineFolder, program: ByteString) throws(FabricFault) {
+        guard (try? FileTree.facts(Array(folder.plan.utf8))) != nil else { return }
+        try start(folder, program: program)
+    }
+
+    /// One that has no time for one more at the moment is waited for.
+    private static func connect(_ folder: EngineFolder) throws(LinuxError) -> FileDescriptor {
+        for _ in 0..<lockAttempts {
+            do throws(LinuxError) { return try UnixSocket.connect(folder.socket) } catch {
+                if error != .tryAgain { throw error }
+            }
+            sleep(nanoseconds: lockPauseNanoseconds)
+        }
+        throw .tryAgain
+    }
+
+    /// Has the process be in the fabric's network namespace from now on. With one thread only.
+    public static func join(_ folder: EngineFolder) throws(FabricFault) {
+        do throws(LinuxError) {
+            let namespace = try open(folder.namespace, .readOnly)
+            try ProcessSetup.joinNetwork(namespace.number)
+        } catch {
+            throw FabricFault("the network namespace \(folder.namespace) cannot be entered: \(error)")
+        }
+    }
+
+    /// Executes a program in the fabric's network namespace, and returns only to say why not.
+    public static func enter(_ folder: EngineFolder, _ arguments: [ByteString]) -> FabricFault {
+        guard let program = arguments.first else { return FabricFault("a program is to be named") }
+        do throws(FabricFault) { try join(folder) } catch { return error }
+        let error = ProcessSetup.execute(program.bytes, arguments.map { $0.bytes })
+        return FabricFault("\(program) cannot be executed: \(error)")
+    }
+}

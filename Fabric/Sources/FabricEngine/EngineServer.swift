@@ -1,0 +1,160 @@
+public import FabricProtocol
+public import LinuxCalls
+import WireFormats
+import Wiring
+
+/// Answers whoever asks the fabric for something, and looks after what runs in it. On the calling thread, which stays in it.
+public final class EngineServer: EventHandler {
+    private enum Token {
+        static let listener: UInt32 = 0, signals: UInt32 = 1, links: UInt32 = 2, timer: UInt32 = 3,
+            probes: UInt32 = 4, packets: UInt32 = 5, names: UInt32 = 6
+    }
+    private static let patienceMilliseconds: UInt64 = 5000
+    /// How long one that nobody has plugged anything into stays, for who has started it and is about to.
+    public static let idleNanoseconds: UInt64 = 5_000_000_000
+    /// So many machines may be started at once.
+    private static let backlog = 1024
+
+    private let engine: Engine
+    private let loop: EventLoop
+    private let listener: FileDescriptor
+    private let signals: SignalFile
+    private let events: LinkEvents
+    private let timer: TimerFile
+    private var isDone = false
+    /// When it ends unless there is a port by then.
+    private var idleUntil: UInt64?
+    /// Whether the fabric is to be no more, and not only this process.
+    public var wasEnded: Bool { isDone }
+
+    private let idleNanoseconds: UInt64
+
+    /// All signals must be blocked.
+    public init(
+        _ engine: Engine, _ folder: EngineFolder, idleNanoseconds: UInt64 = EngineServer.idleNanoseconds
+    ) throws(FabricFault) {
+        self.engine = engine
+        self.idleNanoseconds = idleNanoseconds
+        do throws(LinuxError) {
+            try removeFile(folder.socket)
+            listener = try UnixSocket.listen(folder.socket, backlog: Self.backlog)
+            signals = try SignalFile(SignalSet(SignalNumber.terminate, SignalNumber.interrupt, SignalNumber.child))
+            events = try LinkEvents()
+            timer = try TimerFile()
+            loop = try EventLoop()
+            _ = try loop.add(listener.number, .readable, handler: self, token: Token.listener)
+            _ = try loop.add(signals.descriptor.number, .readable, handler: self, token: Token.signals)
+            _ = try loop.add(events.descriptor, .readable, handler: self, token: Token.links)
+            _ = try loop.add(timer.descriptor.number, .readable, handler: self, token: Token.timer)
+            _ = try loop.add(engine.probesDescriptor, .readable, handler: self, token: Token.probes)
+            _ = try loop.add(engine.refusedNamesDescriptor, .readable, handler: self, token: Token.names)
+            if let packets = engine.packetsDescriptor {
+                _ = try loop.add(packets, .readable, handler: self, token: Token.packets)
+            }
+        } catch {
+            throw FabricFault("the fabric's socket \(folder.socket) cannot be served: \(error)")
+        }
+    }
+
+    /// Until it is told to end by SIGTERM, or nobody needs it.
+    public func run() {
+        armTimer()
+        loop.run()
+    }
+
+    public func handleEvent(token: UInt32, readiness: Readiness) {
+        switch token {
+        case Token.listener: takeRequests()
+        case Token.signals: takeSignals()
+        case Token.links: takeLinkEvents()
+        // When they came is what counts; they are judged when it is time.
+        case Token.probes: engine.takeProbes()
+        case Token.packets: engine.takeLoggedPackets()
+        case Token.names: engine.takeRefusedNames()
+        default:
+            timer.drain()
+            if let idleUntil, idleUntil <= Clock.monotonic.nanoseconds() {
+                isDone = true
+                return loop.stop()
+            }
+            armTimer()
+        }
+    }
+
+    // MARK: Requests
+
+    private func takeRequests() {
+        while let connection = try? UnixSocket.accept(listener.number) {
+            var answer: [UInt8] = []
+            self.answer(connection.number).write(to: &answer)
+            try? writeAll(connection.number, answer)
+            // A fabric that nobody is plugged into is needed by nobody; the next machine has it made again.
+            if isDone { return loop.stop() }
+            armTimer()
+        }
+    }
+
+    /// One request is a whole JSON document up to where its sender ends sending. Everything else waits meanwhile, but only as
+    /// long as a request of that size may take.
+    private func answer(_ connection: Int32) -> JSONValue {
+        do throws(FabricFault) {
+            let bytes: [UInt8]
+            do throws(LinuxError) {
+                try setNonBlocking(connection, false)
+                try setTimeouts(connection, milliseconds: Self.patienceMilliseconds)
+                bytes = try FileTree.contents(connection, maximumBytes: JSONParser.maximumBytes)
+            } catch { throw FabricFault("the request cannot be read: \(error)") }
+            switch try FabricRequest(parsing: bytes) {
+            case .change(let change):
+                let wasNeeded = engine.isNeeded
+                try engine.apply(change)
+                isDone = wasNeeded && !engine.isNeeded
+            case .report: return try engine.report()
+            case .end:
+                var nothing = FabricChange()
+                nothing.isWhole = true
+                try engine.apply(nothing)
+                isDone = true
+            }
+            return .object([])
+        } catch {
+            return .object([JSONMember("error", .string(error.description))])
+        }
+    }
+
+    // MARK: What happens by itself
+
+    private func takeSignals() {
+        while let number = signals.next() {
+            guard number == SignalNumber.child else { return loop.stop() }
+            while let child = try? Children.reap() { engine.nameServerEnded(child.process) }
+        }
+    }
+
+    private func takeLinkEvents() {
+        guard let changes = try? events.next() else { return engine.lookAtEnds() }
+        for change in changes {
+            switch change {
+            case .lost: engine.lookAtEnds()
+            case .changed(let link): engine.linkChanged(link.name)
+            case .removed(_, let name): engine.linkChanged(name)
+            }
+        }
+        armTimer()
+    }
+
+    /// For what is to happen next: an end of a wire that has had its moment, or its own end.
+    private func armTimer() {
+        let now = Clock.monotonic.nanoseconds()
+        if !engine.isNeeded {
+            if idleUntil == nil { idleUntil = now + idleNanoseconds }
+        } else {
+            idleUntil = nil
+        }
+        let pauses = [
+            engine.closeDrained(), engine.probe(), engine.emptyEgressSets(),
+            idleUntil.map { $0 > now ? $0 - now : 0 },
+        ].compactMap { $0 }
+        if let next = pauses.min() { try? timer.arm(firstNanoseconds: next + 1_000_000) }
+    }
+}

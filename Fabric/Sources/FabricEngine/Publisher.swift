@@ -1,0 +1,113 @@
+import AgentProtocol
+import FabricProtocol
+import FabricRules
+import LinuxCalls
+
+/// The computer's side of published ports: holds them, so that no program of the computer takes one that would get nothing,
+/// and has what comes to them go to the fabric.
+final class Publisher {
+    private struct Place: Hashable {
+        let transport: PublishedPort.Transport
+        let address: IPAddress?
+        let port: UInt16
+    }
+
+    private let wayOut: WayOut
+    private var held: [Place: HeldPort] = [:]
+
+    init(_ wayOut: WayOut) {
+        self.wayOut = wayOut
+        // Each takes a descriptor.
+        _ = FolderCalls.raiseOpenFileLimit()
+    }
+
+    /// Takes the ports of a plan that are not held yet.
+    /// - Parameter before: what was published before is led on even where somebody else has taken it meanwhile.
+    /// - Throws: naming who has one; then none is held that was not before.
+    func hold(_ plan: FabricPlan, besides before: FabricPlan) throws(FabricFault) {
+        let known = Self.places(before)
+        let wanted = Self.places(plan).filter { held[$0.key] == nil }
+        if wanted.isEmpty { return }
+        var taken: [Place] = []
+        do throws(FabricFault) {
+            try wayOut.namespace.outside { () throws(FabricFault) in
+                for (place, published) in wanted {
+                    do throws(LinuxError) {
+                        held[place] = try HeldPort(
+                            Self.bytes(place.address), port: place.port, isStream: place.transport == .tcp)
+                        taken.append(place)
+                    } catch {
+                        if known[place] == nil { throw Self.fault(place, published, error) }
+                        EngineLog.write(Self.fault(place, published, error).description)
+                    }
+                }
+            }
+        } catch {
+            for place in taken { held[place] = nil }
+            throw error
+        }
+    }
+
+    /// Lets go of what a plan does not have.
+    func letGo(_ plan: FabricPlan) {
+        if held.isEmpty { return }
+        let wanted = Self.places(plan)
+        for place in Array(held.keys) where wanted[place] == nil { held[place] = nil }
+    }
+
+    func setRules(_ plan: FabricPlan) throws(FabricFault) {
+        try wayOut.namespace.outside { () throws(FabricFault) in
+            try wayOut.uplink?.setRules(plan.ports)
+        }
+    }
+
+    private static func places(_ plan: FabricPlan) -> [Place: PublishedPort] {
+        var places: [Place: PublishedPort] = [:]
+        for port in plan.ports {
+            for published in port.published {
+                for number in published.ports {
+                    places[Place(transport: published.transport, address: published.address, port: number)] = published
+                }
+            }
+        }
+        return places
+    }
+
+    private static func bytes(_ address: IPAddress?) -> (UInt8, UInt8, UInt8, UInt8) {
+        guard let bytes = address?.bytes, bytes.count == 4 else { return (0, 0, 0, 0) }
+        return (bytes[0], bytes[1], bytes[2], bytes[3])
+    }
+
+    private static func fault(_ place: Place, _ published: PublishedPort, _ error: LinuxError) -> FabricFault {
+        let address = place.address.map { "\($0):" } ?? ""
+        let port = "port \(address)\(place.port)/\(place.transport.rawValue)"
+        switch error {
+        case .addressInUse:
+            let holder = PortHolder.find(place.port, isStream: place.transport == .tcp).map { " by \($0)" } ?? ""
+            return FabricFault(
+                "\(port) of this computer is taken\(holder); end that, or choose another port (\(published))")
+        case .addressNotAvailable:
+            return FabricFault(
+                "\(place.address.map { $0.description } ?? "") is no address of this computer (\(published))")
+        default: return FabricFault("\(port) of this computer cannot be held: \(error)")
+        }
+    }
+}
+
+extension Engine {
+    /// Leads what comes to published ports to the machines that have them, in the fabric first.
+    func publish(_ next: FabricPlan, from before: FabricPlan, isRepair: Bool) throws(FabricFault) {
+        let wanted = next.ports.filter { !$0.published.isEmpty }
+        let present = before.ports.filter { !$0.published.isEmpty }
+        let isSame =
+            wanted.count == present.count
+            && zip(wanted, present).allSatisfy {
+                $0.published == $1.published && $0.addresses == $1.addresses && $0.hidesVisitors == $1.hidesVisitors
+            }
+        if isSame, !isRepair { return }
+        do throws(FabricFault) { try Rules.set(PublishingRules.inside(wanted)) } catch {
+            throw FabricFault("the rules for published ports cannot be set: \(error)")
+        }
+        try publisher?.setRules(next)
+    }
+}

@@ -1,0 +1,78 @@
+import AgentProtocol
+import FabricProtocol
+import FabricRules
+import LinuxCalls
+import Wiring
+
+/// The link between a fabric and the computer that it is in, for what goes out, kept as it is to be.
+public final class WayOut {
+    private let folder: EngineFolder
+    let namespace: EngineNamespace
+    /// Nil before it is made.
+    private(set) var uplink: Uplink?
+
+    init(_ folder: EngineFolder, _ namespace: consuming EngineNamespace) {
+        self.folder = folder
+        self.namespace = namespace
+    }
+
+    /// Makes what is missing of it: all, or what an engine that was killed had not come to, or what somebody else has taken
+    /// away. What others have of such a name is left alone.
+    /// - Parameters:
+    ///   - inside: the fabric's links.
+    ///   - ports: those that have ports of the computer.
+    public func repair(inside: inout Links, publishing ports: [FabricPort]) throws(FabricFault) {
+        let fabric = namespace.own.number
+        let known = EngineFolder.read(folder.uplink, maximumBytes: 8)?.first
+        let near = try Uplink.translate { () throws(LinuxError) in try Self.end(&inside) }
+        let present = try namespace.outside { () throws(FabricFault) in try Uplink.present(near) }
+        // An end that leads nowhere would keep a new one from being made.
+        if near != nil, present == nil { try? inside.remove(ByteString(RoutingRules.uplink)) }
+        let uplink = try namespace.outside { () throws(FabricFault) -> Uplink in
+            if let present {
+                try present.lead(ports)
+                return present
+            }
+            let uplink = try Uplink.made(known, fabric)
+            try uplink.lead(ports)
+            return uplink
+        }
+        self.uplink = uplink
+        if known != uplink.number { try EngineFolder.write([uplink.number], to: folder.uplink) }
+        try Uplink.translate { () throws(LinuxError) in
+            guard let link = try Self.end(&inside) else { throw LinuxError.noDevice }
+            try Uplink.give(uplink.inner, to: link, &inside)
+            let everywhere = Interface.Route(to: IPAddress(v4: 0, 0, 0, 0), prefixLength: 0, via: uplink.outer)
+            try inside.replace(Route(everywhere, link: link.index))
+        }
+    }
+
+    private static func end(_ inside: inout Links) throws(LinuxError) -> Link? {
+        try inside.find(ByteString(RoutingRules.uplink))
+    }
+
+    /// Takes what it has left on the computer's side away.
+    func remove() {
+        guard let number = EngineFolder.read(folder.uplink, maximumBytes: 8)?.first,
+            let uplink = Uplink(number: number)
+        else { return }
+        try? namespace.outside { () throws(FabricFault) in
+            if var links = try? Links() { try? links.remove(ByteString(uplink.device)) }
+            _ = Rules.ask("delete", "table", "ip", ByteString(uplink.device))
+        }
+        try? removeFile(folder.uplink)
+    }
+
+    /// Chains of the computer's own that drop what goes out, unless a rule of theirs lets it through.
+    func hindrances() -> [ForwardingChain] {
+        let found = try? namespace.outside { () throws(FabricFault) -> [ForwardingChain] in
+            guard let listing = Rules.ask("list", "chains") else { return [] }
+            return ForwardingChain.dropping(listing.description).filter { chain in
+                // Who names the link has thought of it.
+                let rules = Rules.ask("list", "table", ByteString(chain.family), ByteString(chain.table))
+                return rules.map { !ForwardingChain.names($0.description, Uplink.prefix) } ?? true
+            }
+        }
+        return found ?? []
+    }
+}

@@ -1,0 +1,98 @@
+import AgentProtocol
+public import FabricProtocol
+
+/// What goes from one network to another, out, and to the fabric itself, as nftables reads it. What is not allowed here is
+/// dropped; what answers to something that was allowed is not asked again.
+public enum RoutingRules {
+    static let table = "inet swiftlet"
+    /// Of connections that have come through appliances between networks: they are not known where there are none.
+    static let throughAppliances = 0x5357
+    /// The link that leads out of the fabric.
+    public static let uplink = "up0"
+
+    /// All rules for these networks, and for what is between them, in the place of all that there were.
+    public static func text(of networks: [FabricNetwork], joinedBy ports: [FabricPort] = []) -> String {
+        """
+        add table \(table)
+        delete table \(table)
+        table \(table) {
+            chain led {
+                type filter hook prerouting priority raw; policy accept;
+        \(led(networks))    }
+            chain input {
+                type filter hook input priority 0; policy drop;
+                iifname "lo" accept
+                ct state established,related accept
+                ct state invalid counter drop comment "no connection that is known"
+                icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-query, mld-listener-report } accept
+        \(services(networks))        counter drop comment "the network's own address answers for names and addresses only"
+            }
+            chain forward {
+                type filter hook forward priority 0; policy drop;
+        \(passages(networks, ports))        ct mark != \(throughAppliances) ct state established,related accept
+                ct state invalid counter drop comment "no connection that is known"
+                iifname "\(uplink)" ct status dnat counter accept comment "published ports"
+        \(ways(networks))        counter drop comment "no network may be reached from another unless it is said (--reach)"
+            }
+            chain postrouting {
+                type nat hook postrouting priority srcnat; policy accept;
+                oifname "\(uplink)" masquerade
+            }
+        }
+
+        """
+    }
+
+    /// Nothing in a network that a machine leads out of is for the fabric; it may have the addresses of others.
+    private static func led(_ networks: [FabricNetwork]) -> String {
+        networks.filter { !$0.isRouted }.map { network in
+            "        iifname \"\(network.bridge)\" counter drop comment \"a machine leads out of this network\"\n"
+        }.joined()
+    }
+
+    /// Names and addresses are given by the fabric on each network, to those who are in it.
+    private static func services(_ networks: [FabricNetwork]) -> String {
+        var rules = ""
+        for network in networks {
+            for (gateway, prefix) in network.ownAddresses {
+                let to = "        iifname \"\(network.bridge)\" \(prefix.family == .v4 ? "ip" : "ip6") daddr \(gateway)"
+                rules += "\(to) meta l4proto { tcp, udp } th dport { 53, \(EgressRules.namesPort) } accept\n"
+                rules += "\(to) meta l4proto { icmp, ipv6-icmp } accept\n"
+                if prefix.family == .v4 {
+                    rules += "        iifname \"\(network.bridge)\" udp dport 67 accept\n"
+                }
+            }
+        }
+        return rules
+    }
+
+    /// What goes into appliances between networks, and comes out of them; which way it goes is not asked here.
+    private static func passages(_ networks: [FabricNetwork], _ ports: [FabricPort]) -> String {
+        var rules = ""
+        for port in ports {
+            for (name, link) in [(port.joined, port.upperEnd), (port.network, port.bridgePort)] {
+                guard let bridge = networks.first(where: { $0.name == name })?.bridge else { continue }
+                rules += "        iifname \"\(bridge)\" oifname \"\(link)\" ct mark set \(throughAppliances) accept\n"
+                rules += "        iifname \"\(link)\" oifname \"\(bridge)\" accept\n"
+            }
+        }
+        return rules
+    }
+
+    private static func ways(_ networks: [FabricNetwork]) -> String {
+        var rules = ""
+        for network in networks {
+            if network.reachesOutside {
+                rules += "        iifname \"\(network.bridge)\" oifname \"\(uplink)\" accept\n"
+            }
+            for name in network.reachableNetworks {
+                guard let other = networks.first(where: { $0.name == name }) else { continue }
+                let (own, reached) = (network.bridge, other.bridge)
+                rules += "        iifname \"\(own)\" oifname \"\(reached)\" accept\n"
+                rules +=
+                    "        iifname \"\(reached)\" oifname \"\(own)\" ct direction reply ct state established,related accept\n"
+            }
+        }
+        return rules
+    }
+}

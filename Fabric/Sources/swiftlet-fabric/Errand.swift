@@ -1,0 +1,93 @@
+import AgentProtocol
+import FabricEngine
+import FabricProtocol
+import LinuxCalls
+import Seeing
+import WireFormats
+
+/// What the program was started for.
+struct Errand {
+    private static let usage = """
+        one of start FOLDER (unless it runs), ask FOLDER FILE (a request as JSON), enter FOLDER PROGRAM ARGUMENT... (in the \
+        fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), serve FOLDER (as start \
+        does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
+        its shadow let through, by the ports of their ends)
+        """
+
+    private static let program: ByteString = "/proc/self/exe"
+
+    let arguments: [String]
+    /// Those that were blocked when it began.
+    let signals: SignalSet?
+
+    func run() -> Int32 {
+        do throws(FabricFault) {
+            guard arguments.count >= 3 else { throw FabricFault(Self.usage) }
+            let folder = EngineFolder(arguments[2])
+            switch arguments[1] {
+            case "start" where arguments.count == 3:
+                try EngineProcess.start(folder, program: Self.program)
+            case "serve" where arguments.count == 3: return serve(folder)
+            case "ask" where arguments.count == 4:
+                try EngineProcess.startWhereKilled(folder, program: Self.program)
+                return tell(try EngineProcess.ask(folder, try contents(of: arguments[3])))
+            case "enter" where arguments.count >= 4:
+                // The program gets signals as this one got them.
+                if let signals { _ = try? setBlockedSignals(signals) }
+                throw EngineProcess.enter(folder, arguments[3...].map { ByteString($0) })
+            case "capture":
+                let request = try CaptureRequest(Array(arguments[3...]))
+                try EngineProcess.join(folder)
+                try Capture(request).run()
+            case "flows" where arguments.count == 3:
+                try EngineProcess.join(folder)
+                try Flows.tell()
+            case "compare" where arguments.count == 8: return try compare(folder)
+            default: throw FabricFault(Self.usage)
+            }
+            return 0
+        } catch {
+            writeToStandardError("swiftlet-fabric: \(error)\n")
+            return 1
+        }
+    }
+
+    private func compare(_ folder: EngineFolder) throws(FabricFault) -> Int32 {
+        let ends = arguments[4...].compactMap { UInt16($0) }
+        guard let milliseconds = UInt64(arguments[3]), milliseconds <= 86_400_000, ends.count == 4 else {
+            throw FabricFault(Self.usage)
+        }
+        try EngineProcess.join(folder)
+        var said: [UInt8] = []
+        try ShadowWatch.compare(
+            present: (ends[0], ends[1]), shadow: (ends[2], ends[3]), milliseconds: milliseconds
+        ).write(to: &said)
+        return tell(said)
+    }
+
+    /// What goes wrong before it serves is for whoever started it.
+    private func serve(_ folder: EngineFolder) -> Int32 {
+        do throws(FabricFault) {
+            try EngineProcess.serve(folder)
+            return 0
+        } catch {
+            writeToStandardOutput(error.description)
+            return 1
+        }
+    }
+
+    private func contents(of path: String) throws(FabricFault) -> [UInt8] {
+        do throws(LinuxError) {
+            let file = try open(path, .readOnly)
+            return try FileTree.contents(file.number, maximumBytes: 1 << 20)
+        } catch {
+            throw FabricFault("\(path) cannot be read: \(error)")
+        }
+    }
+
+    /// Writes an answer; 1 when it says that nothing was changed, or says nothing.
+    private func tell(_ answer: [UInt8]) -> Int32 {
+        try? writeAll(1, answer)
+        return answer.isEmpty || answer.starts(with: Array("{\"error\"".utf8)) ? 1 : 0
+    }
+}
