@@ -12,12 +12,14 @@ let package = Package(
     name: "Guest",
     products: [
         .library(name: "AgentProtocol", targets: ["AgentProtocol"]),
+        .library(name: "ChildPrograms", targets: ["ChildPrograms"]),
         .library(name: "FileTransfer", targets: ["FileTransfer"]),
         .library(name: "SettingsFloppy", targets: ["SettingsFloppy"]),
         .library(name: "AgentTestSupport", targets: ["AgentTestSupport"]),
         .executable(name: "swiftlet-agent", targets: ["swiftlet-agent"]),
         .executable(name: "swiftlet-firewall", targets: ["swiftlet-firewall"]),
         .executable(name: "swiftlet-sniffer", targets: ["swiftlet-sniffer"]),
+        .executable(name: "swiftlet-impair", targets: ["swiftlet-impair"]),
     ],
     dependencies: [.package(path: "../Monitor")],
     targets: [
@@ -28,13 +30,17 @@ let package = Package(
             name: "FileTransfer", dependencies: ["AgentProtocol", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .target(
+            name: "ChildPrograms",
+            dependencies: ["AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor")],
+            swiftSettings: settings),
+        .target(
             name: "SettingsFloppy", dependencies: [.product(name: "WireFormats", package: "Monitor")],
             swiftSettings: settings),
         .target(
             name: "GuestNetwork",
             dependencies: [
                 "AgentProtocol", "FileTransfer", .product(name: "LinuxCalls", package: "Monitor"),
-                .product(name: "WireFormats", package: "Monitor"),
+                .product(name: "Netlink", package: "Monitor"), .product(name: "WireFormats", package: "Monitor"),
             ],
             swiftSettings: settings),
         .target(
@@ -59,7 +65,7 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-firewall",
             dependencies: [
-                "AgentProtocol", "ApplianceGuest", "FileTransfer", "FirewallPlan", "GuestNetwork",
+                "AgentProtocol", "ApplianceGuest", "ChildPrograms", "FileTransfer", "FirewallPlan", "GuestNetwork",
                 .product(name: "LinuxCalls", package: "Monitor"),
             ],
             swiftSettings: settings),
@@ -67,13 +73,23 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-sniffer",
             dependencies: [
-                "AgentProtocol", "ApplianceGuest", "FileTransfer", "GuestNetwork", "SnifferPlan",
+                "AgentProtocol", "ApplianceGuest", "ChildPrograms", "FileTransfer", "GuestNetwork", "SnifferPlan",
+                .product(name: "LinuxCalls", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(name: "ImpairPlan", dependencies: ["AgentProtocol", "ApplianceGuest"], swiftSettings: settings),
+        .executableTarget(
+            name: "swiftlet-impair",
+            dependencies: [
+                "AgentProtocol", "ApplianceGuest", "ChildPrograms", "FileTransfer", "GuestNetwork", "ImpairPlan",
                 .product(name: "LinuxCalls", package: "Monitor"),
             ],
             swiftSettings: settings),
         .target(
             name: "AgentTestSupport",
-            dependencies: ["AgentProtocol", "ApplianceGuest", "FirewallPlan", "SettingsFloppy", "SnifferPlan"],
+            dependencies: [
+                "AgentProtocol", "ApplianceGuest", "FirewallPlan", "ImpairPlan", "SettingsFloppy", "SnifferPlan",
+            ],
             path: "Tests/TestSupport/AgentTestSupport",
             swiftSettings: settings),
         .testTarget(
@@ -88,6 +104,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "SnifferPlanTests", dependencies: ["AgentProtocol", "ApplianceGuest", "SnifferPlan"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ImpairPlanTests", dependencies: ["AgentProtocol", "ApplianceGuest", "ImpairPlan"],
             swiftSettings: settings),
         .testTarget(
             name: "AgentTests",

@@ -15,6 +15,7 @@ import Testing
         #expect(description.apply == ["/usr/sbin/apply"] && description.kernelArguments == "quiet")
         #expect(description.interfaces.map(\.role) == ["outside", "inside", "dmz"])
         #expect(description.interfaces.map(\.isRequired) == [true, true, false])
+        #expect(description.interfaces.map(\.isAddressedByProgram) == [false, true, false])
         #expect(
             description.health
                 == .init(

@@ -9,7 +9,8 @@ public let exampleDescription = """
       "apply": ["/usr/sbin/apply"], "kernel-arguments": "quiet",
       "interfaces": [
         {"name": "wan", "role": "outside", "required": true, "description": "To the provider"},
-        {"name": "lan", "role": "inside", "required": true}, {"name": "dmz", "role": "dmz"}
+        {"name": "lan", "role": "inside", "required": true, "addressed-by-program": true},
+        {"name": "dmz", "role": "dmz"}
       ],
       "health": {"command": ["/usr/sbin/check", "--all"], "interval": "5s", "timeout": "500ms", "retries": 2, "start": "20s"},
       "settings": \(exampleSchema)

@@ -1,5 +1,6 @@
 import AgentProtocol
 import ApplianceGuest
+import ChildPrograms
 import FileTransfer
 import FirewallPlan
 import GuestNetwork

@@ -1,5 +1,6 @@
 import AgentProtocol
 import ApplianceGuest
+import ChildPrograms
 import FirewallPlan
 
 /// The status page, and `/health` for programs.

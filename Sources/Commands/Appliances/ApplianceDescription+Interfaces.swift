@@ -16,7 +16,11 @@ extension ApplianceDescription {
                 // The kernel's own name for it needs no giving.
                 if name != "eth\(index)" { found[index] = try found[index].named(name) }
             }
-            names.insert(found[index].name ?? "eth\(index)")
+            let name = found[index].name ?? "eth\(index)"
+            names.insert(name)
+            if interfaces.contains(where: { $0.name == name && $0.isAddressedByProgram }) {
+                found[index].isLeftToProgram = true
+            }
         }
         try checkInterfaces(names) { "give one for each: --network tap:NAME,address=none,name=\($0)" }
         return found

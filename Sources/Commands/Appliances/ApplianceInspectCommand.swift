@@ -24,6 +24,7 @@ struct ApplianceInspectCommand: ParsableCommand {
             var name: String
             var role: String
             var isRequired: Bool
+            var isAddressedByProgram: Bool
             var description: String
         }
 
@@ -77,7 +78,9 @@ struct ApplianceInspectCommand: ParsableCommand {
             rootHash = "\(manifest.disk.rootHash)"
             kernel = manifest.kernel.map(Part.init)
             interfaces = about.interfaces.map {
-                Interface(name: $0.name, role: $0.role, isRequired: $0.isRequired, description: $0.explanation)
+                Interface(
+                    name: $0.name, role: $0.role, isRequired: $0.isRequired,
+                    isAddressedByProgram: $0.isAddressedByProgram, description: $0.explanation)
             }
             health = about.health.map {
                 Health(

@@ -2,6 +2,7 @@ import AgentClient
 import ApplianceSettings
 import Appliances
 import ArgumentParser
+import FabricProtocol
 import Fleet
 import GuestKernels
 import ImageStore
@@ -34,6 +35,12 @@ struct ApplianceRunCommand: ParsableCommand {
             "As for `swiftlet run`, in the order of the appliance's interfaces unless they say name=. May be repeated.",
             valueName: "network"), completion: Completions.networks)
     var network: [String] = []
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Have ports of this computer lead to the machine, as `swiftlet run --publish` does. May be repeated.",
+            valueName: PublishCommand.form))
+    var publish: [String] = []
     @Flag(name: .customLong("rm"), help: "Forget the machine when it ends.") var removesItself = false
     @Flag(name: [.short, .long], help: "Run in the background; the machine's id is printed when the program runs.")
     var detach = false
@@ -125,6 +132,7 @@ struct ApplianceRunCommand: ParsableCommand {
         }
         try growth.change(&specification)
         specification.interfaces = try description.machineInterfaces(network)
+        specification.published = try publish.map { try PublishedPort(parsing: $0) }
         specification.isDetached = detach || count != nil || settingsFrom != nil
         specification.removesItself = removesItself
         specification.isWithoutConsole = noConsole
@@ -177,6 +185,12 @@ struct ApplianceRunCommand: ParsableCommand {
         let base = name ?? appliance.description.name
         guard settings == nil else {
             throw CommandFailure("usage.count", "each machine has its own settings; leave out --settings")
+        }
+        guard publish.isEmpty else {
+            throw CommandFailure(
+                "usage.count",
+                "a port of this computer leads to one machine; leave out --publish, and publish each one's: swiftlet publish"
+            )
         }
         guard let schema = appliance.description.settings else {
             throw CommandFailure("appliance.without-settings", "\(appliance.description.name) takes no settings")

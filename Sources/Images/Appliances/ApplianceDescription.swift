@@ -16,6 +16,8 @@ public struct ApplianceDescription: Equatable, Sendable {
         public let role: String
         /// Whether the appliance does not start without it.
         public let isRequired: Bool
+        /// Whether the appliance's program gives it addresses, as its settings say, and the host none.
+        public let isAddressedByProgram: Bool
         public let explanation: String
     }
 
@@ -143,6 +145,7 @@ public struct ApplianceDescription: Equatable, Sendable {
             interfaces.append(
                 Interface(
                     name: name, role: try Self.name("role", &each), isRequired: try each.boolean("required"),
+                    isAddressedByProgram: try each.boolean("addressed-by-program"),
                     explanation: try explanation(&each)))
             try each.finish()
         }

@@ -1,6 +1,7 @@
 import AgentProtocol
 import ApplianceGuest
 import FirewallPlan
+import ImpairPlan
 import SnifferPlan
 
 extension AgentFuzzTargets {
@@ -45,6 +46,11 @@ extension AgentFuzzTargets {
         }
         if let sniffer = try? SnifferSettings(fields) {
             precondition(sniffer.keptBytes / sniffer.pieceCount > 64, "a piece without room")
+        }
+        if let impair = try? ImpairSettings(fields) {
+            let lines = (impair.making + impair.changing).split(0x0a)
+            precondition(lines.count == 12 + 1, "a line more or less")
+            precondition(impair.toNetwork.loss <= 100_000 && impair.toMachine.duplicates <= 100_000, "more than all")
         }
     }
 }

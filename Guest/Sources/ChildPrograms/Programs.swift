@@ -2,7 +2,7 @@ public import AgentProtocol
 import FileTransfer
 public import LinuxCalls
 
-/// Other programs of the appliance, run to their end.
+/// Other programs, run to their end or started to stay.
 ///
 /// All signals must be blocked, as `Children` wants it.
 public enum Programs {
@@ -37,13 +37,18 @@ public enum Programs {
     }
 
     /// Runs one, gives it its standard input, and waits.
-    public static func run(_ arguments: [ByteString], input: ByteString = "") -> Outcome {
-        do throws(LinuxError) { return try runToEnd(arguments, input) } catch {
+    /// - Parameter patienceNanoseconds: after which it is killed; nil: never.
+    public static func run(
+        _ arguments: [ByteString], input: ByteString = "", patienceNanoseconds: UInt64? = nil
+    ) -> Outcome {
+        do throws(LinuxError) { return try runToEnd(arguments, input, patienceNanoseconds) } catch {
             return Outcome(hasSucceeded: false, output: "", complaint: arguments[0] + ": " + error.text)
         }
     }
 
-    private static func runToEnd(_ arguments: [ByteString], _ input: ByteString) throws(LinuxError) -> Outcome {
+    private static func runToEnd(
+        _ arguments: [ByteString], _ input: ByteString, _ patienceNanoseconds: UInt64?
+    ) throws(LinuxError) -> Outcome {
         // Files in memory, so that neither side ever waits for the other.
         let given = try memoryFile(name: "", lengthBytes: 0)
         let output = try memoryFile(name: "", lengthBytes: 0)
@@ -51,7 +56,15 @@ public enum Programs {
         try writeAll(given.number, input.bytes)
         try rewindFile(given.number)
         let process = try start(arguments, given.number, output.number, errors.number)
-        let end = try Children.wait(for: process)
+        let end: ChildEnd
+        if let patienceNanoseconds {
+            guard let inTime = try Children.wait(for: process, patienceNanoseconds: patienceNanoseconds) else {
+                throw .timedOut
+            }
+            end = inTime
+        } else {
+            end = try Children.wait(for: process)
+        }
         let text = ByteString(try readBytes(errors.number, offset: 0, count: 1024).prefix { $0 != 0x0a })
         return Outcome(
             hasSucceeded: end == .exited(0),
