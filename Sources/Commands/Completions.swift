@@ -43,7 +43,20 @@ enum Completions {
 
     static var snapshots: CompletionKind { .custom { _, _, _ in SnapshotCommand.store.list().map(\.name) } }
 
-    static var networks: CompletionKind { .list(["none", "tap", "tap:"]) }
+    static var networkNames: CompletionKind { .custom { _, _, _ in NetworkCommand.store.list().map(\.name) } }
+
+    static var networks: CompletionKind {
+        .custom { _, _, _ in ["none", "tap", "tap:", "wire"] + NetworkCommand.store.list().map(\.name) }
+    }
+
+    /// Where packets can be seen.
+    static var captured: CompletionKind {
+        .custom { _, _, _ in running + NetworkCommand.store.list().map(\.name) }
+    }
+
+    static var inWires: CompletionKind {
+        .custom { _, _, _ in Product.fleet.wires().flatMap(\.members).map(\.entry.name) }
+    }
 
     private static var running: [String] {
         Product.fleet.store.list().filter { !$0.state.isOver }.map(\.name)

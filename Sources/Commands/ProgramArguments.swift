@@ -10,7 +10,7 @@ enum ProgramArguments {
         "--dns-search", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
         "--health-start-period", "--health-start-interval", "--health-on-failure", "--cidfile", "--cpu-shares",
         "--disk-bandwidth", "--disk-ops", "--network-in", "--network-in-packets", "--network-out",
-        "--network-out-packets", "--warm-when", "--memory-max",
+        "--network-out-packets", "--warm-when", "--memory-max", "--publish", "-p", "--egress",
     ]
 
     /// The parser's script for bash, so that it offers nothing of ours where the program's words stand, and knows commands by

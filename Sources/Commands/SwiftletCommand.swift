@@ -29,8 +29,15 @@ public struct SwiftletCommand: ParsableCommand {
                     StopCommand.self, KillCommand.self, WaitCommand.self, StartCommand.self, RestoreCommand.self,
                     UpdateCommand.self, RollbackCommand.self, RemoveCommand.self, InspectCommand.self,
                     PauseCommand.self, ResumeCommand.self, SuspendCommand.self, SnapshotCommand.self, CloneCommand.self,
-                    ForkCommand.self, AttachCommand.self, DetachCommand.self, SetCommand.self, StatsCommand.self,
-                    TopCommand.self,
+                    ForkCommand.self, AttachCommand.self, DetachCommand.self, PublishCommand.self,
+                    UnpublishCommand.self, EgressCommand.self,
+                    SetCommand.self, StatsCommand.self, TopCommand.self,
+                ]),
+            CommandGroup(
+                name: "Wires of machines",
+                subcommands: [
+                    InsertCommand.self, TakeOutCommand.self, BypassCommand.self, SwapCommand.self, WiresCommand.self,
+                    TopologyCommand.self, CaptureCommand.self, FlowsCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",
@@ -38,8 +45,7 @@ public struct SwiftletCommand: ParsableCommand {
                     ImageCommand.self, PullCommand.self, PushCommand.self, LoadCommand.self, SaveCommand.self,
                     TagCommand.self, HistoryCommand.self, PruneCommand.self, LoginCommand.self, LogoutCommand.self,
                     KernelCommand.self, SettingsCommand.self, ApplianceCommand.self, ResetCommand.self,
-                    VolumeCommand.self,
-                    BuildCommand.self,
+                    VolumeCommand.self, NetworkCommand.self, BuildCommand.self,
                 ]),
             CommandGroup(
                 name: "This computer",

@@ -11,6 +11,8 @@ struct InterfaceDocument: Encodable {
     var hardwareAddress: String
     /// The guest's, with its prefix, where this side gave it one.
     var address: String?
+    /// All of them, where there are several.
+    var addresses: [String]?
     /// The host's on the same network, where it was made for the machine.
     var hostAddress: String?
 
@@ -21,10 +23,13 @@ struct InterfaceDocument: Encodable {
             case .none: "none"
             case .tap(let name, _, _): "tap:\(name)"
             case .ownTap, .bareTap: "tap"
+            case .fabric(let network, _): network
+            case .wire: "wire"
             }
         hostDevice = assigned.hostDevice
         hardwareAddress = assigned.hardwareAddress
-        address = assigned.guestAddress?.description
+        address = assigned.guestAddresses.first?.description
+        addresses = assigned.guestAddresses.count > 1 ? assigned.guestAddresses.map(\.description) : nil
         hostAddress = assigned.hostAddress?.description
     }
 }

@@ -2,7 +2,6 @@ import AgentClient
 import ArgumentParser
 import Fleet
 import HostFiles
-import LinuxCalls
 
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,29 +31,15 @@ struct LogsCommand: ParsableCommand {
     func run() throws {
         let store = Product.fleet.store
         let record = try store.find(machine)
-        let path = HostPath(console ? store.consoleLog(record) : store.outputLog(record))
+        var log = LogFile(HostPath(console ? store.consoleLog(record) : store.outputLog(record)))
         var reader = LogReader(isRaw: console, showsTimes: timestamps)
-        var file = try? HostFile(path)
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        var begin = (try? HostPath("\(path).1").readWhole(limit: 32 << 20)) ?? []
+        var begin = log.before(limit: 32 << 20)
         if let tail {
-            while let count = try file?.read(into: &buffer), count > 0 { begin += buffer[..<count] }
+            log.readOn { begin += $0 }
             begin.removeSubrange(..<reader.start(ofLast: tail, in: begin))
         }
         reader.take(begin)
-        while true {
-            // Asked before the file is read to its end, so that nothing written last is missed.
-            let isOver = !follow || ((try? store.find(record.id))?.state.isOver ?? true)
-            if file == nil { file = try? HostFile(path) }
-            while let count = try file?.read(into: &buffer), count > 0 { reader.take(Array(buffer[..<count])) }
-            if isOver { break }
-            LinuxCalls.sleep(nanoseconds: 50_000_000)
-            // The log is turned over when it is full.
-            if let now = try? path.status(), let open = try file?.status(), now.inodeNumber != open.inodeNumber {
-                while let count = try file?.read(into: &buffer), count > 0 { reader.take(Array(buffer[..<count])) }
-                file = try? HostFile(path)
-            }
-        }
+        log.follow(record, in: store, isOnce: !follow) { reader.take(Array($0)) }
         reader.finish()
     }
 }

@@ -33,19 +33,25 @@ struct PsCommand: ParsableCommand {
         if format.isJSON { return Output.json(machines.map(MachineDocument.init)) }
         if quiet { return machines.forEach { Output.line($0.id) } }
         // Most machines have none.
-        let hasPorts = machines.contains { !$0.specification.container.exposedPorts.isEmpty }
+        let hasPorts = machines.contains { !Self.ports($0).isEmpty }
         var table = Table(["ID", "NAME", "IMAGE", "COMMAND", "CREATED", "STATE"] + (hasPorts ? ["PORTS"] : []))
         for machine in machines {
             let command = machine.specification.command.joined(separator: " ")
-            let ports = machine.specification.container.exposedPorts.joined(separator: ", ")
             table.add(
                 [
                     machine.id, machine.name, machine.specification.image,
                     command.count > 30 ? command.prefix(29) + "…" : command, Units.since(machine.createdSeconds),
                     MachineDocument.state(machine, store.health(machine)) + Self.change(machine, store),
-                ] + (hasPorts ? [ports] : []))
+                ] + (hasPorts ? [Self.ports(machine)] : []))
         }
         Output.line(table.text)
+    }
+
+    /// Those of this computer that lead to it, and those that the program only names.
+    private static func ports(_ machine: MachineRecord) -> String {
+        let specification = machine.specification
+        return (specification.published.map(\.description) + specification.container.exposedPorts)
+            .joined(separator: ", ")
     }
 
     /// What is under way with its image, or was interrupted.
@@ -73,6 +79,10 @@ struct MachineDocument: Encodable {
     var memoryMaximumMebibytes: Int?
     var disks: [MachineSpecification.Disk]
     var interfaces: [InterfaceDocument]
+    /// Ports of this computer that lead to it when it runs.
+    var publishedPorts: [PublishedDocument]
+    /// What it may reach outside of its networks, as `egress` takes it; nil: everything that they let it.
+    var egress: [String]?
     var created: String
     var started: String?
     var ended: String?
@@ -145,6 +155,8 @@ struct MachineDocument: Encodable {
         memoryMaximumMebibytes = specification.memoryMaximumMebibytes
         disks = specification.disks
         interfaces = record.interfaces.map(InterfaceDocument.init)
+        publishedPorts = specification.published.map(PublishedDocument.init)
+        egress = specification.egress?.map(\.description)
         created = Timestamp.text(seconds: record.createdSeconds)
         started = record.startedSeconds.map(Timestamp.text(seconds:))
         ended = record.endedSeconds.map(Timestamp.text(seconds:))

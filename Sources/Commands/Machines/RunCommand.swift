@@ -1,5 +1,6 @@
 import AgentClient
 import ArgumentParser
+import FabricProtocol
 import Fleet
 import GuestKernels
 import HostFiles
@@ -22,6 +23,8 @@ struct RunCommand: ParsableCommand {
               swiftlet run --rm --disk data.img --disk tools.img:ro busybox ls -l /dev/vdb /dev/vdc
               swiftlet run -d --name db -v data:/var/lib/db --secret password=./password.txt --restart on-failure db
               swiftlet run -d --name cache --memory 256M --memory-max 1G redis && swiftlet set --memory 768M cache
+              swiftlet run -d --name shop --network lan --publish 8080:80 busybox httpd -f
+              swiftlet run --rm --network lan --egress pypi.org:443 --egress pythonhosted.org:443 python3 pip download six
               swiftlet run -d --name batch --cpus 0.5 --disk-bandwidth 20M busybox sleep 600
               swiftlet run --rm --warm busybox echo hello
               swiftlet run -d --warm-when healthy --health-cmd 'wget -qO- localhost:8000' python3 python3 -m http.server
@@ -88,6 +91,17 @@ struct RunCommand: ParsableCommand {
             "none (the default); tap makes a TAP device and gives both sides an address, or tap,address=none neither; tap:NAME[,address=A/N[,gateway=A]] takes one that exists. name=N is what the guest calls it, mac=M its address. May be repeated.",
             valueName: "network"), completion: Completions.networks)
     var network: [String] = []
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Have ports of this computer lead to the machine, in a network of `network create`: 8080:80, 127.0.0.1:8080:80, 8000-8009:80-89, 5353:53/udp. May be repeated.",
+            valueName: PublishCommand.form))
+    var publish: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "What the machine may reach outside of its networks, and nothing else: example.com:443, 10.0.0.0/8, [2001:db8::/32]:443/tcp; a domain with all names below it; none for nothing. May be repeated.",
+            valueName: EgressCommand.form))
+    var egress: [String] = []
     @Option(
         help: ArgumentHelp(
             "What stands before the program instead of the image's own entry point; --entrypoint= for nothing.",
@@ -185,6 +199,8 @@ struct RunCommand: ParsableCommand {
         }
         specification.settingsCommit = settingsCommit
         specification.interfaces = try MachineInterface.list(parsing: network)
+        specification.published = try publish.map { try PublishedPort(parsing: $0) }
+        if !egress.isEmpty { specification.egress = try EgressRule.list(written: egress) }
         let image = try ImageCommand.resolve(image, pulling: pull, registry)
         if !isJSON, let appliance = try? ImageCommand.store.appliance(image) {
             Output.error(

@@ -109,6 +109,8 @@ struct SnapshotDocument: Encodable {
     var memoryBytes: UInt64
     /// The disks that it writes to, which are copied with it.
     var diskBytes: UInt64
+    /// What had been attached, and its clones have.
+    var attached: [AttachmentDocument]
     /// Root of the memory's hash tree, by which clones check each page; missing where they do not.
     var memoryRoot: String?
     /// Whether the machine's program ran; otherwise clones start one.
@@ -120,7 +122,7 @@ struct SnapshotDocument: Encodable {
 
     enum CodingKeys: String, CodingKey {
         case id, name, created, machine, machineID, image, imageDigest, kernel, command, processors, memoryMebibytes
-        case stateBytes, memoryBytes, diskBytes, memoryRoot, runsProgram, usedBytes, path
+        case stateBytes, memoryBytes, diskBytes, attached, memoryRoot, runsProgram, usedBytes, path
     }
 
     init(_ record: SnapshotRecord) {
@@ -140,6 +142,7 @@ struct SnapshotDocument: Encodable {
         stateBytes = record.stateBytes
         memoryBytes = record.memoryBytes
         diskBytes = record.disks.reduce(0) { $0 + $1.sizeBytes }
+        attached = record.attachments.map(AttachmentDocument.init)
         memoryRoot = record.memoryRoot
         runsProgram = record.runsProgram
         usedBytes = store.usedBytes(record)

@@ -1,0 +1,115 @@
+import AgentClient
+import AgentProtocol
+import LinuxCalls
+import Synchronization
+
+/// Takes a capture as it comes: to standard output as it is, into a file block by block, so that it never ends in the middle of one.
+final class CaptureOutput: OutputSink {
+    /// A packet of 256 KiB, and what is around it.
+    private static let mostBlockBytes = 1 << 20
+
+    private struct State {
+        /// What has come of a block that is not whole.
+        var rest: [UInt8] = []
+        /// Of whole blocks.
+        var fileBytes: UInt64 = 0
+        var loss: CommandFailure?
+        var messages: [UInt8] = []
+        var farewell: [String] = []
+    }
+
+    /// Nil for standard output. It is open until this goes.
+    private let file: Int32?
+    private let path: String
+    private let state = Mutex(State())
+
+    /// - Parameter file: nil for standard output.
+    init(file path: String?) throws(CommandFailure) {
+        self.path = path ?? ""
+        guard let path else {
+            file = nil
+            return
+        }
+        do throws(LinuxError) { file = try open(path, [.writeOnly, .create, .truncate], mode: 0o644).release() } catch {
+            throw CommandFailure("capture.file", "\(path) cannot be written: \(error)")
+        }
+    }
+
+    deinit { if let file { _ = FileDescriptor(owning: file) } }
+
+    func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
+        state.withLock { state in
+            if stream == .standardError {
+                tell(bytes, &state)
+                return true
+            }
+            guard file != nil else {
+                do throws(LinuxError) {
+                    try writeWhole(bytes, to: 1)
+                    return true
+                } catch {
+                    if !error.isBrokenPipe {
+                        state.loss = CommandFailure(OutputLoss(stream: .standardOutput, error: error))
+                    }
+                    return false
+                }
+            }
+            for index in bytes.indices { state.rest.append(bytes[index]) }
+            return writeBlocks(&state)
+        }
+    }
+
+    /// What the program says of itself, line by line.
+    private func tell(_ bytes: Span<UInt8>, _ state: inout State) {
+        for index in bytes.indices {
+            if bytes[index] != 0x0a {
+                state.messages.append(bytes[index])
+                continue
+            }
+            let line = String(decoding: state.messages, as: UTF8.self)
+            state.messages.removeAll()
+            let prefix = "swiftlet-fabric: "
+            if line.hasPrefix(prefix) {
+                // Why it ends.
+                state.loss = CommandFailure("capture.failed", String(line.dropFirst(prefix.count)))
+            } else if line.hasPrefix("capturing ") {
+                Output.error("swiftlet: \(Table.printable(line))")
+            } else {
+                // It comes by another way than the packets, and is to stand behind them.
+                state.farewell.append(line)
+            }
+        }
+    }
+
+    private func writeBlocks(_ state: inout State) -> Bool {
+        guard state.loss == nil, let file else { return false }
+        var end = 0
+        while end + 8 <= state.rest.count {
+            let length = (0..<4).reduce(0) { $0 | Int(state.rest[end + 4 + $1]) << (8 * $1) }
+            guard (12...Self.mostBlockBytes).contains(length) else {
+                state.loss = CommandFailure("capture.file", "what came is no capture; \(path) holds what came before")
+                return false
+            }
+            if end + length > state.rest.count { break }
+            end += length
+        }
+        if end == 0 { return true }
+        do throws(LinuxError) { try writeAll(file, Array(state.rest[..<end])) } catch {
+            // Half a block is nothing that anybody could read.
+            try? changeLength(file, lengthBytes: state.fileBytes)
+            state.loss = CommandFailure(
+                "capture.file", "\(path) cannot be written any further: \(error); it is whole up to there")
+            return false
+        }
+        state.rest.removeFirst(end)
+        state.fileBytes += UInt64(end)
+        return true
+    }
+
+    /// Says how it was.
+    /// - Throws: what has been lost.
+    func finish() throws(CommandFailure) {
+        for line in state.withLock({ $0.farewell }) { Output.error("swiftlet: \(Table.printable(line))") }
+        if let loss = state.withLock({ $0.loss }) { throw loss }
+    }
+}
