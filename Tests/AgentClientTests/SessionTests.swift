@@ -335,4 +335,39 @@ import Testing
         #expect(try session.run() == .exited(.exited(0)))
         #expect(output.text(of: .standardOutput) == "real")
     }
+
+    /// A guest that waits for its processor connects, and goes on when it has it.
+    @Test(.timeLimit(.minutes(1))) func `a stream may say late whose it is, and another one never`() throws {
+        let path = "/tmp/session-\(UInt32.random(in: .min ... .max))"
+        let listener = try LocalSockets().listen(path, expecting: 3)
+        defer { listener.close() }
+        let agent = try ScriptedAgent { conversation in
+            conversation.greet()
+            guard case .start(let start) = conversation.next(),
+                let late = try? LocalSockets().connect(path, until: .never),
+                let silent = try? LocalSockets().connect(path, until: .never)
+            else { return }
+            let opening = Opening(.stream(.standardOutput, process: 1, token: start.token)).encoded()
+            try? AgentSocket(late.duplicate()).write(Array(opening[..<10]))
+            conversation.send(.started(processIdentifier: 7))
+            LinuxCalls.sleep(nanoseconds: 5_500_000_000)
+            try? AgentSocket(late.duplicate()).write(Array(opening[10...]) + Array("late".utf8))
+            conversation.send(.exited(.exited(0)))
+            shutDownSocket(late.number, 1)
+            _ = silent.number
+            conversation.waitForEnd()
+        }
+        defer { agent.stop() }
+        let output = CollectedOutput()
+        let start = Start(
+            arguments: ["program"], environment: [], workingDirectory: "/",
+            streams: .pipes(input: false, output: true, error: false), streamOrigin: .agent,
+            token: Token(first: 5, second: 6))
+        let control = try AgentConnection(
+            to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 2000))
+        let session = try ProcessSession(start, over: control, output: output)
+        session.listener = listener
+        #expect(try session.run() == .exited(.exited(0)))
+        #expect(output.text(of: .standardOutput) == "late")
+    }
 }

@@ -73,7 +73,7 @@ private final class Scratch {
         #expect(Set(records.map(\.machineNumber)).count == 20)
         #expect(Set(records.map(\.contextIdentifier)).count == 20)
         #expect(Set(records.map { $0.interfaces[0].hardwareAddress }).count == 20)
-        #expect(Set(records.map { $0.interfaces[0].guestAddress?.address }).count == 20)
+        #expect(Set(records.map { $0.interfaces[0].guestAddresses.first?.address }).count == 20)
         for record in records {
             #expect(record.contextIdentifier > 2 && record.contextIdentifier < .max)
             let interface = try #require(record.guestInterfacesOfClone.first)

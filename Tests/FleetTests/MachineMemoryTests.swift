@@ -22,4 +22,24 @@ import Testing
         #expect(found.guest == 21004 << 10 && found.own == 312 << 10)
         #expect(MachineRemote.residentBytes("") == nil)
     }
+
+    @Test(arguments: [
+        ("rw-p 00000000 00:2a 77    /home/machines/abc/origin.memory", ""),
+        ("rw-p 00000000 00:2a 77    /machines/abc/suspended.memory (deleted)", ""),
+        ("rw-p 00000000 00:00 0 ", "VmFlags: rd wr um"),
+    ])
+    func `a restored guest's memory is what it goes on from`(name: String, flags: String) throws {
+        let smaps = """
+            00400000-00470000 r-xp 00000000 fe:00 123    /libexec/swiftlet-vmm
+            Rss:                 300 kB
+            VmFlags: rd ex
+            7f0000000000-7f0003000000 \(name)
+            Rss:               20000 kB
+            \(flags)
+            7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0    [stack]
+            Rss:                  12 kB
+            """
+        let found = try #require(MachineRemote.residentBytes(smaps))
+        #expect(found.guest == 20000 << 10 && found.own == 312 << 10)
+    }
 }

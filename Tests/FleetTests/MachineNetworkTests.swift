@@ -16,13 +16,23 @@ import Testing
                     .tap(
                         name: "tap0", address: .init(IPAddress(v4: 10, 0, 0, 2), prefixLength: 24),
                         gateway: "10.0.0.1")))
+        #expect(try MachineInterface(parsing: "wire,name=inside") == .init(.wire, name: "inside"))
+        #expect(try MachineInterface(parsing: "lan") == .init(.fabric(network: "lan", addresses: [])))
+        #expect(
+            try MachineInterface(parsing: "lan,address=fd00::9,name=inside")
+                == .init(
+                    .fabric(
+                        network: "lan",
+                        addresses: [.init(try #require(IPAddress("fd00::9")), prefixLength: 128)]), name: "inside"))
         #expect(
             try MachineInterface(parsing: "tap,mac=52:54:00:AB:cd:01,name=inside,address=none")
                 == .init(.bareTap, name: "inside", hardwareAddress: "52:54:00:ab:cd:01"))
     }
 
     @Test(arguments: [
-        "", "tap:", "nat", "none,address=10.0.0.2/24", "tap,address=10.0.0.2/24", "tap:a,", "tap:a,address=10.0.0.2",
+        "", "tap:", "Nat", "wire,address=10.0.0.2", "wire,gateway=10.0.0.1",
+        "wire:a", "lan,gateway=10.0.0.1", "lan,address=10.0.0.2/24", "lan,address=there",
+        "none,address=10.0.0.2/24", "tap,address=10.0.0.2/24", "tap:a,", "tap:a,address=10.0.0.2",
         "tap:a,address=10.0.0.2/33", "tap:a,address=fd00::1/129", "tap:a,gateway=10.0.0.1", "tap:a,mtu=9000",
         "tap:a,address=10.0.0.2/24,gateway=there", "tap:a,address=none,gateway=10.0.0.1", "tap,name=", "tap,name=lo",
         "tap,name=eth1", "tap,name=a/b", "tap,name=0123456789abcdef", "tap,name=a,name=b", "tap,mac=52:54:00:12:34",
@@ -54,6 +64,29 @@ import Testing
         }
         #expect(seen.count == OwnNetwork.numbers.count * 2)
         #expect(OwnNetwork(number: 64).guest.description == "10.191.1.2/30")
+    }
+
+    @Test func `a machine in the fabric has its port, its addresses, and names from its network`() throws {
+        var specification = MachineSpecification()
+        specification.interfaces = [
+            .init(.ownTap),
+            .init(
+                .fabric(
+                    network: "lan",
+                    addresses: [
+                        .init(IPAddress(v4: 10, 190, 0, 7), prefixLength: 24),
+                        .init(try #require(IPAddress("fd00::7")), prefixLength: 64),
+                    ])),
+        ]
+        let record = record(specification, numbers: [1, 41])
+        #expect(record.isInFabric && record.interfaces.map(\.hostDevice) == ["swiftlet1", "t42"])
+        #expect(record.interfaces[1].portNumber == 42)
+        let guest = record.guestInterfaces[1]
+        #expect(guest.addresses.map(\.address.description) == ["10.190.0.7", "fd00::7"])
+        // The first interface has the way out of IPv4.
+        #expect(guest.routes.map(\.gateway?.description) == ["fd00::1"])
+        #expect(record.nameServers.map(\.description) == ["10.190.0.1", "fd00::1"])
+        #expect(record.searchDomains == ["lan.internal"])
     }
 
     @Test func `both sides of a machine's own network are told their address`() throws {

@@ -157,6 +157,47 @@ private final class Scratch {
         #expect(scratch.code { _ = try SnapshotDescription(parsing: changed) } == code)
     }
 
+    private func grown(_ scratch: Scratch, to maximum: Int?, plugged: Int) throws -> SnapshotDescription {
+        SnapshotDescription(
+            try scratch.snapshot { $0.memoryMaximumMebibytes = maximum }, manifest: nil,
+            files: [
+                .init(name: "state", sizeBytes: 5, dataBytes: 5),
+                .init(name: "memory", sizeBytes: UInt64(32 + plugged) << 20 + 4096, dataBytes: 0),
+                .init(name: "disk0", sizeBytes: 512, dataBytes: 512),
+            ], memoryRoot: String(repeating: "c", count: 64))
+    }
+
+    @Test func `what had been plugged is told, and is what the machine is to keep`() throws {
+        let scratch = try Scratch()
+        let description = try grown(scratch, to: 128, plugged: 64)
+        #expect(description.version == 3 && description.pluggedMebibytes == 64)
+        #expect(try SnapshotDescription(parsing: description.encoded) == description)
+        #expect(try grown(Scratch(), to: 128, plugged: 0).version == 1)
+        let made = try description.record(
+            id: "bbb", name: "second", image: scratch.image, interfaces: [MachineInterface(.ownTap)],
+            in: HostPath("/new"))
+        #expect(made.specification.limits.memoryMebibytes == 96)
+        #expect(made.specification.pluggedMebibytes(made.specification.limits) == 64)
+        // The place for it is whole slots; the machine's own limit is not.
+        #expect(try SnapshotDescription(parsing: grown(Scratch(), to: 100, plugged: 128).encoded).version == 3)
+    }
+
+    @Test(arguments: [
+        ("pluggedMebibytes", "63"), ("pluggedMebibytes", "0"), ("pluggedMebibytes", "-2"), ("pluggedMebibytes", "62"),
+        ("pluggedMebibytes", "9223372036854775806"), ("memoryMaximumMebibytes", "9223372036854775807"),
+        ("memoryMaximumMebibytes", "null"), ("memoryMaximumMebibytes", "-9223372036854775808"), ("version", "2"),
+        ("memoryMebibytes", "-9223372036854775808"), ("pluggedMebibytes", "null"),
+    ])
+    func `what cannot have been plugged is refused`(field: String, value: String) throws {
+        let scratch = try Scratch()
+        var object = try #require(
+            JSONSerialization.jsonObject(with: Data(try grown(scratch, to: 128, plugged: 64).encoded)) as? [String: Any]
+        )
+        object[field] = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
+        let changed = try [UInt8](JSONSerialization.data(withJSONObject: object))
+        #expect(scratch.code { _ = try SnapshotDescription(parsing: changed) } == .invalidFile)
+    }
+
     @Test func `what a draft's process left that was killed goes, and what one holds stays`() throws {
         let scratch = try Scratch()
         let root = scratch.path.appending("snapshots")
@@ -170,9 +211,12 @@ private final class Scratch {
     @Test func `a state of another machine is told by what the monitor says`() throws {
         let scratch = try Scratch()
         let description = SnapshotDescription(try scratch.snapshot(), manifest: nil, files: [], memoryRoot: "")
-        var answer = MonitorCheck.Answer(vcpu_count: 1, mem_size_mib: 32, devices: 6, console: true)
+        var answer = MonitorCheck.Answer(
+            vcpu_count: 1, mem_size_mib: 32, plugged_size_mib: 0, devices: 6, console: true)
         try MonitorCheck.compare(answer, description)
-        answer.devices = 5
+        answer.plugged_size_mib = 2
+        #expect(scratch.code { try MonitorCheck.compare(answer, description) } == .invalidFile)
+        (answer.plugged_size_mib, answer.devices) = (0, 5)
         #expect(scratch.code { try MonitorCheck.compare(answer, description) } == .invalidFile)
     }
 }

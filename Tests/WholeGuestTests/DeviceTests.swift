@@ -97,10 +97,11 @@ extension WholeGuestTests {
             let up = try guest.shell(
                 "head -c 8388608 /dev/urandom > /tmp/up; sha256sum < /tmp/up; httpd -p 8078 -h /tmp")
             #expect(try Lab.onHost("busybox wget -q -O - http://10.77.0.2:8078/up | sha256sum") == up + "\n")
-            // Without segmentation 8 MiB are 6,200 frames of 1,400 bytes.
+            // Without segmentation 8 MiB are 6,200 frames of 1,400 bytes, and the acknowledgements of the other 8 MiB come on top.
+            // How many it becomes with it depends on how busy both ends are.
             for direction in ["rx", "tx"] {
                 let frames = Int(try guest.shell("cat /sys/class/net/eth0/statistics/\(direction)_packets"))
-                #expect(try #require(frames) < 3_000)
+                #expect(try #require(frames) < 6_000)
             }
             #expect(try guest.powerOff() == "exit status 0")
         }

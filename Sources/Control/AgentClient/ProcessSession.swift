@@ -63,6 +63,7 @@ public final class ProcessSession {
 
     private var pumps: [OutputPump] = []
     private var attached: [ProcessStream] = []
+    private var waitingStreams = WaitingStreams()
     private var interrupts = 0
     private var limit = Deadline.never
     private var hasStarted = false
@@ -120,7 +121,8 @@ public final class ProcessSession {
                 try? control.send(.signal(Signal(15, reachesGroup: true)), id: id)
                 limit = Deadline(afterMilliseconds: Self.graceAfterTimeoutMilliseconds)
             }
-            let listening = attached.count < streams.attached.count ? listener?.descriptors ?? [] : []
+            let isMissing = attached.count < streams.attached.count
+            let listening = isMissing ? (listener?.descriptors ?? []) + waitingStreams.descriptors : []
             var entries = [
                 PollEntry(reading: control.socket.number), PollEntry(reading: signals?.descriptor ?? -1),
                 PollEntry(reading: machineExit), PollEntry(reading: news?.descriptor ?? -1),
@@ -194,12 +196,9 @@ public final class ProcessSession {
     ///
     /// Trust: the guest may connect as often as it likes. Only a stream with the right token is attached, and each once.
     private func acceptStreams() throws(AgentClientError) {
-        while let connection = try listener?.accept() {
-            let socket = AgentSocket(connection)
-            let deadline = Deadline(afterMilliseconds: Self.openingMilliseconds)
-            guard let bytes = try? socket.readExactly(Opening.byteCount, until: deadline),
-                let opening = try? Opening(decoding: bytes),
-                case .stream(let stream, process: id, let shown) = opening.kind, shown.matches(token),
+        while let connection = try listener?.accept() { waitingStreams.add(AgentSocket(connection)) }
+        for (opening, socket) in waitingStreams.take() {
+            guard case .stream(let stream, process: id, let shown) = opening.kind, shown.matches(token),
                 streams.attached.contains(stream), !attached.contains(stream)
             else { continue }
             try attach(stream, socket)
@@ -238,7 +237,8 @@ public final class ProcessSession {
             let now = Clock.monotonic.nanoseconds()
             let sinceExit = now > begin ? now - begin : 0
             let idle = open.map(\.idleNanoseconds).min() ?? sinceExit
-            if min(idle, sinceExit) > Self.silenceAfterExitNanoseconds { return }
+            let isComing = missing && !waitingStreams.isEmpty
+            if !isComing, min(idle, sinceExit) > Self.silenceAfterExitNanoseconds { return }
             var entries = [
                 PollEntry(reading: finished.descriptor), PollEntry(reading: signals?.descriptor ?? -1),
                 PollEntry(reading: machineExit),

@@ -15,6 +15,8 @@ public struct HostError: CodedError {
         case notRunning = "host.not-running"
         /// The host runs, but does not answer.
         case silent = "host.silent"
+        /// A port of this computer that was to lead there is somebody else's.
+        case portTaken = "host.port-taken"
     }
 
     public let code: Code

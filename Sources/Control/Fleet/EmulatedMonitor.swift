@@ -28,7 +28,8 @@ final class EmulatedLauncher: MonitorLauncher {
         _ executable: String, configurationPath: String, in place: MonitorPlace, console: any OutputSink
     ) throws(FleetError) -> any RunningMonitor {
         do throws(AgentClientError) {
-            return try EmulatedMonitor(host, executable, configurationPath: configurationPath, console: console)
+            return try EmulatedMonitor(
+                host, place.entrance + [executable], configurationPath: configurationPath, console: console)
         } catch {
             throw FleetError(.monitorEnded, "the monitor cannot be started in the emulated host: \(error)")
         }
@@ -47,6 +48,26 @@ final class EmulatedLauncher: MonitorLauncher {
             let said = output.bytes(of: .standardOutput) + output.bytes(of: .standardError)
             guard case .exited(.exited(let status)) = end else { return (false, "it was ended") }
             return (status == 0, String(decoding: said, as: UTF8.self))
+        } catch {
+            throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run in the emulated host: \(error)")
+        }
+    }
+
+    func stream(
+        _ arguments: [String], to output: any OutputSink, signals: SignalWatcher
+    ) throws(FleetError) -> Bool {
+        do throws(AgentClientError) {
+            let start = host.start(
+                arguments, environment: [], workingDirectory: "/",
+                streams: .pipes(input: false, output: true, error: true))
+            let session = try ProcessSession(start, over: try host.connect(), output: output)
+            session.endpoint = host
+            session.signals = signals
+            switch try session.run() {
+            case .exited(.exited(let status)): return status == 0
+            case .ended: return true
+            default: return false
+            }
         } catch {
             throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run in the emulated host: \(error)")
         }
@@ -73,7 +94,7 @@ private final class EmulatedMonitor: RunningMonitor {
     private let isStarted = Atomic<Bool>(true)
 
     init(
-        _ host: RunningHost, _ executable: String, configurationPath: String, console: any OutputSink
+        _ host: RunningHost, _ command: [String], configurationPath: String, console: any OutputSink
     ) throws(AgentClientError) {
         control = try host.connect()
         let input: Int32
@@ -86,7 +107,7 @@ private final class EmulatedMonitor: RunningMonitor {
             throw AgentClientError(.gone, "cannot make a pipe: \(error)")
         }
         let start = host.start(
-            [executable, "--config-file", configurationPath, "--no-api"], environment: [], workingDirectory: "/",
+            command + ["--config-file", configurationPath, "--no-api"], environment: [], workingDirectory: "/",
             streams: .pipes(input: true, output: true, error: true))
         do throws(LinuxError) {
             try startThread(stackBytes: 512 << 10) { [self] in

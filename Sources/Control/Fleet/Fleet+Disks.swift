@@ -55,9 +55,10 @@ extension MachineFleet {
         return locks
     }
 
-    /// A machine in the emulated host has no lock on what was attached to it; here it goes with the monitor's descriptor.
+    /// A machine in the emulated host has no lock on what was attached to it, and one that goes on from a snapshot on what was
+    /// attached before; otherwise it goes with the monitor's descriptor.
     private func checkAttached(_ disk: MachineSpecification.Disk) throws(FleetError) {
-        for machine in store.list() where machine.isEmulated {
+        for machine in store.list() {
             for other in store.attachments(of: machine).compactMap(\.disk)
             where !(disk.isReadOnly && other.isReadOnly) && Self.areSame(disk, other) {
                 throw attached(disk, to: machine)

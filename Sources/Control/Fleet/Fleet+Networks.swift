@@ -10,7 +10,7 @@ extension MachineFleet {
     static func check(_ network: MachineNetwork, isEmulated: Bool) throws(FleetError) {
         switch network {
         case .none: return
-        case .ownTap, .bareTap:
+        case .ownTap, .bareTap, .fabric, .wire:
             guard isEmulated || hasNetworkRight() else {
                 throw FleetError(
                     .unusableNetwork,

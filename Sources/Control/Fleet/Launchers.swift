@@ -15,15 +15,23 @@ public enum Launchers {
     /// - Parameter report: told what is being done when it takes long: a line for a person.
     static func choose(_ paths: ProductPaths, report: (String) -> Void) throws -> any MonitorLauncher {
         let patience = try seconds(patienceVariable)
-        let isNative =
-            switch ProductPaths.variable(choiceVariable) {
-            case "native": true
-            case "emulated": false
-            default: KVMProbe.verdict().isUsable
-            }
         if isNative { return LocalLauncher(paths, patienceSeconds: patience) }
         return EmulatedLauncher(
             try EmulatedHost(hostSettings(paths)).start(report: report), patienceSeconds: patience)
+    }
+
+    private static var isNative: Bool {
+        switch ProductPaths.variable(choiceVariable) {
+        case "native": true
+        case "emulated": false
+        default: KVMProbe.verdict().isUsable
+        }
+    }
+
+    /// Where monitors run already; nil when that is the emulated host, and it does not run.
+    static func running(_ paths: ProductPaths) throws -> (any MonitorLauncher)? {
+        if isNative { return LocalLauncher(paths, patienceSeconds: nil) }
+        return EmulatedHost(try hostSettings(paths)).running().map { EmulatedLauncher($0, patienceSeconds: nil) }
     }
 
     public static func hostSettings(_ paths: ProductPaths) throws(FleetError) -> HostSettings {

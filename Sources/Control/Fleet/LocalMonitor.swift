@@ -49,7 +49,8 @@ final class LocalLauncher: MonitorLauncher {
         // Its owner listens for the machine's agent, and it connects.
         if let identity = place.identity { try? HostPath(place.agentSocket).setOwner(identity) }
         return try LocalMonitor(
-            executable, configurationPath: configurationPath, identity: place.identity, console: console)
+            place.entrance + [executable], configurationPath: configurationPath, identity: place.identity,
+            console: console)
     }
 
     func clear(_ place: MonitorPlace, of monitor: any RunningMonitor) {
@@ -61,6 +62,14 @@ final class LocalLauncher: MonitorLauncher {
             let output = try ChildProcess.output(of: ChildProcess.Settings(arguments))
             return (output.isSuccess, output.text)
         } catch {
+            throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run: \(error)")
+        }
+    }
+
+    func stream(
+        _ arguments: [String], to output: any OutputSink, signals: SignalWatcher
+    ) throws(FleetError) -> Bool {
+        do throws(LinuxError) { return try StreamedProgram(arguments).run(to: output, signals) } catch {
             throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run: \(error)")
         }
     }
@@ -76,14 +85,14 @@ private final class LocalMonitor: RunningMonitor {
     private let waitStatus = Atomic<Int32>(-1)
 
     init(
-        _ executable: String, configurationPath: String, identity: UInt32?, console: any OutputSink
+        _ command: [String], configurationPath: String, identity: UInt32?, console: any OutputSink
     ) throws(FleetError) {
         do throws(LinuxError) {
             let input = try PipePair()
             let output = try PipePair()
             let messages = try PipePair()
             process = try ChildSpawning.start(
-                [executable, "--config-file", configurationPath, "--no-api"]
+                command + ["--config-file", configurationPath, "--no-api"]
                     + (identity.map { ["--user", "\($0)"] } ?? []),
                 descriptors: [input.reading.number, output.writing.number, messages.writing.number],
                 in: .processNamespace)
@@ -99,7 +108,7 @@ private final class LocalMonitor: RunningMonitor {
         } catch {
             throw FleetError(
                 error.number == ENOENT ? .missingPart : .monitorEnded,
-                "the monitor \(executable) cannot be started: \(error)"
+                "the monitor \(command.last ?? "") cannot be started: \(error)"
                     + (error.number == ENOENT
                         ? "; build the product with `make build`, or say where it is with SWIFTLET_LIBEXEC" : ""))
         }

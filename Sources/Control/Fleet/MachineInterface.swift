@@ -1,4 +1,6 @@
 import AgentProtocol
+import FabricProtocol
+import Networks
 
 /// One network interface of a machine.
 public struct MachineInterface: Codable, Equatable, Sendable {
@@ -7,6 +9,12 @@ public struct MachineInterface: Codable, Equatable, Sendable {
     public var name: String?
     /// Nil: the machine's own for this place.
     public var hardwareAddress: String?
+    /// In a machine's record the longest packet of its network; nil: what its device has by itself.
+    var maximumTransmissionUnit: UInt32?
+    /// In a machine's record who leads out of its network, where that is not the network itself.
+    var gateways: [String]?
+    /// Whether the program in the guest gives it addresses, by its own settings; nil: the agent does, as the network says.
+    public var isLeftToProgram: Bool?
 
     public init(_ network: MachineNetwork, name: String? = nil, hardwareAddress: String? = nil) {
         self.network = network
@@ -21,16 +29,29 @@ public struct MachineInterface: Codable, Equatable, Sendable {
         return named
     }
 
-    private static let forms =
-        "use none, tap, or tap:NAME,address=10.0.0.2/24,gateway=10.0.0.1, each but none with name= and mac= if need be"
+    /// What makes it another machine's no more: the addresses that were chosen for one.
+    mutating func forgetIdentity() {
+        hardwareAddress = nil
+        if case .fabric(let name, _) = network { network = .fabric(network: name, addresses: []) }
+    }
 
-    /// Reads `none`, `tap[,address=none]`, or `tap:NAME[,address=ADDRESS/PREFIX[,gateway=ADDRESS]]`, the last two with
-    /// `name=INTERFACE` and `mac=ADDRESS` anywhere behind; says what is wrong with others.
+    private static let forms =
+        "use none, tap, wire (for an appliance), a network's name (swiftlet network ls), or tap:NAME,address=10.0.0.2/24,gateway=10.0.0.1, each but none with name= and mac= if need be"
+
+    /// Reads `none`, `wire`, `tap[,address=none]`, `NETWORK[,address=ADDRESS]`, or
+    /// `tap:NAME[,address=ADDRESS/PREFIX[,gateway=ADDRESS]]`, each but the first with `name=INTERFACE` and `mac=ADDRESS`
+    /// anywhere behind; says what is wrong with others.
     public init(parsing text: String) throws(FleetError) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         let options = try Options(parts.dropFirst())
         switch parts[0] {
         case "none" where parts.count == 1: network = .none
+        case "wire":
+            guard options.gateway == nil, options.address == nil else {
+                throw FleetError(
+                    .invalidSetting, "an appliance has no address in a wire; leave address= and gateway= out")
+            }
+            network = .wire
         case "tap":
             guard options.gateway == nil, options.address == nil || options.address == "none" else {
                 throw FleetError(
@@ -43,6 +64,13 @@ public struct MachineInterface: Codable, Equatable, Sendable {
             network = .tap(
                 name: String(first.dropFirst(4)), address: try options.interfaceAddress(),
                 gateway: try options.gatewayAddress())
+        case let first where FabricNetwork.isName(first) && !NetworkStore.reservedNames.contains(first):
+            guard options.gateway == nil else {
+                throw FleetError(
+                    .invalidSetting,
+                    "the network \"\(first)\" has its own gateway, its first address; leave gateway= out")
+            }
+            network = .fabric(network: first, addresses: try options.fabricAddresses())
         default: throw FleetError(.invalidSetting, "\"\(text)\" is no network; \(Self.forms)")
         }
         name = try options.interfaceName()
@@ -89,6 +117,17 @@ public struct MachineInterface: Codable, Equatable, Sendable {
                     .invalidSetting, "\"\(address)\" is no address and prefix; write it as address=10.0.0.2/24")
             }
             return parsed
+        }
+
+        /// Without a prefix, which is the network's.
+        func fabricAddresses() throws(FleetError) -> [InterfaceAddress] {
+            guard let address else { return [] }
+            guard let parsed = IPAddress(address) else {
+                throw FleetError(
+                    .invalidSetting,
+                    "\"\(address)\" is no address; write it as address=10.190.0.9, or leave it to the network")
+            }
+            return [InterfaceAddress(parsed, prefixLength: parsed.bitWidth)]
         }
 
         func gatewayAddress() throws(FleetError) -> String? {

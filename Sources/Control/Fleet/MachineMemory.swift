@@ -79,20 +79,33 @@ extension MachineRemote {
             pluggableBytes: record.specification.pluggableMebibytes.map { UInt64($0) << 20 })
     }
 
+    private struct KernelMapping {
+        var start: UInt64
+        var isMemory: Bool
+        var isPluggable: Bool
+        var bytes: UInt64 = 0
+    }
+
     /// Sums up what the kernel says of a process's mappings. The guest's memory is a memfd, with the kernel's and the agent's
-    /// files mapped into the midst of it. What can be plugged has no name, and is the only such mapping of that size. Source:
+    /// files mapped into the midst of it; of a machine that goes on from a snapshot it is the snapshot's file, or what another
+    /// thread serves pages of (`um`). What can be plugged has no name, and is the only such mapping of that size. Source:
     /// proc_pid_smaps(5).
     static func residentBytes(_ smaps: String, pluggableBytes: UInt64? = nil) -> (guest: UInt64, own: UInt64)? {
-        var mappings: [(start: UInt64, isMemory: Bool, isPluggable: Bool, bytes: UInt64)] = []
+        var mappings: [KernelMapping] = []
         for line in smaps.split(separator: "\n") {
             if line.hasPrefix("Rss:") {
                 let kibibytes = UInt64(line.split(separator: " ").dropFirst().first ?? "") ?? 0
                 if let last = mappings.indices.last { mappings[last].bytes = kibibytes &* 1024 }
+            } else if line.hasPrefix("VmFlags:") {
+                if let last = mappings.indices.last, line.split(separator: " ").contains("um") {
+                    mappings[last].isMemory = true
+                }
             } else if let end = line.firstIndex(of: "-"), let start = UInt64(line[..<end], radix: 16) {
                 let words = line.split(separator: " ", omittingEmptySubsequences: true)
                 let end = UInt64(words.first?.split(separator: "-").last ?? "", radix: 16) ?? start
                 let isPluggable = pluggableBytes.map { words.count == 5 && end >= start && end - start >= $0 } ?? false
-                mappings.append((start, line.contains("/memfd:"), isPluggable, 0))
+                mappings.append(
+                    KernelMapping(start: start, isMemory: isMemoryFile(line), isPluggable: isPluggable))
             }
         }
         let memory = mappings.filter(\.isMemory).map(\.start)
@@ -101,5 +114,12 @@ extension MachineRemote {
             $0 &+ $1.bytes
         }
         return (guest, mappings.reduce(0) { $0 &+ $1.bytes } &- guest)
+    }
+
+    /// By the name at the end of a mapping's line, behind which the kernel writes that the file is gone.
+    private static func isMemoryFile(_ line: Substring) -> Bool {
+        if line.contains("/memfd:") { return true }
+        let name = line.hasSuffix(" (deleted)") ? line.dropLast(10) : line
+        return name.hasSuffix("/" + SnapshotOrigin.memoryName) || name.hasSuffix("/" + Suspension.memoryName)
     }
 }

@@ -9,9 +9,32 @@ public enum MachineNetwork: Codable, Equatable, Sendable {
     case ownTap
     /// The same, and both sides are left to others: no address, and not switched on.
     case bareTap
+    /// A network of the fabric. The addresses are those that were asked for, and in a machine's record those that it has.
+    case fabric(network: String, addresses: [InterfaceAddress])
+    /// An end in the fabric that is put into the wires of other machines; its guest has no address there.
+    case wire
 
     /// Whether the device is made for the machine.
-    var isOwn: Bool { self == .ownTap || self == .bareTap }
+    var isOwn: Bool {
+        switch self {
+        case .ownTap, .bareTap, .fabric, .wire: true
+        case .none, .tap: false
+        }
+    }
+
+    /// The fabric's network that it is; nil where it is none.
+    public var fabricNetwork: String? { if case .fabric(let network, _) = self { network } else { nil } }
+
+    /// Whether what goes over it leaves without any look by the fabric.
+    var leadsPastFabric: Bool {
+        switch self {
+        case .tap, .ownTap, .bareTap: true
+        case .none, .fabric, .wire: false
+        }
+    }
+
+    /// Whether its device is in the fabric.
+    var isInFabric: Bool { self == .wire || fabricNetwork != nil }
 }
 
 /// An address and how long its network's part is, written `10.0.0.2/24`.

@@ -94,9 +94,8 @@ extension MachineOwner {
             verity: try specification.imageVerity?.forAgent())
         configuration.mounts = specification.mounts(filling: unfilled)
         configuration.interfaces = machine.record.guestInterfaces
-        let container = specification.container
-        configuration.nameServers = container.nameServers.compactMap { IPAddress($0) }
-        configuration.searchDomains = container.searchDomains.map { ByteString($0) }
+        configuration.nameServers = machine.record.nameServers
+        configuration.searchDomains = machine.record.searchDomains
         configuration.hostEntries = machine.record.hostEntries
         configuration.realTimeNanoseconds = Clock.realTime.nanoseconds()
         configuration.seed = Self.randomBytes(32)

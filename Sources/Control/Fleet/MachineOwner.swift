@@ -170,9 +170,10 @@ public final class MachineOwner {
         unhealthy.value = nil
         machine.takeChangedLimits()
         machine.store.removeAttachments(of: machine.record)
+        try machine.takeDeclaredInterfaces()
         let paths = machine.store.paths
         let controlFolder = try machine.prepareControl()
-        let place = try launcher.prepare(
+        var place = try launcher.prepare(
             machine.record.id, controlFolder: controlFolder,
             servesFolders: !specification.container.folders.isEmpty)
         guard place.socketPath.utf8.count <= ProductPaths.maximumSocketPathBytes else {
@@ -181,19 +182,31 @@ public final class MachineOwner {
                 "the path \(place.socketPath) is too long for a socket; set SWIFTLET_RUNTIME to a shorter folder")
         }
         let restorePoint = machine.restorePoint
-        if let restorePoint { try machine.prepareDisks(for: restorePoint) }
+        var attached: (attachments: [DeviceAttachment], locks: [DiskLock]) = ([], [])
+        if let restorePoint {
+            try machine.prepareDisks(for: restorePoint)
+            attached = try machine.attachAgain(restorePoint, isEmulated: launcher.isEmulated)
+        }
         var initrds = [try AgentArchive.prepare(paths)]
         if let modules = specification.modulesPath { initrds.append(modules) }
         let configuration = MonitorConfiguration(
             specification: specification, interfaces: machine.record.interfaces, initrdPaths: initrds,
             socketPath: place.socketPath, contextIdentifier: machine.record.contextIdentifier,
-            controlFolder: controlFolder, restored: restorePoint.map { (machine.folder.description, $0) })
+            controlFolder: controlFolder, restored: restorePoint.map { (machine.folder.description, $0) },
+            attached: attached.attachments)
         let configurationPath = machine.folder.appending("monitor.json")
         try files { () throws(HostFileError) in
             try configurationPath.replaceQuickly(Array(configuration.json.utf8))
         }
         let listener = try launcher.sockets.listen(place.agentSocket, expecting: Self.expectedConnections)
         defer { listener.close() }
+        var fabric = FabricControl(launcher: launcher, store: machine.store)
+        fabric.restored = (machine.record.id, attached.attachments)
+        if machine.record.isInFabric || attached.attachments.contains(where: \.isInFabric) {
+            try fabric.connect(machine.record)
+            place.entrance = fabric.entrance
+        }
+        defer { fabric.disconnect(machine.record) }
         let console = GuestConsole(path: machine.folder.appending("console.log"))
         let sink = ConsoleSink(console.path, isShown: specification.showsConsole)
         let watch: DiskFailureWatch
@@ -264,7 +277,9 @@ public final class MachineOwner {
                 record.startedSeconds = Int64(Clock.realTime.nanoseconds() / 1_000_000_000)
             }
             Suspension.remove(from: machine.folder, keepsMemory: launcher.isEmulated)
+            attached.locks = []
             machine.catchUpWithLimits()
+            machine.catchUpWithPublished(fabric)
             health = watchHealth(at: endpoint)
             settings = watchSettings()
             proposals = watchProposals()

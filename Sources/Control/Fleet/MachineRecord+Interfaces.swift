@@ -1,5 +1,6 @@
 import AgentProtocol
 import Archives
+import FabricProtocol
 
 /// One interface of a machine, with what was chosen for it when the machine was made.
 public struct AssignedInterface: Equatable, Sendable {
@@ -16,25 +17,42 @@ public struct AssignedInterface: Equatable, Sendable {
 
     /// The device on the host's side.
     public var hostDevice: String? {
-        if case .tap(let name, _, _) = interface.network { return name }
-        return ownNetwork?.deviceName
+        switch interface.network {
+        case .tap(let name, _, _): name
+        case .fabric, .wire: portNumber.map { FabricPort.tap($0) }
+        case .none, .ownTap, .bareTap: ownNetwork?.deviceName
+        }
     }
 
-    /// Nil where it is left to the guest.
-    public var guestAddress: InterfaceAddress? {
+    /// The number of its port in the fabric; nil where it is in none of its networks.
+    var portNumber: UInt16? {
+        guard interface.network.isInFabric, let ownNetwork else { return nil }
+        return UInt16(exactly: ownNetwork.number + 1)
+    }
+
+    /// Empty where they are left to the guest.
+    public var guestAddresses: [InterfaceAddress] {
         switch interface.network {
-        case .none, .bareTap: nil
-        case .tap(_, let address, _): address
-        case .ownTap: ownNetwork?.guest
+        case .none, .bareTap, .wire: []
+        case .tap(_, let address, _): address.map { [$0] } ?? []
+        case .ownTap: ownNetwork.map { [$0.guest] } ?? []
+        case .fabric(_, let addresses): addresses
         }
     }
 
     /// Nil unless the device is made with one.
     public var hostAddress: InterfaceAddress? { interface.network == .ownTap ? ownNetwork?.host : nil }
 
-    var gateway: IPAddress? {
-        if case .tap(_, _, let gateway) = interface.network { return gateway.flatMap { IPAddress($0) } }
-        return (hostAddress?.address).flatMap { IPAddress($0) }
+    var gateways: [IPAddress] {
+        switch interface.network {
+        case .tap(_, _, let gateway): gateway.flatMap { IPAddress($0) }.map { [$0] } ?? []
+        case .fabric(_, let addresses):
+            // Who leads out itself asks nobody else.
+            interface.gateways.map { gateways in
+                gateways.filter { own in !addresses.contains { $0.address == own } }.compactMap { IPAddress($0) }
+            } ?? addresses.compactMap { NetworkPrefix($0.description)?.gateway }
+        case .none, .ownTap, .bareTap, .wire: (hostAddress?.address).flatMap { IPAddress($0) }.map { [$0] } ?? []
+        }
     }
 }
 
@@ -49,6 +67,9 @@ extension MachineRecord {
         }
     }
 
+    /// Whether its monitor belongs in the fabric.
+    var isInFabric: Bool { specification.interfaces.contains { $0.network.isInFabric } }
+
     /// Of the machine's id, so that none needs to be kept: a station's address that nobody else administers, with the
     /// interface's place in its last byte. Source: IEEE 802-2014 §8.2.2.
     func ownHardwareAddress(_ place: Int) -> String {
@@ -62,18 +83,40 @@ extension MachineRecord {
     var guestInterfaces: [Interface] {
         var hasDefaultRoute: Set<IPAddress.Family> = []
         return interfaces.compactMap { assigned in
-            guard assigned.guestAddress != nil || assigned.interface.name != nil else { return nil }
+            let isOwn = assigned.interface.isLeftToProgram == true
+            guard !(assigned.guestAddresses.isEmpty || isOwn) || assigned.interface.name != nil else { return nil }
             var interface = Interface(
                 name: ByteString(assigned.place), newName: ByteString(assigned.interface.name ?? ""))
-            guard let own = assigned.guestAddress, let address = IPAddress(own.address) else { return interface }
-            interface.addresses = [.init(address, prefixLength: own.prefixLength)]
-            if let gateway = assigned.gateway, hasDefaultRoute.insert(gateway.family).inserted,
-                let any = IPAddress(networkOrder: [UInt8](repeating: 0, count: gateway.bytes.count))
-            {
-                interface.routes = [.init(to: any, prefixLength: 0, via: gateway)]
+            if isOwn { return interface }
+            interface.addresses = assigned.guestAddresses.compactMap { own in
+                IPAddress(own.address).map { .init($0, prefixLength: own.prefixLength) }
+            }
+            interface.maximumTransmissionUnit = assigned.interface.maximumTransmissionUnit ?? 0
+            if interface.addresses.isEmpty { return interface }
+            for gateway in assigned.gateways where hasDefaultRoute.insert(gateway.family).inserted {
+                if let any = IPAddress(networkOrder: [UInt8](repeating: 0, count: gateway.bytes.count)) {
+                    interface.routes.append(.init(to: any, prefixLength: 0, via: gateway))
+                }
             }
             return interface
         }
+    }
+
+    /// Who answers for names: those that were given, or the networks of the fabric that the machine is in.
+    var nameServers: [IPAddress] {
+        let given = specification.container.nameServers.compactMap { IPAddress($0) }
+        if !given.isEmpty { return given }
+        let inFabric = interfaces.filter { $0.interface.network.fabricNetwork != nil }
+        return Array(inFabric.flatMap(\.gateways).prefix(Limits.nameServers))
+    }
+
+    /// What names without a dot may end with.
+    var searchDomains: [ByteString] {
+        let given = specification.container.searchDomains
+        if !given.isEmpty { return given.map { ByteString($0) } }
+        // Names of the others are given by who leads out of them, if anybody.
+        return interfaces.filter { $0.interface.gateways == nil }
+            .compactMap(\.interface.network.fabricNetwork).map { ByteString("\($0).internal") }
     }
 
     /// This computer's address on the first of the machine's own networks.

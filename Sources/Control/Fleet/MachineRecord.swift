@@ -142,6 +142,11 @@ public struct MachineRecord: Codable, Equatable, Sendable {
         guard let bytes = try? folder.appending(fileName).readWhole(limit: maximumBytes) else { return nil }
         guard var record = try? JSONDecoder().decode(MachineRecord.self, from: Data(bytes)) else { return nil }
         if let limits = MachineStore.changedLimits(in: folder) { record.specification.limits = limits }
+        if let published = MachineStore.changedPublished(in: folder) { record.specification.published = published }
+        if let egress = MachineStore.changedEgress(in: folder) { record.specification.egress = egress.rules }
+        if record.state.isOver, record.boots, let declared = DeclaredInterfaces.read(from: folder) {
+            record.take(declared)
+        }
         return record
     }
 }

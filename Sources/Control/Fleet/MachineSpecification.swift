@@ -1,4 +1,5 @@
 import AgentProtocol
+public import FabricProtocol
 
 /// What a machine is to be: everything its owner needs to know, resolved, so that it can be written down and read again.
 public struct MachineSpecification: Codable, Equatable, Sendable {
@@ -56,6 +57,20 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
         get { interfaceList ?? network.map { [MachineInterface($0)] } ?? [] }
         set { interfaceList = newValue }
     }
+    /// As people write them. Nil where there are none, and in what an earlier version has written down.
+    private var publishedPorts: [String]?
+    /// The computer's ports that lead to it, at its first interface in a network of the fabric.
+    public var published: [PublishedPort] {
+        get { (publishedPorts ?? []).compactMap { try? PublishedPort(parsing: $0) } }
+        set { publishedPorts = newValue.isEmpty ? nil : newValue.map(\.description) }
+    }
+    /// As people write them.
+    private var egressRules: [String]?
+    /// What it may open connections to outside of its networks; nil: whatever these let it.
+    public var egress: [EgressRule]? {
+        get { egressRules?.compactMap { try? EgressRule(parsing: $0) } }
+        set { egressRules = newValue?.map(\.description) }
+    }
     public var hostName: String?
     public var command: [String] = []
     public var environment: [String] = []
@@ -96,6 +111,12 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
             + (settingsFloppyPath.map { [Disk(path: $0, isReadOnly: true)] } ?? [])
     }
 
+    /// The networks that are made for the machine, those of the interfaces first that it has itself, then those of such as had
+    /// been attached to what it is a clone of.
+    var ownNetworkCount: Int {
+        (interfaces + (origin?.attachments ?? []).compactMap(\.interface)).count { $0.network.isOwn }
+    }
+
     public init() {}
 
     /// What can be known before anything is made.
@@ -118,6 +139,8 @@ public struct MachineSpecification: Codable, Equatable, Sendable {
                 .invalidSetting, "a machine has at most \(Self.mostDisks) disks and volumes, not \(allDisks.count)")
         }
         try checkInterfaces()
+        try checkPublished()
+        try checkEgress()
         let folders = container.folders.count
         let devices = allDisks.count + folders + interfaces.count
         let most = Self.mostDevices - (memoryMaximumMebibytes == nil ? 0 : 1)

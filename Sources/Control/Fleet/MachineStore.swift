@@ -20,6 +20,12 @@ public struct MachineStore: Sendable {
     /// The folder appears under its id when it is whole and locked, so that nobody takes it for a leftover.
     public func create(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         if let name { try MachineNames.check(name) }
+        return try withFabricAddresses(specification) { specification throws(FleetError) in
+            try write(specification, name: name)
+        }
+    }
+
+    private func write(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
         try files { () throws(HostFileError) in try names.makeFolders(mode: 0o700) }
         try files { () throws(HostFileError) in try paths.makeRuntimeFolder() }
         var generator = SystemRandomNumberGenerator()
@@ -43,7 +49,7 @@ public struct MachineStore: Sendable {
                 createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000),
                 socketPath: paths.socketPath(id))
             record.networkNumbers = try freeNetworkNumbers(
-                specification.interfaces.count { $0.network.isOwn }, using: &generator)
+                specification.ownNetworkCount, using: &generator)
             do throws(FleetError) {
                 try record.write(to: draft)
                 let isLasting = record.outlivesPowerLoss
@@ -105,7 +111,13 @@ public struct MachineStore: Sendable {
             machines.filter { !$0.state.isOver }.flatMap {
                 $0.networkNumbers + attachments(of: $0).compactMap(\.networkNumber)
             })
-        let kept = Set(machines.filter(\.state.isOver).flatMap(\.networkNumbers))
+        // Of appliances that are gone, too, as long as a wire waits for them.
+        let entries = machines.flatMap { readableLine(of: $0).entries } + readablePassages().flatMap(\.entries)
+        let kept = Set(
+            entries.flatMap(\.ends).map { Int($0) - 1 }
+                + machines.filter(\.state.isOver).flatMap {
+                    $0.networkNumbers + suspendedAttachments(of: $0).compactMap(\.networkNumber)
+                })
         var free = OwnNetwork.numbers.filter { !taken.contains($0) && !kept.contains($0) }
         if free.count < count { free = OwnNetwork.numbers.filter { !taken.contains($0) } }
         guard free.count >= count else {
@@ -403,9 +415,11 @@ public final class OwnedMachine: @unchecked Sendable {
         try? console.rename(to: HostPath("\(console).1"))
     }
 
-    /// For who begins a run: limits that were changed since the last one.
+    /// For who begins a run: limits, published ports and rules that were changed since the last one.
     func takeChangedLimits() {
         if let limits = MachineStore.changedLimits(in: folder) { record.specification.limits = limits }
+        if let published = MachineStore.changedPublished(in: folder) { record.specification.published = published }
+        if let egress = MachineStore.changedEgress(in: folder) { record.specification.egress = egress.rules }
     }
 
     func update(_ change: (inout MachineRecord) -> Void) throws(FleetError) {

@@ -19,6 +19,8 @@ struct MonitorConfiguration {
     var controlFolder: String?
     /// What the machine goes on from in the place of a boot, and the folder that it lies in.
     var restored: (folder: String, point: RestorePoint)?
+    /// What the machine goes on with that had been attached.
+    var attached: [DeviceAttachment] = []
 
     /// Where a running machine's monitor takes orders: beside its `uds_path`.
     static func controlSocket(_ socketPath: String) -> String { socketPath + "_control" }
@@ -66,7 +68,7 @@ struct MonitorConfiguration {
                 "\"control\":{\"socket_path\":\(quoted(Self.controlSocket(socketPath))),\"folder\":\(quoted(controlFolder))}"
             )
         }
-        if controlFolder != nil { sections.append("\"hot-plug\":{\"slots\":\(slots)}") }
+        if controlFolder != nil { sections.append("\"hot-plug\":\(hotPlug)") }
         if let (folder, point) = restored {
             let tree = point.tree.map { ",\"tree\":\(quoted($0.name)),\"root\":\(quoted($0.root))" } ?? ""
             sections.append(
@@ -94,11 +96,31 @@ struct MonitorConfiguration {
 
     static let mostSlots = 4
 
+    private var hotPlug: String {
+        var drives: [String] = []
+        var networks: [String] = []
+        for attachment in attached {
+            guard let slot = attachment.slot,
+                let fields = attachment.monitorFields(
+                    specification.limits, limitedAs: attachment.guestName ?? attachment.id, isOpenedByName: true)
+            else { continue }
+            let element = "{\"slot\":\(slot),\(fields)}"
+            if attachment.disk == nil { networks.append(element) } else { drives.append(element) }
+        }
+        let places = max(slots, attached.compactMap(\.slot).reduce(0) { max($0, $1 + 1) })
+        return "{\"slots\":\(places),\"drives\":[\(drives.joined(separator: ","))],"
+            + "\"network-interfaces\":[\(networks.joined(separator: ","))]}"
+    }
+
     private func network(_ interface: AssignedInterface) -> String? {
         guard let device = interface.hostDevice else { return nil }
         var fields = ["\"iface_id\":\"\(interface.place)\"", "\"host_dev_name\":\(quoted(device))"]
         if let address = interface.hostAddress { fields.append("\"host_address\":\"\(address)\"") }
         fields.append("\"guest_mac\":\"\(interface.hardwareAddress)\"")
+        // A guest that was told before it was copied is not to be told nothing.
+        if let unit = interface.interface.maximumTransmissionUnit ?? (restored == nil ? nil : 1500) {
+            fields.append("\"mtu\":\(unit)")
+        }
         let limits = specification.limits
         if let limiter = limits.receiveLimiter(interface.place) { fields.append("\"rx_rate_limiter\":\(limiter)") }
         if let limiter = limits.transmitLimiter(interface.place) { fields.append("\"tx_rate_limiter\":\(limiter)") }

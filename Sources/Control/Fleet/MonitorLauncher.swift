@@ -23,6 +23,12 @@ protocol MonitorLauncher: AnyObject, Sendable {
     /// Runs a program of the product to its end, where monitors run.
     /// - Returns: whether it ended with 0, and what it said.
     func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String)
+    /// Runs a program of the product where monitors run, and hands on what it writes as it comes. It gets the signals that come
+    /// meanwhile; when this process ends, or nobody wants its output any more, it ends too.
+    /// - Returns: whether it ended with 0, or because nobody wanted more.
+    func stream(
+        _ arguments: [String], to output: any OutputSink, signals: SignalWatcher
+    ) throws(FleetError) -> Bool
     /// Removes what a monitor that has ended has left of its place.
     func clear(_ place: MonitorPlace, of monitor: any RunningMonitor)
 }
@@ -33,6 +39,8 @@ struct MonitorPlace: Sendable {
     let socketPath: String
     /// The user and group that the monitor becomes; nil: those of its owner.
     var identity: UInt32?
+    /// What is put before the monitor's own command, so that it begins in another network; empty: in this one.
+    var entrance: [String] = []
 
     /// Where the agent's connections are taken.
     var agentSocket: String { "\(socketPath)_\(VsockPorts.agent)" }

@@ -48,6 +48,7 @@ public struct ProductPaths: Sendable {
     public var cache: String { data + "/cache" }
     public var monitor: String { libexec + "/swiftlet-vmm" }
     public var agent: String { libexec + "/swiftlet-agent" }
+    public var fabric: String { libexec + "/swiftlet-fabric" }
 
     /// Where the sockets of one machine are on this computer.
     func socketFolder(_ id: String) -> HostPath { HostPath(runtime).appending(id) }

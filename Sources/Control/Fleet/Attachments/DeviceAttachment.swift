@@ -11,6 +11,8 @@ public struct DeviceAttachment: Codable, Equatable, Sendable {
         case interface(MachineInterface)
     }
 
+    private static let prefix = "attached"
+
     /// The monitor's name for it, and a disk's serial number in the guest.
     var id: String
     public var device: Device
@@ -18,8 +20,44 @@ public struct DeviceAttachment: Codable, Equatable, Sendable {
     public var guestName: String?
     /// Where a device is made for an interface.
     var networkNumber: Int?
+    /// Whether the guest's default route leads through it; nil is no.
+    var hasDefaultRoute: Bool?
     /// An interface's address.
     public var hardwareAddress: String?
+    /// The monitor's place for it. Nil as long as it is not there, and in what an earlier version has written down.
+    var slot: Int?
+
+    init(_ number: Int, _ device: Device) {
+        id = "\(Self.prefix)\(number)"
+        self.device = device
+    }
+
+    /// A description of what others have written down; see `isOwn`.
+    init(id: String, device: Device, guestName: String, slot: Int) {
+        self.id = id
+        self.device = device
+        self.guestName = guestName
+        self.slot = slot
+    }
+
+    /// What its name is made of; nil for other names.
+    var number: Int? { Self.number(id) }
+
+    /// Whether it is a name as they are given here.
+    static func isOwn(_ id: String) -> Bool { number(id).map { id == "\(prefix)\($0)" } ?? false }
+
+    private static func number(_ id: String) -> Int? {
+        guard id.hasPrefix(prefix), let number = UInt8(id.dropFirst(prefix.utf8.count)) else { return nil }
+        return Int(number)
+    }
+
+    public var interface: MachineInterface? {
+        guard case .interface(let interface) = device else { return nil }
+        return interface
+    }
+
+    /// Whether its device is in the fabric.
+    var isInFabric: Bool { interface?.network.isInFabric ?? false }
 
     public var disk: MachineSpecification.Disk? {
         switch device {
@@ -37,11 +75,44 @@ public struct DeviceAttachment: Codable, Equatable, Sendable {
             hardwareAddress: hardwareAddress)
     }
 
+    /// As the monitor has it: what describes a drive, or an interface.
+    /// - Parameters:
+    ///   - name: what limits know it by; empty: those that hold for all.
+    ///   - isOpenedByName: whether the monitor makes an interface's device; otherwise it comes open.
+    func monitorFields(_ limits: MachineLimits, limitedAs name: String, isOpenedByName: Bool) -> String? {
+        var fields: [String] = []
+        if let disk {
+            fields = [
+                "\"drive_id\":\"\(id)\"", "\"path_on_host\":\(MonitorConfiguration.quoted(disk.path))",
+                "\"is_read_only\":\(disk.isReadOnly)",
+                "\"cache_type\":\"\(disk.isReadOnly ? "Unsafe" : "Writeback")\"",
+            ]
+            if let limiter = limits.diskLimiter(name) { fields.append("\"rate_limiter\":\(limiter)") }
+        } else if let interface = assignedInterface, let device = interface.hostDevice {
+            fields = [
+                "\"iface_id\":\"\(id)\"", "\"host_dev_name\":\(MonitorConfiguration.quoted(device))",
+                "\"guest_mac\":\"\(interface.hardwareAddress)\"",
+            ]
+            if isOpenedByName, let unit = interface.interface.maximumTransmissionUnit {
+                fields.append("\"mtu\":\(unit)")
+            }
+            if isOpenedByName, let address = interface.hostAddress { fields.append("\"host_address\":\"\(address)\"") }
+            if let limiter = limits.receiveLimiter(name) { fields.append("\"rx_rate_limiter\":\(limiter)") }
+            if let limiter = limits.transmitLimiter(name) { fields.append("\"tx_rate_limiter\":\(limiter)") }
+        }
+        return fields.isEmpty ? nil : fields.joined(separator: ",")
+    }
+
     /// What the guest tells it from others by.
     var forAgent: AttachedDevice {
         let bytes = (hardwareAddress ?? "").split(separator: ":").compactMap { UInt8($0, radix: 16) }
         return bytes.count == Limits.hardwareAddressBytes
             ? .interface(hardwareAddress: bytes) : .disk(serial: ByteString(id))
+    }
+
+    /// Makes another file its disk. It is no volume's any more.
+    mutating func takeDisk(_ path: String) {
+        if let disk { device = .disk(.init(path: path, isReadOnly: disk.isReadOnly)) }
     }
 
     /// What people may call it.

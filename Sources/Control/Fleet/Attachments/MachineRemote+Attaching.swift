@@ -1,7 +1,9 @@
 import AgentClient
 import AgentProtocol
+import FoundationEssentials
 import HostFiles
 import LinuxCalls
+import Networks
 
 extension MachineRemote {
     /// A volume that is used for the first time may get many files.
@@ -34,10 +36,15 @@ extension MachineRemote {
         }
     }
 
-    private func attach(_ device: DeviceAttachment.Device) throws -> DeviceAttachment {
+    func attach(_ device: DeviceAttachment.Device) throws -> DeviceAttachment {
         // Before anything is made: one that is paused could not take it.
         let agent = try connect()
         let before = store.attachments(of: record)
+        // Until the addresses that are chosen are written down.
+        var addresses: NetworkLock?
+        if case .interface(let interface) = device, interface.network.fabricNetwork != nil {
+            do throws(NetworkError) { addresses = try store.networks.lock() } catch { throw FleetError(error) }
+        }
         var attachment = try describe(device, besides: before)
         let fleet = MachineFleet(store.paths)
         var isUnfilled = false
@@ -56,8 +63,11 @@ extension MachineRemote {
         }
         // First: whoever finds it there when this process has been killed can take it away.
         try store.write(before + [attachment], of: record)
+        extendLifetime(addresses)
+        addresses = nil
         do {
-            try hand(attachment, lock?.descriptor.number)
+            if attachment.isInFabric { try fabric?.plugAsWritten(record) }
+            attachment.slot = try hand(attachment, lock?.descriptor.number)
             attachment.guestName = try tell(agent, attachment, fills: isUnfilled)
             try store.write(before + [attachment], of: record)
             try forgetLimits(of: attachment.guestName)
@@ -66,6 +76,7 @@ extension MachineRemote {
             _ = try? agent.answer(to: 2, until: Deadline(afterMilliseconds: 10_000))
             try? control.detach(attachment.id)
             try? store.write(before, of: record)
+            try? unplug(attachment)
             throw error
         }
         if isUnfilled, case .volume(let volume) = attachment.device {
@@ -79,22 +90,38 @@ extension MachineRemote {
         _ device: DeviceAttachment.Device, besides before: [DeviceAttachment]
     ) throws -> DeviceAttachment {
         var number = 0
-        while before.contains(where: { $0.id == "attached\(number)" }) { number += 1 }
-        var attachment = DeviceAttachment(id: "attached\(number)", device: device)
+        while before.contains(where: { $0.number == number }) { number += 1 }
+        var attachment = DeviceAttachment(number, device)
         switch device {
         case .disk: break
         case .volume(let volume): attachment.device = .volume(try VolumeStore(store.paths).prepare(volume))
         case .interface(let interface):
+            if interface.network == .wire {
+                throw FleetError(
+                    .unusableNetwork,
+                    "an appliance has its ends for wires from its start; make it with --network wire, once for each")
+            }
+            if let network = interface.network.fabricNetwork,
+                store.pluggedInterfaces(of: record).contains(where: { $0.interface.network.fabricNetwork == network })
+            {
+                throw FleetError(
+                    .unusableNetwork, "the machine \"\(record.name)\" is in the network \"\(network)\" already")
+            }
             var all = record.specification
             all.interfaces += before.compactMap(\.assignedInterface?.interface) + [interface]
             try all.checkInterfaces()
+            try all.checkEgress()
+            var own = interface
+            try store.assignAddresses(to: &own)
+            attachment.device = .interface(own)
             if interface.network.isOwn {
                 var generator = SystemRandomNumberGenerator()
                 attachment.networkNumber = try store.freeNetworkNumbers(1, using: &generator).first
             }
-            attachment.hardwareAddress =
-                interface.hardwareAddress
-                ?? record.ownHardwareAddress(MachineSpecification.mostInterfaces + number)
+            attachment.hardwareAddress = record.hardwareAddress(of: attachment)
+            let hasRoute =
+                before.contains { $0.hasDefaultRoute == true } || !record.guestInterfaces.allSatisfy(\.routes.isEmpty)
+            if !hasRoute, attachment.assignedInterface?.gateways.isEmpty == false { attachment.hasDefaultRoute = true }
         }
         if let disk = attachment.disk {
             let present = record.specification.allDisks + before.compactMap(\.disk)
@@ -108,26 +135,25 @@ extension MachineRemote {
     }
 
     /// Has the monitor make a device of it.
-    private func hand(_ attachment: DeviceAttachment, _ descriptor: Int32?) throws {
-        let limits = record.specification.limits
+    /// - Returns: the place that it is in.
+    private func hand(_ attachment: DeviceAttachment, _ descriptor: Int32?) throws -> Int? {
+        guard
+            let fields = attachment.monitorFields(record.specification.limits, limitedAs: "", isOpenedByName: false)
+        else { return nil }
+        let (resource, file): (String, MonitorHandOver.File)
         if let disk = attachment.disk {
-            let limiter = limits.diskLimiter("").map { ",\"rate_limiter\":\($0)" } ?? ""
-            try MonitorHandOver(record, store: store).order(
-                "/swiftlet/attach-drive",
-                "{\"drive_id\":\"\(attachment.id)\",\"path_on_host\":\(MonitorConfiguration.quoted(disk.path)),"
-                    + "\"is_read_only\":\(disk.isReadOnly),\"cache_type\":\"\(disk.isReadOnly ? "Unsafe" : "Writeback")\"\(limiter)}",
-                .disk(disk, descriptor))
-        } else if let interface = attachment.assignedInterface, let device = interface.hostDevice {
-            var fields = [
-                "\"iface_id\":\"\(attachment.id)\"", "\"host_dev_name\":\(MonitorConfiguration.quoted(device))",
-                "\"guest_mac\":\"\(interface.hardwareAddress)\"",
-            ]
-            if let limiter = limits.receiveLimiter("") { fields.append("\"rx_rate_limiter\":\(limiter)") }
-            if let limiter = limits.transmitLimiter("") { fields.append("\"tx_rate_limiter\":\(limiter)") }
-            try MonitorHandOver(record, store: store).order(
-                "/swiftlet/attach-interface", "{\(fields.joined(separator: ","))}",
-                .tap(device, address: interface.hostAddress?.description))
+            (resource, file) = ("/swiftlet/attach-drive", .disk(disk, descriptor))
+        } else {
+            let interface = attachment.assignedInterface
+            resource = "/swiftlet/attach-interface"
+            file = .tap(interface?.hostDevice ?? "", address: interface?.hostAddress?.description)
         }
+        var monitor = try MonitorHandOver(record, store: store)
+        // Its device is seen there alone.
+        if attachment.isInFabric { monitor.entrance = try fabric?.entrance ?? [] }
+        let answer = try monitor.order(resource, "{\(fields)}", file)
+        struct Place: Decodable { var slot: Int }
+        return (try? JSONDecoder().decode(Place.self, from: Data(answer)))?.slot
     }
 
     /// Has the guest take it.
@@ -138,8 +164,10 @@ extension MachineRemote {
         case .volume(let volume):
             message.mounts = [MachineSpecification.mount(volume, of: "", fills: fills)]
         case .interface:
-            let hasRoute = !record.guestInterfaces.allSatisfy(\.routes.isEmpty)
-            message.interfaces = attachment.assignedInterface.map { [$0.forAttaching(hasDefaultRoute: hasRoute)] } ?? []
+            message.interfaces =
+                attachment.assignedInterface.map {
+                    [$0.forAttaching(hasDefaultRoute: attachment.hasDefaultRoute != true)]
+                } ?? []
         }
         try agent.send(.attach(message), id: 1)
         let deadline = Deadline(afterMilliseconds: Self.patienceMilliseconds)
@@ -149,7 +177,7 @@ extension MachineRemote {
         return name.description
     }
 
-    private func detach(_ name: String, isForced: Bool) throws {
+    func detach(_ name: String, isForced: Bool) throws {
         let before = store.attachments(of: record)
         guard let attachment = before.first(where: { $0.isCalled(name) }) else {
             throw FleetError(.invalidSetting, unknown(name, before))
@@ -161,12 +189,24 @@ extension MachineRemote {
         } catch {
             guard isForced else { throw error }
         }
+        if let network = attachment.interface?.network.fabricNetwork, record.boots,
+            var declared = store.declaredInterfaces(of: record)
+        {
+            declared.remove(network)
+            try declared.write(to: store.folder(record.id))
+        }
         do throws(FleetError) { try control.detach(attachment.id) } catch {
             // One that was never handed over, because the process that wanted to was killed.
             if attachment.guestName != nil { throw error }
         }
         try store.write(before.filter { $0 != attachment }, of: record)
+        try unplug(attachment)
         try forgetLimits(of: attachment.guestName)
+    }
+
+    private func unplug(_ attachment: DeviceAttachment) throws {
+        guard attachment.isInFabric, let port = attachment.assignedInterface?.portNumber else { return }
+        try fabric?.unplug([port], of: record)
     }
 
     /// Those of one device of that name are no other's.
@@ -190,12 +230,15 @@ extension AssignedInterface {
     /// What the agent is told. The machine's default route, where it has one, stays.
     func forAttaching(hasDefaultRoute: Bool) -> Interface {
         var result = Interface(name: "new", newName: ByteString(interface.name ?? ""))
-        guard let own = guestAddress, let address = IPAddress(own.address) else { return result }
-        result.addresses = [.init(address, prefixLength: own.prefixLength)]
-        if !hasDefaultRoute, let gateway,
-            let any = IPAddress(networkOrder: [UInt8](repeating: 0, count: gateway.bytes.count))
-        {
-            result.routes = [.init(to: any, prefixLength: 0, via: gateway)]
+        result.addresses = guestAddresses.compactMap { own in
+            IPAddress(own.address).map { .init($0, prefixLength: own.prefixLength) }
+        }
+        result.maximumTransmissionUnit = interface.maximumTransmissionUnit ?? 0
+        if result.addresses.isEmpty || hasDefaultRoute { return result }
+        result.routes = gateways.compactMap { gateway in
+            IPAddress(networkOrder: [UInt8](repeating: 0, count: gateway.bytes.count)).map {
+                .init(to: $0, prefixLength: 0, via: gateway)
+            }
         }
         return result
     }

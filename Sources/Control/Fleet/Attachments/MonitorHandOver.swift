@@ -19,6 +19,8 @@ struct MonitorHandOver {
     let control: MonitorControl
     let program: String
     let host: RunningHost?
+    /// What is put before the program's arguments where it runs; empty for what needs no network namespace of its own.
+    var entrance: [String] = []
 
     init(_ record: MachineRecord, store: MachineStore) throws(FleetError) {
         let domain = try Launchers.sockets(of: record, paths: store.paths)
@@ -27,7 +29,8 @@ struct MonitorHandOver {
         host = record.isEmulated ? EmulatedHost(try Launchers.hostSettings(store.paths)).running() : nil
     }
 
-    func order(_ resource: String, _ body: String, _ file: File) throws {
+    /// - Returns: the body of the monitor's answer.
+    func order(_ resource: String, _ body: String, _ file: File) throws -> [UInt8] {
         let request = Array(MonitorControl.request("PUT", resource, body).utf8)
         let (answer, messages) =
             if let host { try inside(host, arguments(file, isInside: true), request) } else {
@@ -40,7 +43,7 @@ struct MonitorHandOver {
                 "the monitor of \"\(control.name)\" could not be given the device: "
                     + (reason.split(separator: "\n").first.map(String.init) ?? "it gave no answer"))
         }
-        _ = try control.checked((answer.status, answer.body))
+        return try control.checked((answer.status, answer.body))
     }
 
     private func arguments(_ file: File, isInside: Bool) -> [String] {
@@ -51,7 +54,7 @@ struct MonitorHandOver {
                     ? ["disk", disk.path, disk.isReadOnly ? "ro" : "rw"] : ["descriptor", "3"]
             case .tap(let name, let address): ["tap", name] + (address.map { [$0] } ?? [])
             }
-        return [program, "attach", control.path] + device
+        return entrance + [program, "attach", control.path] + device
     }
 
     private func here(

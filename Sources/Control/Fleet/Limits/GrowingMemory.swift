@@ -14,7 +14,11 @@ extension MachineSpecification {
 
     /// The monitor's device; nil where memory cannot grow.
     var pluggableMebibytes: Int? {
-        memoryMaximumMebibytes.map { Self.rounded(max(1, $0 - memoryMebibytes), to: Self.slotMebibytes) }
+        memoryMaximumMebibytes.map { Self.pluggableMebibytes(from: memoryMebibytes, to: $0) }
+    }
+
+    static func pluggableMebibytes(from mebibytes: Int, to maximum: Int) -> Int {
+        rounded(max(1, maximum - mebibytes), to: slotMebibytes)
     }
 
     /// What a guest can be given that is to have so much: beyond what it begins with whole blocks.

@@ -143,12 +143,13 @@ extension MachineOwner {
     private static let plugMilliseconds: UInt64 = 2000
     private static let emulatedPlugMilliseconds: UInt64 = 20_000
 
-    /// Gives a guest that has just begun the memory that its limits say beside what it begins with, before its program looks.
+    /// Gives a guest that has just begun the memory that its limits say beside what it begins with, before its program looks. One that
+    /// goes on from a snapshot may have more than that, and is asked to give it back.
     ///
     /// A guest that does not take it is not kept from running its program.
     func plugMemory() {
         let wanted = specification.pluggedMebibytes(specification.limits)
-        guard wanted > 0 else { return }
+        guard wanted > 0 || specification.memoryMaximumMebibytes != nil && machine.restorePoint != nil else { return }
         let remote = MachineRemote(machine.record, store: machine.store)
         guard (try? remote.askForMemory(specification.limits)) != nil else { return }
         let deadline = Deadline(

@@ -66,7 +66,7 @@ extension OwnedMachine {
         }
         var generator = SystemRandomNumberGenerator()
         let wanted = specification ?? record.specification
-        let count = wanted.interfaces.count { $0.network.isOwn }
+        let count = wanted.ownNetworkCount
         let isTaken = store.list().contains { other in
             !other.state.isOver && other.id != record.id
                 && other.networkNumbers.contains(where: record.networkNumbers.contains)

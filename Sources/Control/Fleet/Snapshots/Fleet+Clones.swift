@@ -23,12 +23,16 @@ extension MachineFleet {
     func makeClone(
         of snapshot: SnapshotRecord, in folder: HostPath, _ options: CloneOptions
     ) throws -> OwnedMachine {
+        try snapshot.checkFormat()
         var specification = try specification(ofCloneOf: snapshot, options)
         try specification.check()
         store.cleanLeftovers()
         let machine = try store.create(specification, name: options.name)
         do {
             try SnapshotStore.hand(snapshot, in: folder, to: machine.folder)
+            // With the addresses that were chosen for it.
+            specification.interfaces = machine.record.specification.interfaces
+            specification.origin?.attachments = machine.record.specification.origin?.attachments
             specification.takeOwnDisks(snapshot.disks, in: machine.folder)
             for disk in snapshot.disks {
                 try files { () throws(HostFileError) in
@@ -55,9 +59,30 @@ extension MachineFleet {
             id: snapshot.id, name: snapshot.name, runsProgram: snapshot.runsProgram, disks: snapshot.disks,
             memoryRoot: snapshot.memoryRoot)
         specification.hostName = options.hostName
+        // One port of this computer leads to one machine.
+        specification.published = []
         specification.removesItself = options.removesItself
         if options.removesItself { specification.container.restart = RestartPolicy() }
-        let originals = specification.interfaces
+        var attachments = snapshot.attachments
+        let attached = attachments.indices.filter { attachments[$0].interface != nil }
+        let originals = specification.interfaces + attached.compactMap { attachments[$0].interface }
+        let interfaces = try interfaces(of: snapshot, for: originals, options)
+        let count = specification.interfaces.count
+        for (place, interface) in zip(attached, interfaces.dropFirst(count)) {
+            attachments[place].device = .interface(interface)
+            (attachments[place].networkNumber, attachments[place].hardwareAddress) = (nil, nil)
+        }
+        specification.interfaces = interfaces
+        try specification.checkInterfaces()
+        specification.interfaces = Array(interfaces.prefix(count))
+        specification.origin?.attachments = attachments.isEmpty ? nil : attachments
+        return specification
+    }
+
+    /// What a clone has in the place of the original's interfaces.
+    private func interfaces(
+        of snapshot: SnapshotRecord, for originals: [MachineInterface], _ options: CloneOptions
+    ) throws(FleetError) -> [MachineInterface] {
         if let interfaces = options.interfaces {
             guard interfaces.count == originals.count else {
                 throw FleetError(
@@ -65,14 +90,14 @@ extension MachineFleet {
                     "the snapshot \"\(snapshot.name)\" is of a machine with \(originals.count) network interfaces, and its clones have as many, not \(interfaces.count) (--network)"
                 )
             }
-            specification.interfaces = zip(interfaces, originals).map { interface, original in
+            return zip(interfaces, originals).map { interface, original in
                 var interface = interface
                 // Programs know the interface by that.
                 interface.name = original.name
                 return interface
             }
-            return specification
         }
+        var interfaces = originals
         for place in originals.indices {
             if case .tap(let name, _, _) = originals[place].network {
                 throw FleetError(
@@ -80,9 +105,9 @@ extension MachineFleet {
                     "the snapshot \"\(snapshot.name)\" is of a machine on the TAP device \"\(name)\" with an address of its own; give each clone another: --network tap:NAME,address=A/N, or --network tap"
                 )
             }
-            specification.interfaces[place].hardwareAddress = nil
+            interfaces[place].forgetIdentity()
         }
-        return specification
+        return interfaces
     }
 }
 
@@ -91,11 +116,20 @@ extension MachineSpecification {
     /// their order, by which the guest knows them.
     fileprivate mutating func takeOwnDisks(_ copied: [SnapshotDisk], in folder: HostPath) {
         guard !copied.isEmpty else { return }
+        let standing = allDisks.count
         var all = disks + container.volumes.map { Disk(path: $0.diskPath, isReadOnly: $0.isReadOnly) }
-        for disk in copied where all.indices.contains(disk.place) {
-            all[disk.place].path = folder.appending(SnapshotOrigin.ownDiskName(disk.place)).description
+        var attachments = origin?.attachments ?? []
+        let attached = attachments.indices.filter { attachments[$0].disk != nil }
+        for disk in copied {
+            let path = folder.appending(SnapshotOrigin.ownDiskName(disk.place)).description
+            if all.indices.contains(disk.place) {
+                all[disk.place].path = path
+            } else if attached.indices.contains(disk.place - standing) {
+                attachments[attached[disk.place - standing]].takeDisk(path)
+            }
         }
         disks = all
         container.volumes = []
+        origin?.attachments = attachments.isEmpty ? nil : attachments
     }
 }

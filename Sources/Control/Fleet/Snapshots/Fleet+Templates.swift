@@ -194,7 +194,8 @@ extension MachineSpecification {
         (result.hostName, result.timeLimitSeconds, result.overrides) = (nil, nil, nil)
         (result.showsConsole, result.isDetached, result.removesItself) = (false, false, true)
         result.limits = MachineLimits()
-        for place in result.interfaces.indices { result.interfaces[place].hardwareAddress = nil }
+        result.published = []
+        for place in result.interfaces.indices { result.interfaces[place].forgetIdentity() }
         result.container.restart = RestartPolicy()
         result.container.whenUnhealthy = .stop
         (result.container.labels, result.container.exposedPorts) = ([:], [])
@@ -217,7 +218,8 @@ extension MachineSpecification {
         (result.hasTerminal, result.isInteractive, result.showsConsole) = (false, false, false)
         (result.isDetached, result.removesItself) = (false, true)
         result.limits = MachineLimits()
-        for place in result.interfaces.indices { result.interfaces[place].hardwareAddress = nil }
+        (result.published, result.egress) = ([], nil)
+        for place in result.interfaces.indices { result.interfaces[place].forgetIdentity() }
         let own = container
         var kept = ContainerSettings()
         (kept.volumes, kept.temporaryFolders) = (own.volumes, own.temporaryFolders)

@@ -57,13 +57,12 @@ extension MachineOwner {
         identity.seed = Self.randomBytes(64)
         guard point.isClone else { return identity }
         let record = machine.record
-        let container = specification.container
         identity.hostName = ByteString(specification.hostName ?? record.name)
         identity.machineID = record.machineNumber
         identity.generation = Self.randomBytes(Identity.numberBytes)
-        identity.interfaces = record.guestInterfacesOfClone
-        identity.nameServers = container.nameServers.compactMap { IPAddress($0) }
-        identity.searchDomains = container.searchDomains.map { ByteString($0) }
+        identity.interfaces = record.guestInterfacesOfClone + record.attachedInterfacesOfClone
+        identity.nameServers = record.nameServers
+        identity.searchDomains = record.searchDomains
         identity.hostEntries = record.hostEntries
         return identity
     }

@@ -32,6 +32,7 @@ extension MachineRemote {
         return try whileHeld { folder, _ throws(any Error) in
             var draft = draft(name ?? snapshots.freeName(for: record.name))
             draft.isForWarmStarts = isForWarmStarts
+            if isForWarmStarts, !draft.attachments.isEmpty { throw unsuitable("something was attached to it") }
             try standStill()
             do {
                 try writeFiles(into: folder, &draft)
@@ -115,7 +116,8 @@ extension MachineRemote {
                         try file.rename(to: own.appending(kept))
                     }
                     return try Suspension(
-                        of: record.specification, seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000))
+                        of: record.specification, with: store.attachments(of: record),
+                        seconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000))
                 }
                 // From here on it is a suspended machine, whoever ends its owner.
                 try suspension.write(to: own)
@@ -133,8 +135,17 @@ extension MachineRemote {
     private func whileHeld<Result>(
         _ body: (_ folder: HostPath, _ agent: AgentConnection) throws -> Result
     ) throws -> Result {
-        try checkSuitable()
-        return try withControlLock { () throws(any Error) in
+        // Nothing comes or goes meanwhile.
+        try store.withLimitsLock(record) {
+            try checkSuitable()
+            return try whileControlled(body)
+        }
+    }
+
+    private func whileControlled<Result>(
+        _ body: (_ folder: HostPath, _ agent: AgentConnection) throws -> Result
+    ) throws -> Result {
+        try withControlLock { () throws(any Error) in
             try checkRunsProgram()
             if store.hasPauseMark(record) {
                 throw FleetError(
@@ -154,7 +165,7 @@ extension MachineRemote {
     private func writeFiles(into folder: HostPath, _ draft: inout SnapshotRecord) throws(FleetError) {
         try control.writeSnapshot(state: SnapshotRecord.stateName, memory: SnapshotRecord.memoryName)
         for place in draft.disks.indices {
-            let disk = HostPath(record.specification.allDisks[draft.disks[place].place].path)
+            let disk = HostPath(draft.allDisks[draft.disks[place].place].path)
             let copy = folder.appending(draft.disks[place].fileName)
             draft.disks[place].sizeBytes = try files { () throws(HostFileError) in
                 try DiskCopy.copy(disk, over: copy)
@@ -165,43 +176,43 @@ extension MachineRemote {
 
     private func draft(_ name: String) -> SnapshotRecord {
         var generator = SystemRandomNumberGenerator()
-        let written = record.specification.allDisks.enumerated().filter { !$0.element.isReadOnly }
+        let attachments = store.attachments(of: record)
+        let written = (record.specification.allDisks + attachments.compactMap(\.disk)).enumerated().filter {
+            !$0.element.isReadOnly
+        }
         return SnapshotRecord(
             id: MachineNames.identifier(using: &generator), name: name,
             createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000), machineID: record.id,
             machineName: record.name, specification: record.specification,
-            disks: written.map { SnapshotDisk(place: $0.offset, sizeBytes: 0) })
+            disks: written.map { SnapshotDisk(place: $0.offset, sizeBytes: 0) }, attachments: attachments)
     }
 
     /// What lies outside of a machine is not in its snapshot: who goes on from it finds something else there than was there
     /// before.
     private func checkSuitable() throws(SnapshotError) {
         let specification = record.specification
+        let attachments = store.attachments(of: record)
         let what: String
-        if let attachment = store.attachments(of: record).first {
+        if let attachment = attachments.first(where: { $0.slot == nil || $0.guestName == nil }) {
             let name = attachment.guestName ?? attachment.id
             what =
-                "it has \(name), which was attached while it ran; take it away first: swiftlet detach \(record.name) \(name)"
-        } else if specification.pluggedMebibytes(specification.limits) > 0 || hasPluggedMemory {
-            what =
-                "it has memory beside the \(specification.memoryMebibytes) MiB that it began with, which would not be in the snapshot; take it away first: swiftlet set --memory \(specification.memoryMebibytes)M \(record.name) (where its kernel keeps some of it, begin it anew after that)"
+                "\(name) was not attached to the end, or by an earlier version; take it away first: swiftlet detach \(record.name) \(name)"
         } else if let folder = specification.container.folders.first {
             what =
                 "it has the shared folder \(folder.path), whose open files are this computer's; run it without, or copy what it needs into it: swiftlet cp"
-        } else if let disk = specification.allDisks.first(where: { !$0.isReadOnly && !Self.isFile($0.path) }) {
-            what = "it writes to the device \(disk.path), and only files are copied; run it with that read-only"
+        } else if let disk = (specification.allDisks + attachments.compactMap(\.disk)).first(where: {
+            !$0.isReadOnly && !Self.isFile($0.path)
+        }) {
+            what =
+                "it writes to the device \(disk.path), and only files are copied; let it have that read-only, or not at all"
         } else {
             return
         }
-        throw SnapshotError(.unsuitableMachine, "the machine \"\(record.name)\" cannot be written down: \(what)")
+        throw unsuitable(what)
     }
 
-    /// Its guest may not have given it back yet.
-    private var hasPluggedMemory: Bool {
-        guard record.specification.memoryMaximumMebibytes != nil, let memory = try? control.pluggedMemory() else {
-            return false
-        }
-        return memory.plugged_size_mib > 0
+    private func unsuitable(_ what: String) -> SnapshotError {
+        SnapshotError(.unsuitableMachine, "the machine \"\(record.name)\" cannot be written down: \(what)")
     }
 
     private static func isFile(_ path: String) -> Bool { (try? HostPath(path).status().isRegularFile) ?? false }

@@ -21,6 +21,8 @@ public struct SnapshotOrigin: Codable, Equatable, Sendable {
     var disks: [SnapshotDisk]
     /// As the snapshot's.
     var memoryRoot: String?
+    /// The devices that had been attached; their interfaces without what is each machine's own. Nil: none.
+    var attachments: [DeviceAttachment]?
 
     static let stateName = "origin.state"
     static let memoryName = "origin.memory"

@@ -36,13 +36,24 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
         get { diskList ?? [] }
         set { diskList = newValue.isEmpty ? nil : newValue }
     }
+    private var attachmentList: [DeviceAttachment]?
+    /// The devices that had been attached when it was made.
+    public var attachments: [DeviceAttachment] {
+        get { attachmentList ?? [] }
+        set { attachmentList = newValue.isEmpty ? nil : newValue }
+    }
+    /// Those of the machine, then those that had been attached.
+    var allDisks: [MachineSpecification.Disk] { specification.allDisks + attachments.compactMap(\.disk) }
+    /// Nil in what an earlier version has written down, and where that would understand it.
+    private var format: Int?
     var fileNames: [String] {
         [Self.stateName, Self.memoryName] + (memoryRoot == nil ? [] : [MemoryTree.fileName]) + disks.map(\.fileName)
     }
 
     init(
         id: String, name: String, createdSeconds: Int64, machineID: String, machineName: String,
-        specification: MachineSpecification, runsProgram: Bool = true, disks: [SnapshotDisk] = []
+        specification: MachineSpecification, runsProgram: Bool = true, disks: [SnapshotDisk] = [],
+        attachments: [DeviceAttachment] = []
     ) {
         self.id = id
         self.name = name
@@ -53,6 +64,20 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
         (stateBytes, memoryBytes) = (0, 0)
         self.runsProgram = runsProgram
         self.disks = disks
+        self.attachments = attachments
+        format = attachments.isEmpty ? nil : Self.newestFormat
+    }
+
+    /// 2: there are attached devices.
+    private static let newestFormat = 2
+
+    /// - Throws: for what a newer version has written down, which may mean something else by it.
+    func checkFormat() throws(SnapshotError) {
+        guard let format, format > Self.newestFormat else { return }
+        throw SnapshotError(
+            .newerVersion,
+            "the snapshot \"\(name)\" was made by a newer version of Swiftlet, in format \(format); this one reads up to \(Self.newestFormat): use that version, or a newer one"
+        )
     }
 
     static let fileName = "snapshot.json"
@@ -80,7 +105,7 @@ public struct SnapshotRecord: Codable, Equatable, Sendable {
 
 /// A disk that a machine writes to, as it was when the machine was written down.
 public struct SnapshotDisk: Codable, Equatable, Sendable {
-    /// Among all disks of the machine, from 0.
+    /// Among all disks of the machine, from 0; behind them are those that had been attached.
     public var place: Int
     public var sizeBytes: UInt64
 

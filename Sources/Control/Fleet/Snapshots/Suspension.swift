@@ -16,12 +16,20 @@ struct Suspension: Codable, Equatable, Sendable {
     }
 
     var seconds: Int64
+    /// What had been attached, too.
     var disks: [Disk]
+    /// Nil where nothing had been attached.
+    var attachments: [DeviceAttachment]?
 
-    init(of specification: MachineSpecification, seconds: Int64) throws(HostFileError) {
+    init(
+        of specification: MachineSpecification, with attachments: [DeviceAttachment] = [], seconds: Int64
+    ) throws(HostFileError) {
         self.seconds = seconds
+        self.attachments = attachments.isEmpty ? nil : attachments
         disks = []
-        for disk in specification.allDisks where !disk.isReadOnly { disks.append(try Self.look(at: disk.path)) }
+        for disk in specification.allDisks + attachments.compactMap(\.disk) where !disk.isReadOnly {
+            disks.append(try Self.look(at: disk.path))
+        }
     }
 
     private static func look(at path: String) throws(HostFileError) -> Disk {

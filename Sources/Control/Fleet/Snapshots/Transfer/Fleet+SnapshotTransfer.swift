@@ -7,6 +7,7 @@ extension MachineFleet {
     public func pack(
         _ record: SnapshotRecord, progress: @escaping (_ done: UInt64, _ size: UInt64) -> Void = { _, _ in }
     ) throws -> PackedSnapshot {
+        try record.checkFormat()
         guard !record.isForWarmStarts else {
             throw SnapshotError(
                 .unsuitableMachine,

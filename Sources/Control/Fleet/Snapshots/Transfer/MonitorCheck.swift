@@ -13,6 +13,7 @@ struct MonitorCheck {
     struct Answer: Decodable, Equatable {
         var vcpu_count: Int
         var mem_size_mib: Int
+        var plugged_size_mib: Int
         var devices: Int
         var console: Bool
     }
@@ -46,12 +47,13 @@ struct MonitorCheck {
     static func compare(_ answer: Answer, _ description: SnapshotDescription) throws(SnapshotError) {
         let wanted = Answer(
             vcpu_count: description.processors, mem_size_mib: description.memoryMebibytes,
+            plugged_size_mib: description.pluggedMebibytes ?? 0,
             devices: usualDevices + (description.memoryMaximumMebibytes == nil ? 0 : 1) + description.disks.count
-                + description.interfaces.count,
+                + description.interfaces.count + (description.attached?.count ?? 0),
             console: description.hasConsole)
         guard answer == wanted else {
             throw SnapshotDescription.invalid(
-                "its state is another machine's than its description: \(answer.vcpu_count) processors, \(answer.mem_size_mib) MiB of memory and \(answer.devices) devices, not \(wanted.vcpu_count), \(wanted.mem_size_mib) and \(wanted.devices)"
+                "its state is another machine's than its description: \(answer.vcpu_count) processors, \(answer.mem_size_mib) MiB of memory, \(answer.plugged_size_mib) MiB plugged and \(answer.devices) devices, not \(wanted.vcpu_count), \(wanted.mem_size_mib), \(wanted.plugged_size_mib) and \(wanted.devices)"
             )
         }
     }

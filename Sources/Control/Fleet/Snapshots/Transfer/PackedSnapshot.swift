@@ -56,7 +56,7 @@ public final class PackedSnapshot: Sendable {
         }
         // Those that the machine only read are where they were.
         let copied = Set(record.disks.map(\.place))
-        for (place, disk) in record.specification.allDisks.enumerated() {
+        for (place, disk) in record.allDisks.enumerated() {
             let path = copied.contains(place) ? snapshot.appending("disk\(place)") : HostPath(disk.path)
             guard let status = try? path.status(), status.isRegularFile else {
                 throw SnapshotError(

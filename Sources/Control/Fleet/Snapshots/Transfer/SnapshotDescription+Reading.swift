@@ -32,29 +32,65 @@ extension SnapshotDescription {
                 "it was made on another kind of processor (\(version.architecture.prefix(40))); this one is \(ImportSettings.hostArchitecture)"
             )
         }
-        guard version.version == Self.version, let read = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else {
+        guard version.version >= 1, let read = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else {
             throw Self.invalid("its description cannot be read")
         }
         self = read
+        try checkAttached()
+        try checkPlugged()
         try checkFiles()
         try checkTexts()
+    }
+
+    private func checkAttached() throws(SnapshotError) {
+        guard let attached else { return }
+        let isRight = attached.allSatisfy { each in
+            (each.disk == nil) != (each.interface == nil) && (0..<MonitorConfiguration.mostSlots).contains(each.slot)
+                && DeviceAttachment.isOwn(each.id) && Self.isGuestName(each.guestName)
+        }
+        guard version >= 2, isRight, Set(attached.map(\.slot)).count == attached.count,
+            Set(attached.map(\.id)).count == attached.count,
+            Set(attached.map(\.guestName)).count == attached.count
+        else { throw Self.invalid("no machine has attached what it says") }
+    }
+
+    /// What a kernel calls a disk or an interface. Source: Linux, dev_valid_name.
+    private static func isGuestName(_ name: String) -> Bool {
+        (1...15).contains(name.utf8.count) && name != "." && name != ".."
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x2d, 0x2e, 0x30...0x39, 0x41...0x5a, 0x5f, 0x61...0x7a: true
+                default: false
+                }
+            }
+    }
+
+    private func checkPlugged() throws(SnapshotError) {
+        guard let pluggedMebibytes else { return }
+        let most = MachineSpecification.mostMemoryMaximum
+        guard version >= 3, let maximum = memoryMaximumMebibytes, (1...most).contains(maximum),
+            MachineSpecification.memoryMebibytesRange.contains(memoryMebibytes), pluggedMebibytes > 0,
+            pluggedMebibytes % MachineSpecification.blockMebibytes == 0,
+            pluggedMebibytes <= MachineSpecification.pluggableMebibytes(from: memoryMebibytes, to: maximum)
+        else { throw Self.invalid("no machine has grown to what it says") }
     }
 
     private func checkFiles() throws(SnapshotError) {
         guard MachineSpecification.processorRange.contains(processors),
             MachineSpecification.memoryMebibytesRange.contains(memoryMebibytes),
-            interfaces.count <= MachineSpecification.mostInterfaces, disks.count <= MachineSpecification.mostDisks
+            interfaceCount <= MachineSpecification.mostInterfaces, disks.count <= MachineSpecification.mostDisks
         else {
             throw Self.invalid("no machine has \(processors) processors, \(memoryMebibytes) MiB and so many devices")
         }
         let wanted =
-            [SnapshotRecord.stateName, SnapshotRecord.memoryName] + disks.indices.map { Self.diskName($0) }
+            [SnapshotRecord.stateName, SnapshotRecord.memoryName] + allDisks.indices.map { Self.diskName($0) }
         guard files.map(\.name) == wanted else { throw Self.invalid("it has other files than its machine") }
         for file in files {
             let isRight =
                 switch file.name {
                 case SnapshotRecord.stateName: file.sizeBytes <= Self.mostStateBytes
-                case SnapshotRecord.memoryName: file.sizeBytes == UInt64(memoryMebibytes) << 20 + Self.trailerBytes
+                case SnapshotRecord.memoryName:
+                    file.sizeBytes == UInt64(memoryMebibytes + (pluggedMebibytes ?? 0)) << 20 + Self.trailerBytes
                 default:
                     file.sizeBytes > 0 && file.sizeBytes % MachineFleet.sectorBytes == 0
                         && file.sizeBytes <= Self.mostDiskBytes
@@ -109,15 +145,16 @@ extension SnapshotDescription {
         specification.kernel = String(kernel.prefix(200))
         (specification.processors, specification.memoryMebibytes) = (processors, memoryMebibytes)
         specification.memoryMaximumMebibytes = memoryMaximumMebibytes
+        // What it has is what it is to keep, at most what it can have by its record.
+        specification.limits.memoryMebibytes = pluggedMebibytes.map {
+            min(memoryMebibytes + $0, memoryMaximumMebibytes ?? memoryMebibytes)
+        }
         specification.isWithoutConsole = !hasConsole
         specification.disks = disks.enumerated().map {
             .init(path: folder.appending(Self.diskName($0)).description, isReadOnly: $1.isReadOnly)
         }
-        specification.interfaces = try zip(interfaces, self.interfaces).map { here, original in
-            var here = here
-            here.name = nil
-            return try original.name.map { name throws(FleetError) in try here.named(name) } ?? here
-        }
+        specification.interfaces = try zip(interfaces, self.interfaces).map(Self.connected)
+        let attachments = try attachments(connecting: interfaces.dropFirst(self.interfaces.count), in: folder)
         (specification.command, specification.environment) = (program.command, program.environment)
         (specification.user, specification.workingDirectory) = (program.user, program.workingDirectory)
         (specification.hasTerminal, specification.isDetached) = (program.hasTerminal, true)
@@ -134,11 +171,43 @@ extension SnapshotDescription {
         var record = SnapshotRecord(
             id: id, name: name, createdSeconds: createdSeconds, machineID: machineID, machineName: machineName,
             specification: specification,
-            disks: disks.indices.map {
+            disks: allDisks.indices.map {
                 SnapshotDisk(place: $0, sizeBytes: file(Self.diskName($0))?.sizeBytes ?? 0)
-            })
+            }, attachments: attachments)
         record.stateBytes = file(SnapshotRecord.stateName)?.sizeBytes ?? 0
         record.memoryBytes = file(SnapshotRecord.memoryName)?.sizeBytes ?? 0
         return record
+    }
+
+    /// What is given here, by the name that programs know.
+    private static func connected(
+        _ here: MachineInterface, as original: Interface
+    ) throws(FleetError) -> MachineInterface {
+        var here = here
+        here.name = nil
+        return try original.name.map { name throws(FleetError) in try here.named(name) } ?? here
+    }
+
+    private func attachments(
+        connecting interfaces: ArraySlice<MachineInterface>, in folder: HostPath
+    ) throws(FleetError) -> [DeviceAttachment] {
+        var interfaces = interfaces
+        var place = disks.count
+        var attachments: [DeviceAttachment] = []
+        for each in attached ?? [] {
+            let device: DeviceAttachment.Device
+            if let disk = each.disk {
+                device = .disk(
+                    .init(path: folder.appending(Self.diskName(place)).description, isReadOnly: disk.isReadOnly))
+                place += 1
+            } else if let original = each.interface, let here = interfaces.popFirst() {
+                device = .interface(try Self.connected(here, as: original))
+            } else {
+                continue
+            }
+            attachments.append(
+                DeviceAttachment(id: each.id, device: device, guestName: each.guestName, slot: each.slot))
+        }
+        return attachments
     }
 }

@@ -5,7 +5,8 @@ import ImageStore
 /// What is said of a snapshot that is handed on, beside its files: what a machine is from within, and nothing of the computer
 /// that it ran on. Paths, devices, networks, limits, policies and labels are that computer's own.
 public struct SnapshotDescription: Codable, Equatable, Sendable {
-    public static let version = 1
+    /// 2: there are attached devices. 3: there is plugged memory.
+    public static let version = 3
     /// What every version of the artifact begins with.
     static let family = "application/vnd.swiftlet.snapshot."
     public static let artifactType = family + "v1"
@@ -29,6 +30,17 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
 
     struct Disk: Codable, Equatable, Sendable {
         var isReadOnly: Bool
+    }
+
+    /// A device that had been attached while the machine ran: either of the two.
+    struct Attached: Codable, Equatable, Sendable {
+        /// The monitor's.
+        var slot: Int
+        var id: String
+        var guestName: String
+        /// Its file lies behind those of the disks that the machine was made with, in this order.
+        var disk: Disk?
+        var interface: Interface?
     }
 
     /// A file as it lies on a disk.
@@ -55,7 +67,8 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
         var searchDomains: [String]
     }
 
-    public var version = SnapshotDescription.version
+    /// The lowest that a reader must know.
+    public var version = 1
     public var name: String
     var createdSeconds: Int64
     var machineID: String
@@ -68,17 +81,24 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
     var memoryMebibytes: Int
     /// What it can grow to; nil where it cannot.
     var memoryMaximumMebibytes: Int?
+    /// What had been plugged beside what it began with; nil where nothing was, and before version 3.
+    var pluggedMebibytes: Int?
     var hasConsole: Bool
     var interfaces: [Interface]
     /// By their places.
     var disks: [Disk]
+    /// Nil where there is none, and in version 1.
+    var attached: [Attached]?
     public var files: [File]
     /// Root of the memory's hash tree, 64 digits.
     var memoryRoot: String
     var program: Program
 
     /// How many interfaces the machine has, which need something to be connected to.
-    public var interfaceCount: Int { interfaces.count }
+    var interfaceCount: Int { interfaces.count + (attached ?? []).count { $0.interface != nil } }
+
+    /// Those that the machine was made with, then those that had been attached.
+    var allDisks: [Disk] { disks + (attached ?? []).compactMap(\.disk) }
 
     /// - Parameter files: with their names and sizes.
     init(_ record: SnapshotRecord, manifest: String?, files: [File], memoryRoot: String) {
@@ -95,6 +115,13 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
         hasConsole = !specification.isWithoutConsole
         interfaces = specification.interfaces.filter { $0.network != .none }.map { Interface(name: $0.name) }
         disks = specification.allDisks.map { Disk(isReadOnly: $0.isReadOnly) }
+        let attached = record.attachments.map { attachment in
+            Attached(
+                slot: attachment.slot ?? 0, id: attachment.id, guestName: attachment.guestName ?? "",
+                disk: attachment.disk.map { Disk(isReadOnly: $0.isReadOnly) },
+                interface: attachment.interface.map { Interface(name: $0.name) })
+        }
+        if !attached.isEmpty { (version, self.attached) = (2, attached) }
         self.files = files
         self.memoryRoot = memoryRoot
         program = Program(
@@ -104,6 +131,9 @@ public struct SnapshotDescription: Codable, Equatable, Sendable {
             stopTimeoutSeconds: container.stopTimeoutSeconds, healthCheck: container.healthCheck,
             hosts: container.hostEntries.map { "\($0.name):\($0.address)" }, nameServers: container.nameServers,
             searchDomains: container.searchDomains)
+        // What lies behind the memory is less than that.
+        let plugged = Int(clamping: (file(SnapshotRecord.memoryName)?.sizeBytes ?? 0) >> 20) - memoryMebibytes
+        if plugged > 0 { (version, pluggedMebibytes) = (3, plugged) }
     }
 
     var encoded: [UInt8] {

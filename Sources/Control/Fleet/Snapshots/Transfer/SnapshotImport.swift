@@ -25,12 +25,12 @@ public struct SnapshotImport {
         into fleet: MachineFleet
     ) throws {
         let description = incoming.description
-        guard interfaces.count == description.interfaces.count else {
+        guard interfaces.count == description.interfaceCount else {
             throw SnapshotError(
                 .withoutNetwork,
-                description.interfaces.isEmpty
+                description.interfaceCount == 0
                     ? "its machine has no network interface; leave out --network"
-                    : "its machine has \(description.interfaces.count) network interfaces; say what each is to be connected to here: --network tap, as often"
+                    : "its machine has \(description.interfaceCount) network interfaces; say what each is to be connected to here: --network tap, as often"
             )
         }
         let store = SnapshotStore(fleet.store.paths)

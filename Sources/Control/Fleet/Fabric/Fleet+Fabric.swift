@@ -1,0 +1,34 @@
+import FabricProtocol
+public import Networks
+import WireFormats
+
+extension MachineFleet {
+    /// Makes the fabric what it should be: what is missing is made, what is too much taken away.
+    /// - Parameter report: told what is being done when it takes long.
+    public func repairNetworks(report: (String) -> Void) throws {
+        try FabricControl(launcher: Launchers.choose(store.paths, report: report), store: store).repair()
+    }
+
+    /// Removes a network that no machine is in, and takes it out of the fabric where that runs.
+    public func removeNetwork(_ name: String, isForced: Bool) throws(NetworkError) {
+        if let passage = store.readablePassages().first(where: { $0.networks.contains(name) }) {
+            let names = passage.entries.map(\.name).joined(separator: " ")
+            throw NetworkError(
+                .inUse,
+                "there are appliances between the networks \"\(passage.networks[0])\" and \"\(passage.networks[1])\"; take them out before: swiftlet remove \(names)"
+            )
+        }
+        try store.networks.remove(name, isForced: isForced) { store.machines(in: name).map(\.name) }
+        guard let launcher = try? Launchers.running(store.paths) else { return }
+        FabricControl(launcher: launcher, store: store).remove(network: name)
+    }
+
+    /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them. Asked of the fabric where
+    /// it runs.
+    public func outsideHindrances() -> [String] {
+        guard let launcher = try? Launchers.running(store.paths),
+            let report = FabricControl(launcher: launcher, store: store).report()
+        else { return [] }
+        return report["outside_forbidden_by"]?.elements?.compactMap(\.text) ?? []
+    }
+}

@@ -1,0 +1,184 @@
+import FabricProtocol
+import HostFiles
+import LinuxCalls
+import Networks
+import WireFormats
+
+/// How an appliance is put into a wire. What is not said stays as it is, and is at first: it fails open, after 150 ms.
+public struct LinePolicy: Sendable {
+    public enum Patience: Sendable, Equatable {
+        /// It is not probed.
+        case none
+        case milliseconds(UInt32)
+    }
+
+    /// Whether traffic goes around it when it fails; otherwise it stops.
+    public var failsOpen: Bool?
+    /// After how long without a probe that came through it is said to fail.
+    public var patience: Patience?
+
+    public init() {}
+
+    func apply(to entry: inout LineEntry) {
+        if let failsOpen { entry.failsOpen = failsOpen }
+        switch patience {
+        case nil: break
+        case .some(.none): entry.patienceMilliseconds = nil
+        case .milliseconds(let count): entry.patienceMilliseconds = count
+        }
+    }
+}
+
+extension MachineFleet {
+    /// Puts an appliance into a wire, or elsewhere in the wire that it is in.
+    /// - Parameters:
+    ///   - appliance: a machine that runs, with one end for wires, which gets copies, or two.
+    ///   - target: a machine, `MACHINE:INTERFACE`, or an appliance that is in a wire: it comes before it, as seen from the network.
+    /// - Throws: leaving everything as it was.
+    public func insert(_ appliance: String, before target: String, _ policy: LinePolicy) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            let newcomer = try lines.entry(of: appliance)
+            let (site, behind) = try lines.site(target)
+            try lines.insert(newcomer, at: site, behind: behind, policy)
+        }
+    }
+
+    /// Puts an appliance between two networks: what goes from one to the other goes through it, its inner end towards the first. Where
+    /// others are between them, it comes next to the second network.
+    public func insert(
+        _ appliance: String, between one: String, and other: String, _ policy: LinePolicy
+    ) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            let newcomer = try lines.entry(of: appliance)
+            let site = try lines.site(between: one, and: other)
+            guard newcomer.outside != nil else {
+                throw FleetError(
+                    .invalidSetting,
+                    "\"\(newcomer.name)\" only looks, with one end for wires; put it before a machine, or make one with --network wire twice"
+                )
+            }
+            let last = try lines.entries(site).last { $0.machine != newcomer.machine }?.machine
+            try lines.insert(newcomer, at: site, behind: last, policy)
+        }
+    }
+
+    /// Takes appliances out of the wire that they are in; what is under way in them arrives.
+    public func takeOut(_ appliance: String) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            let (site, machine) = try lines.find(appliance)
+            var entries = try lines.entries(site).filter { $0.machine != machine }
+            for place in entries.indices where entries[place].shadow?.machine == machine { entries[place].shadow = nil }
+            try lines.set(entries, site)
+        }
+    }
+
+    /// Leads traffic around an appliance, or through it again.
+    public func bypass(_ appliance: String, _ isBypassed: Bool) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            let (site, machine) = try lines.find(appliance)
+            var entries = try lines.entries(site)
+            if let tried = entries.first(where: { $0.shadow?.machine == machine }) {
+                throw FleetError(
+                    .invalidSetting, "\"\(appliance)\" is being tried beside \"\(tried.name)\", and is in no way itself"
+                )
+            }
+            for index in entries.indices where entries[index].machine == machine {
+                guard entries[index].outside != nil else {
+                    throw FleetError(
+                        .invalidSetting, "\"\(appliance)\" only looks at what goes by; there is no way around it")
+                }
+                entries[index].isBypassed = isBypassed
+            }
+            try lines.set(entries, site)
+        }
+    }
+
+    /// Puts an appliance into the place of another, in one step.
+    public func swap(_ old: String, for new: String) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            var (site, entries, index, newcomer) = try lines.swapping(old, new)
+            if let shadow = entries[index].shadow, shadow.machine == newcomer.machine {
+                // What it still has of copies is not to come out of it as well.
+                entries[index].shadow = nil
+                try lines.set(entries, site)
+                sleep(nanoseconds: Self.shadowDrainingNanoseconds)
+            }
+            try lines.check(newcomer, at: site, isMoved: false)
+            newcomer.failsOpen = entries[index].failsOpen
+            newcomer.patienceMilliseconds = entries[index].patienceMilliseconds
+            newcomer.isBypassed = entries[index].isBypassed
+            entries[index] = newcomer
+            try lines.set(entries, site)
+        }
+    }
+
+    /// How long what is under way in a shadow may take.
+    private static let shadowDrainingNanoseconds: UInt64 = 200_000_000
+
+    /// Has an appliance get a copy of all that another one gets for a time, and compares what they let through. What it lets through
+    /// itself goes nowhere. Who is killed meanwhile leaves it so; taking it out ends it.
+    public func shadow(_ old: String, by new: String, seconds: Double) throws(FleetError) -> ShadowReport {
+        let (launcher, entry) = try beginShadow(old, new)
+        let milliseconds = UInt64(max(0, seconds) * 1000)
+        do throws(FleetError) {
+            let report = try FabricControl(launcher: launcher, store: store).compare(entry, milliseconds: milliseconds)
+            try endShadow(entry)
+            return report
+        } catch {
+            try? endShadow(entry)
+            throw error
+        }
+    }
+
+    private func beginShadow(
+        _ old: String, _ new: String
+    ) throws(FleetError) -> (launcher: any MonitorLauncher, entry: LineEntry) {
+        var begun: (launcher: any MonitorLauncher, entry: LineEntry)?
+        try withLines { lines throws(FleetError) in
+            var (site, entries, index, newcomer) = try lines.swapping(old, new)
+            if entries[index].shadow?.machine != newcomer.machine {
+                try lines.check(newcomer, at: site, isMoved: false)
+            }
+            if let other = entries[index].shadow, other.machine != newcomer.machine {
+                throw FleetError(
+                    .invalidSetting,
+                    "\"\(other.name)\" is being tried beside \"\(entries[index].name)\" already; end that first: swiftlet remove \(other.name)"
+                )
+            }
+            guard let outside = newcomer.outside, !entries[index].isBypassed else {
+                throw FleetError(
+                    .invalidSetting,
+                    "nothing goes through \"\(entries[index].name)\", so there is nothing to compare; swap without --shadow"
+                )
+            }
+            guard let launcher = try lines.launcher() else {
+                throw FleetError(.notRunning, "nothing runs whose traffic could be compared; swap without --shadow")
+            }
+            entries[index].shadow = LineEntry.Shadow(
+                machine: newcomer.machine, name: newcomer.name, inside: newcomer.inside, outside: outside)
+            try lines.set(entries, site)
+            begun = (launcher, entries[index])
+        }
+        guard let begun else { throw FleetError(.invalidSetting, "\"\(old)\" is in no wire") }
+        return begun
+    }
+
+    /// Where it is still so.
+    private func endShadow(_ entry: LineEntry) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            guard let (site, machine) = try? lines.find(entry.machine), machine == entry.machine else { return }
+            var entries = try lines.entries(site)
+            guard let index = entries.firstIndex(where: { $0.shadow == entry.shadow && $0.machine == machine }) else {
+                return
+            }
+            entries[index].shadow = nil
+            try lines.set(entries, site)
+        }
+        sleep(nanoseconds: Self.shadowDrainingNanoseconds)
+    }
+
+    /// One change of what is in wires after the other.
+    private func withLines(_ body: (Lines) throws(FleetError) -> Void) throws(FleetError) {
+        try store.withNetworkLock { () throws(FleetError) in try body(Lines(store: store, records: store.list())) }
+    }
+}

@@ -1,0 +1,287 @@
+import FabricProtocol
+import HostFiles
+import Networks
+
+/// Where appliances can be.
+enum WireSite {
+    /// In the wire of a machine's interface.
+    case interface(MachineRecord, place: String)
+    case between([String])
+
+    func isSame(_ other: WireSite) -> Bool {
+        switch (self, other) {
+        case (.interface(let one, let place), .interface(let another, let otherPlace)):
+            one.id == another.id && place == otherPlace
+        case (.between(let one), .between(let another)): Set(one) == Set(another)
+        default: false
+        }
+    }
+
+    /// For people.
+    var words: String {
+        switch self {
+        case .interface(let record, _): "before \"\(record.name)\""
+        case .between(let networks): "between \"\(networks[0])\" and \"\(networks[1])\""
+        }
+    }
+}
+
+/// What is in the wires of all machines and between networks, for whoever holds the lock of the networks.
+struct Lines {
+    let store: MachineStore
+    let records: [MachineRecord]
+
+    /// From the machine to the network, or from the first network to the second.
+    func entries(_ site: WireSite) throws(FleetError) -> [LineEntry] {
+        switch site {
+        case .interface(let record, let place): return try store.line(of: record).interfaces[place] ?? []
+        case .between(let networks):
+            return try store.passages().all.first { $0.joins(networks[0], networks[1]) }?.entries ?? []
+        }
+    }
+
+    /// Wherever something is.
+    private var sites: [(site: WireSite, entries: [LineEntry])] {
+        records.flatMap { record in
+            store.readableLine(of: record).interfaces.map { (WireSite.interface(record, place: $0.key), $0.value) }
+        } + store.readablePassages().map { (WireSite.between($0.networks), $0.entries) }
+    }
+
+    /// Refuses what can be nowhere, and what is elsewhere.
+    /// - Parameter isMoved: it may be there already.
+    func check(_ newcomer: LineEntry, at site: WireSite, isMoved: Bool) throws(FleetError) {
+        if case .interface(let record, _) = site, newcomer.machine == record.id {
+            throw FleetError(.invalidSetting, "\"\(record.name)\" cannot be put before itself")
+        }
+        for shadowed in sites.flatMap(\.entries) where shadowed.shadow?.machine == newcomer.machine {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(newcomer.name)\" is being tried beside \"\(shadowed.name)\"; end that first: swiftlet remove \(newcomer.name)"
+            )
+        }
+        let present = sites.first { $0.entries.contains { $0.machine == newcomer.machine } }?.site
+        if let present, !(isMoved && present.isSame(site)) {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(newcomer.name)\" is \(present.words) already; take it out first: swiftlet remove \(newcomer.name)"
+            )
+        }
+    }
+
+    /// Puts an appliance behind another, as seen from the machine or the first network, or first; or moves it there.
+    func insert(
+        _ entry: LineEntry, at site: WireSite, behind: String?, _ policy: LinePolicy
+    ) throws(FleetError) {
+        var newcomer = entry
+        try check(newcomer, at: site, isMoved: true)
+        var entries = try self.entries(site)
+        var index = behind.flatMap { behind in entries.firstIndex { $0.machine == behind } }.map { $0 + 1 } ?? 0
+        if let old = entries.firstIndex(where: { $0.machine == newcomer.machine }) {
+            newcomer = entries.remove(at: old)
+            // Before itself it stays where it is.
+            index = behind == newcomer.machine ? old : index > old ? index - 1 : index
+        }
+        guard newcomer.outside != nil || behind == nil else {
+            guard case .interface(let record, _) = site else {
+                throw FleetError(
+                    .invalidSetting, "\"\(newcomer.name)\" only looks, and is in no way; put it before a machine")
+            }
+            throw FleetError(
+                .invalidSetting,
+                "\"\(newcomer.name)\" only looks, and sees what goes to and from the machine itself; put it before \"\(record.name)\""
+            )
+        }
+        policy.apply(to: &newcomer)
+        entries.insert(newcomer, at: index)
+        guard entries.count <= FabricPort.mostInLine else {
+            throw FleetError(.invalidSetting, "at most \(FabricPort.mostInLine) appliances are in one wire")
+        }
+        try set(entries, site)
+    }
+
+    /// What it takes to put one appliance into the place of another.
+    func swapping(
+        _ old: String, _ new: String
+    ) throws(FleetError) -> (site: WireSite, entries: [LineEntry], index: Int, newcomer: LineEntry) {
+        let (site, machine) = try find(old)
+        let entries = try self.entries(site)
+        guard let index = entries.firstIndex(where: { $0.machine == machine }) else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(old)\" is only being tried beside another appliance; name the one that is in the way")
+        }
+        let newcomer = try entry(of: new)
+        guard newcomer.machine != machine else {
+            throw FleetError(.invalidSetting, "\"\(newcomer.name)\" cannot take its own place; name another appliance")
+        }
+        guard (newcomer.outside == nil) == (entries[index].outside == nil) else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(newcomer.name)\" cannot take the place of \"\(entries[index].name)\": one is in the way of what goes by, and the other only looks"
+            )
+        }
+        return (site, entries, index, newcomer)
+    }
+
+    /// Where monitors run; nil where nothing does.
+    func launcher() throws(FleetError) -> (any MonitorLauncher)? {
+        do { return try Launchers.running(store.paths) } catch { throw FleetError(.unusableNetwork, "\(error)") }
+    }
+
+    /// Where an appliance is, by its name or id; it may be gone.
+    func find(_ appliance: String) throws(FleetError) -> (site: WireSite, machine: String) {
+        if let found = inWire(appliance) { return found }
+        guard let record = try? store.find(appliance) else {
+            throw FleetError(
+                .unknownMachine, "no appliance \"\(appliance)\" is in a wire; `swiftlet wires` shows what is")
+        }
+        throw FleetError(
+            .invalidSetting,
+            "\"\(record.name)\" is in no wire; `swiftlet wires` shows what is (after a command was killed: swiftlet network repair; to forget a machine: swiftlet rm \(record.name))"
+        )
+    }
+
+    private func inWire(_ appliance: String) -> (site: WireSite, machine: String)? {
+        // A name of one that is gone may be another's by now.
+        let id = (try? store.find(appliance))?.id
+        for (site, entries) in sites {
+            if let entry = entries.first(where: { id == nil ? $0.name == appliance : $0.machine == id }) {
+                return (site, entry.machine)
+            }
+            let shadows = entries.compactMap(\.shadow)
+            if let shadow = shadows.first(where: { id == nil ? $0.name == appliance : $0.machine == id }) {
+                return (site, shadow.machine)
+            }
+        }
+        return nil
+    }
+
+    /// Between two networks that there are, with what was said first on the inner side.
+    func site(between one: String, and other: String) throws(FleetError) -> WireSite {
+        guard one != other else {
+            throw FleetError(.invalidSetting, "nothing is between \"\(one)\" and itself; name two networks")
+        }
+        for name in [one, other] {
+            let network: NetworkRecord
+            do throws(NetworkError) { network = try store.networks.find(name) } catch { throw FleetError(error) }
+            guard network.isRouted else {
+                throw FleetError(
+                    .invalidSetting,
+                    "a machine leads out of \"\(name)\" (network create --gateway), and what leaves it is that one's; put the appliance before that machine"
+                )
+            }
+        }
+        return .between([one, other])
+    }
+
+    /// What a target means: an interface of a machine, and the appliance that stays nearer to it, if any.
+    func site(_ target: String) throws(FleetError) -> (site: WireSite, behind: String?) {
+        let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        if halves.count == 1, let found = inWire(target) { return (found.site, found.machine) }
+        let record = try store.find(halves[0])
+        let interfaces = record.interfaces.filter { $0.interface.network.fabricNetwork != nil }
+        let names = interfaces.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
+        guard !interfaces.isEmpty else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(record.name)\" is in no network that has wires; make it with --network NAME (swiftlet network create NAME)"
+            )
+        }
+        if halves.count == 2 {
+            guard let interface = interfaces.first(where: { $0.guestName == halves[1] || $0.place == halves[1] }) else {
+                throw FleetError(.invalidSetting, "\"\(target)\" is no interface in a network; there is \(names)")
+            }
+            return (.interface(record, place: interface.place), nil)
+        }
+        guard interfaces.count == 1 else {
+            throw FleetError(.invalidSetting, "\"\(record.name)\" has several interfaces; say which: \(names)")
+        }
+        return (.interface(record, place: interfaces[0].place), nil)
+    }
+
+    /// An appliance that runs, as it comes into a wire.
+    func entry(of appliance: String) throws(FleetError) -> LineEntry {
+        let record = try store.findRunning(appliance)
+        let ends = record.interfaces.filter { $0.interface.network == .wire }
+        let numbers = ends.compactMap(\.portNumber)
+        guard (1...2).contains(numbers.count) else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(record.name)\" has \(numbers.count) ends for wires; an appliance is made with --network wire twice (from the machine, to the network), or once to get copies only"
+            )
+        }
+        // Whoever names them says which is which.
+        let isTurned = ends.count == 2 && (ends[0].guestName == "outside" || ends[1].guestName == "inside")
+        return LineEntry(
+            machine: record.id, name: record.name, inside: numbers[isTurned ? 1 : 0],
+            outside: numbers.count == 2 ? numbers[isTurned ? 0 : 1] : nil, failsOpen: true,
+            isBypassed: false,
+            patienceMilliseconds: InlineAppliance.usualPatienceMilliseconds)
+    }
+
+    /// Writes down what is to be in a wire, and has it so if the machine runs, also when it was written down before: a
+    /// command that was killed has perhaps done no more.
+    func set(_ entries: [LineEntry], _ site: WireSite) throws(FleetError) {
+        switch site {
+        case .interface(let record, let place): try set(entries, record, place)
+        case .between(let networks): try set(entries, between: networks)
+        }
+    }
+
+    private func set(_ entries: [LineEntry], between networks: [String]) throws(FleetError) {
+        let before = try store.passages()
+        var passages = before
+        let place = try passages.place(networks)
+        let old = passages.all[place].entries
+        passages.all[place].entries = entries
+        let passage = passages.all[place]
+        passages.all.removeAll { $0.entries.isEmpty }
+        if passages != before { try store.write(passages) }
+        do throws(FleetError) {
+            guard let fabric = try fabric() else { return }
+            let gone = old.filter { old in !entries.contains(old) }
+            try fabric.plug(passage, removedPorts: fabric.unusedEnds(gone, besides: entries), isFirst: old.isEmpty)
+        } catch {
+            guard passages != before else { throw error }
+            do throws(FleetError) { try store.write(before) } catch let loss { throw Self.both(error, loss) }
+            throw error
+        }
+    }
+
+    /// It did not work, and could not be put back.
+    private static func both(_ error: FleetError, _ loss: FleetError) -> FleetError {
+        FleetError(
+            error.code,
+            "\(error.message); what was in the wire before could not be written down again either: \(loss.message)")
+    }
+
+    private func set(_ entries: [LineEntry], _ record: MachineRecord, _ place: String) throws(FleetError) {
+        let before = try store.line(of: record)
+        var line = before
+        line.interfaces[place] = entries.isEmpty ? nil : entries
+        let folder = store.folder(record.id)
+        // First: whoever mends what a killed command has left finds what was wanted.
+        if line != before { try line.write(to: folder) }
+        do throws(FleetError) {
+            // As it is now: one that begins after this reads what was written.
+            guard let fabric = try fabric(), let current = try running(record) else { return }
+            // As it was before, when it is still needed.
+            let gone = before.entries.filter { old in !line.entries.contains(old) }
+            try fabric.plug(current, line, removedPorts: fabric.unusedEnds(gone, besides: line.entries))
+        } catch {
+            guard line != before else { throw error }
+            do throws(FleetError) { try before.write(to: folder) } catch let loss { throw Self.both(error, loss) }
+            throw error
+        }
+    }
+
+    private func fabric() throws(FleetError) -> FabricControl? {
+        try launcher().map { FabricControl(launcher: $0, store: store) }
+    }
+
+    /// Nil for one that is plugged in nowhere, and is when it begins.
+    private func running(_ record: MachineRecord) throws(FleetError) -> MachineRecord? {
+        let current = try store.find(record.id)
+        return current.state.isOver || current.state == .restarting ? nil : current
+    }
+}

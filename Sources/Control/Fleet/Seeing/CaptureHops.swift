@@ -1,0 +1,122 @@
+import FabricProtocol
+import Networks
+
+/// Finds the links of the fabric that people mean.
+struct CaptureHops {
+    let store: MachineStore
+    let fabric: FabricControl
+
+    /// - Parameters:
+    ///   - targets: `MACHINE`, `MACHINE:INTERFACE`, or a network; with `@` before it, it is never a machine.
+    ///   - alongWires: with a machine's interface come the ends of each appliance in its wire, and the network's end of that.
+    func find(_ targets: [String], alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {
+        var places: [CaptureRequest.Place] = []
+        for target in targets {
+            for place in try self.places(of: target, alongWires: alongWires)
+            where !places.contains(where: { $0.device == place.device }) { places.append(place) }
+        }
+        guard places.count <= CaptureRequest.mostPlaces else {
+            throw FleetError(
+                .invalidSetting,
+                "at most \(CaptureRequest.mostPlaces) places are looked at in one go, not \(places.count)")
+        }
+        return places
+    }
+
+    private func places(of target: String, alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {
+        let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let networks = store.networks.list()
+        if target.hasPrefix("@") {
+            guard let network = networks.first(where: { $0.name == target.dropFirst() }) else {
+                throw FleetError(
+                    .unusableNetwork,
+                    "there is no network \"\(target.dropFirst())\"; `swiftlet network ls` shows what there is")
+            }
+            return [place(of: network)]
+        }
+        let network = networks.first { $0.name == target }
+        let isMachine = store.list().contains { $0.name == halves[0] }
+        if let network {
+            guard !isMachine else {
+                throw FleetError(
+                    .ambiguousReference,
+                    "\"\(target)\" is a machine and a network; say @\(target) for the network, or \(target):eth0 for the machine"
+                )
+            }
+            return [place(of: network)]
+        }
+        do throws(FleetError) {
+            return try places(of: try store.findRunning(halves[0]), halves.count == 2 ? halves[1] : nil, alongWires)
+        } catch {
+            guard error.code == .unknownMachine else { throw error }
+            throw FleetError(
+                error.code,
+                "no machine or network is called \"\(halves[0])\"; `swiftlet ps` and `swiftlet network ls` show what there is"
+            )
+        }
+    }
+
+    private func place(of network: NetworkRecord) -> CaptureRequest.Place {
+        CaptureRequest.Place(
+            device: network.fabricNetwork(nameServers: []).bridge, name: network.name,
+            description: "the network \(network.name), \(network.prefixes.joined(separator: ", "))",
+            arrivesFromIt: false)
+    }
+
+    private func places(
+        of record: MachineRecord, _ name: String?, _ alongWires: Bool
+    ) throws(FleetError) -> [CaptureRequest.Place] {
+        let plugged = fabric.interfaces(of: record).filter { $0.portNumber != nil }
+        guard !plugged.isEmpty else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(record.name)\" is in no network whose packets can be seen; it is with --network NAME (swiftlet network create NAME), or at once by swiftlet network connect NAME \(record.name)"
+            )
+        }
+        let chosen = plugged.filter { name == nil || $0.guestName == name || $0.place == name }
+        guard !chosen.isEmpty else {
+            let names = plugged.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
+            throw FleetError(
+                .invalidSetting, "\"\(record.name)\" has no interface \"\(name ?? "")\" in a network; there is \(names)"
+            )
+        }
+        var places: [CaptureRequest.Place] = []
+        for interface in chosen {
+            guard let number = interface.portNumber else { continue }
+            let own = "\(record.name):\(interface.guestName)"
+            places.append(end(number, own, Self.description(interface, of: record)))
+            guard alongWires, let network = interface.interface.network.fabricNetwork else { continue }
+            for entry in try store.line(of: record).interfaces[interface.place] ?? [] where !entry.isBypassed {
+                let appliance = try? store.find(entry.machine)
+                for number in entry.ends {
+                    let known = appliance?.interfaces.first { $0.portNumber == number }?.guestName
+                    let side = number == entry.inside ? "towards the machine" : "towards the network"
+                    places.append(
+                        end(
+                            number, "\(entry.name):\(known ?? "\(number)")",
+                            entry.outside == nil
+                                ? "\(entry.name), which gets copies of what \(own) sends and gets"
+                                : "\(entry.name) in the wire of \(own), \(side)"))
+                }
+            }
+            var outer = end(number, "\(own)@\(network)", "the wire of \(own) at the network \(network)")
+            outer.device = FabricPort.end(number).wireEnd
+            places.append(outer)
+        }
+        return places
+    }
+
+    private func end(_ number: UInt16, _ name: String, _ description: String) -> CaptureRequest.Place {
+        CaptureRequest.Place(
+            device: FabricPort.tap(number), name: name, description: description, arrivesFromIt: true)
+    }
+
+    private static func description(_ interface: AssignedInterface, of record: MachineRecord) -> String {
+        guard let network = interface.interface.network.fabricNetwork else {
+            return "the end \(interface.guestName) for wires of \(record.name)"
+        }
+        let addresses = interface.guestAddresses.map(\.address) + [interface.hardwareAddress]
+        return
+            "\(interface.guestName) of \(record.name), \(addresses.joined(separator: ", ")), in the network \(network)"
+    }
+}

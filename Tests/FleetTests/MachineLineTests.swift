@@ -1,0 +1,96 @@
+import Foundation
+import HostFiles
+import Testing
+
+@testable import Fleet
+
+/// A folder of a machine, removed afterwards.
+private final class Scratch {
+    let path = HostPath(NSTemporaryDirectory() + "line-\(UInt64.random(in: 0...UInt64.max))")
+
+    init() throws { try path.makeFolders(mode: 0o700) }
+    deinit { try? FileManager.default.removeItem(atPath: path.description) }
+}
+
+@Suite struct MachineLineTests {
+    @Test func `what is in wires is read as it was written, and nothing is left of plain ones`() throws {
+        let scratch = try Scratch()
+        var line = try MachineLine.read(from: scratch.path)
+        #expect(line.entries.isEmpty)
+        line.interfaces["eth0"] = [
+            LineEntry(
+                machine: "0123456789ab", name: "Ips_1", inside: 3, outside: 4, failsOpen: false, isBypassed: true,
+                patienceMilliseconds: 5000),
+            LineEntry(machine: "ba9876543210", name: "look", inside: 5, failsOpen: true, isBypassed: false),
+        ]
+        try line.write(to: scratch.path)
+        #expect(try MachineLine.read(from: scratch.path) == line)
+        let inline = try #require(line.entries[0].inline)
+        #expect(inline.name == "0123456789ab", "a name that is none in the fabric is not told to it")
+        #expect(inline.isBypassed && !inline.failsOpen && inline.patienceMilliseconds == 5000)
+        #expect(line.entries[1].inline == nil && line.entries[1].ends == [5])
+        line.interfaces["eth0"] = nil
+        try line.write(to: scratch.path)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
+    }
+
+    @Test func `what cannot be read is not taken for a plain wire`() throws {
+        let scratch = try Scratch()
+        try scratch.path.appending("line.json").replaceWhole(
+            Array("{\"interfaces\":{\"eth0\":[{}]}}".utf8), mode: 0o600)
+        #expect(throws: FleetError.self) { try MachineLine.read(from: scratch.path) }
+    }
+
+    @Test func `one that is tried beside another has its own ends, and is in no way`() throws {
+        var entry = LineEntry(machine: "a", name: "wall", inside: 3, outside: 4, failsOpen: true, isBypassed: false)
+        #expect(entry.inline?.shadow == nil && entry.ends == [3, 4])
+        entry.shadow = LineEntry.Shadow(machine: "b", name: "new", inside: 7, outside: 8)
+        #expect(entry.inline?.ends == [3, 4, 7, 8] && entry.ends == [3, 4, 7, 8])
+        #expect(entry.holders.map(\.machine) == ["a", "b"] && entry.holders[1].ends == [7, 8])
+        let copy = try JSONDecoder().decode(LineEntry.self, from: JSONEncoder().encode(entry))
+        #expect(copy == entry)
+    }
+
+    @Test func `what is between networks is read as it was written, and has numbers that no machine has`() throws {
+        let scratch = try Scratch()
+        var passages = try Passages.read(from: scratch.path)
+        #expect(passages.all.isEmpty)
+        let (first, second) = (try passages.place(["lan", "dmz"]), try passages.place(["lan", "office"]))
+        let again = try passages.place(["dmz", "lan"])
+        #expect(first == 0 && second == 1)
+        #expect(again == 0, "either way round they are the same two")
+        passages.all[0].entries = [
+            LineEntry(machine: "a", name: "wall", inside: 3, outside: 4, failsOpen: true, isBypassed: false),
+            LineEntry(machine: "b", name: "look", inside: 5, failsOpen: true, isBypassed: false),
+        ]
+        try passages.write(to: scratch.path)
+        #expect(try Passages.read(from: scratch.path) == passages)
+        let ports = passages.all[0].ports
+        #expect(ports.map(\.number) == [3, 4, 5, 50_001] && ports.dropLast().allSatisfy { $0.network == nil })
+        #expect(ports[3].joined == "lan" && ports[3].network == "dmz" && ports[3].mirrors == [5])
+        #expect(ports[3].line.map(\.name) == ["wall"])
+        #expect(passages.all[1].number == 50_002)
+        passages.all = []
+        try passages.write(to: scratch.path)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
+        try scratch.path.appending(".between.json").replaceWhole(Array("{}".utf8), mode: 0o600)
+        #expect(throws: FleetError.self) { try Passages.read(from: scratch.path) }
+    }
+
+    @Test func `what is not said of an appliance stays as it was`() {
+        var entry = LineEntry(
+            machine: "a", name: "a", inside: 1, outside: 2, failsOpen: false, isBypassed: true,
+            patienceMilliseconds: 5000)
+        let before = entry
+        var policy = LinePolicy()
+        policy.apply(to: &entry)
+        #expect(entry == before)
+        policy.failsOpen = true
+        policy.patience = LinePolicy.Patience.none
+        policy.apply(to: &entry)
+        #expect(entry.failsOpen && entry.patienceMilliseconds == nil && entry.isBypassed)
+        policy.patience = .milliseconds(20)
+        policy.apply(to: &entry)
+        #expect(entry.patienceMilliseconds == 20)
+    }
+}
