@@ -90,6 +90,9 @@ watch("answers not taken")
 clients.pop().close()
 served("answers not taken")
 for client in clients: client.close()
+# As many values as fit, which take more than their text when they are read.
+if ask("PUT", "/mmds", a=[1] * 16500, b={})[0] != 204 or ask("PATCH", "/mmds", b={"c": 1})[0] != 204: wrong.append("many values: refused")
+watch("many values")
 ask("PUT", "/mmds", a=1)
 time.sleep(0.2)
 # One that sends too slowly is given up for the next that has as much to send.

@@ -2,9 +2,9 @@
 """Saves a jailed machine, what was made of it, and what was made of that, by their control sockets: standing still and running. The memory of the last is
 checked as it is touched.
 
-Usage: jail-restored.py MONITOR KERNEL FOLDER"""
+Usage: jail-restored.py MONITOR KERNEL FOLDER [2M]     (2M: memory is of huge pages, but the last one's)"""
 import hashlib, json, os, socket, subprocess, sys, time
-monitor, kernel, folder = sys.argv[1:]
+monitor, kernel, folder, *pages = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 
 def start(name, restored):
@@ -14,6 +14,7 @@ def start(name, restored):
         "boot-source": {"kernel_image_path": kernel}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 16},
         "vsock": {"guest_cid": 3, "uds_path": place + "/vsock"}, "console": {"enabled": False},
         "control": {"socket_path": place + "/socket", "folder": place + "/out"}}
+    if pages: configuration["machine-config"]["huge_pages"] = pages[0]
     if restored: configuration["restore"] = {"folder": restored, "state": "state", "memory": "memory"}
     if name == "third": configuration["restore"] |= {"tree": "tree", "root": tree(restored)}
     with open(place + "/configuration", "w") as file: json.dump(configuration, file)
@@ -46,24 +47,37 @@ def ask(place, method, name, body, wanted=204):
         answer += piece
     if int(answer.split()[1]) != wanted: sys.exit(f"{place}: {method} {name}: {answer!r}")
 
+POOL = "/proc/sys/vm/nr_hugepages"
+with open(POOL) as file: pool = file.read()
+if pages:
+    with open(POOL, "w") as file: file.write(str(int(pool) + 20))
 files = {"snapshot_path": "state", "mem_file_path": "memory"}
 restored, machines = None, []
-for name in ("first", "second", "third"):
-    process, place = start(name, restored)
-    machines.append((process, place))
-    for turn in range(3): ask(place, "PUT", "/swiftlet/live-snapshot", files, 200)
-    ask(place, "PUT", "/snapshot/create", files, 400)
-    ask(place, "PATCH", "/vm", {"state": "Paused"})
-    ask(place, "PUT", "/swiftlet/live-snapshot", files, 400)
-    for turn in range(2): ask(place, "PUT", "/snapshot/create", files)
-    # What changed, and what was touched, is told by files that its jail leaves out.
-    ask(place, "PUT", "/snapshot/create", {**files, "snapshot_type": "Diff"}, 400)
-    ask(place, "PUT", "/swiftlet/working-set", {"mem_file_path": "memory"}, 400)
-    ask(place, "PATCH", "/vm", {"state": "Resumed"})
-    ask(place, "PUT", "/swiftlet/live-snapshot", {**files, "snapshot_type": "Diff"}, 400)
-    found = sorted(os.listdir(place + "/out"))
-    if found != ["memory", "state"]: sys.exit(f"{place}/out holds {found}")
-    restored = place + "/out"
-for process, place in machines:
-    process.terminate()
-    print("ended", process.wait(60))
+try:
+    for name in ("first", "second", "third"):
+        process, place = start(name, restored)
+        machines.append((process, place))
+        for turn in range(3): ask(place, "PUT", "/swiftlet/live-snapshot", files, 200)
+        ask(place, "PUT", "/snapshot/create", files, 400)
+        ask(place, "PATCH", "/vm", {"state": "Paused"})
+        ask(place, "PUT", "/swiftlet/live-snapshot", files, 400)
+        for turn in range(2): ask(place, "PUT", "/snapshot/create", files)
+        # What changed, and what was touched, is told by files that its jail leaves out.
+        # Of huge pages all are written in any case.
+        is_huge = pages and name != "third"
+        ask(place, "PUT", "/snapshot/create", {**files, "snapshot_type": "Diff"}, 204 if is_huge else 400)
+        ask(place, "PUT", "/swiftlet/working-set", {"mem_file_path": "memory"}, 400)
+        ask(place, "PATCH", "/vm", {"state": "Resumed"})
+        ask(place, "PUT", "/swiftlet/live-snapshot", {**files, "snapshot_type": "Diff"}, 200 if is_huge else 400)
+        found = sorted(os.listdir(place + "/out"))
+        if found != ["memory", "state"]: sys.exit(f"{place}/out holds {found}")
+        restored = place + "/out"
+    for process, place in machines:
+        process.terminate()
+        print("ended", process.wait(60))
+finally:
+    # Also after a wrong answer: nothing of it runs on, and all are told before one is waited for.
+    for process, place in machines: process.terminate()
+    for process, place in machines: process.wait(60)
+    if pages:
+        with open(POOL, "w") as file: file.write(pool)
