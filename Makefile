@@ -45,4 +45,4 @@ image-python: kernel ## Have a Debian image with python3
 	    || $(SWIFTLET) image import python "$$(Scripts/make-debian-python-image)"
 
 clean: ## Remove what was built, images and kernels included
-	rm -rf build .build .build-* Monitor/.build Guest/.build
+	rm -rf build .build .build-* Monitor/.build Guest/.build Fabric/.build

@@ -20,6 +20,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 let agentProtocol = Target.Dependency.product(name: "AgentProtocol", package: "Guest")
 let cLinux = Target.Dependency.product(name: "CLinux", package: "Monitor")
+let fabricProtocol = Target.Dependency.product(name: "FabricProtocol", package: "Fabric")
+let packets = Target.Dependency.product(name: "Packets", package: "Fabric")
 let fileTransfer = Target.Dependency.product(name: "FileTransfer", package: "Guest")
 let settingsFloppy = Target.Dependency.product(name: "SettingsFloppy", package: "Guest")
 let linuxCalls = Target.Dependency.product(name: "LinuxCalls", package: "Monitor")
@@ -45,6 +47,7 @@ let package = Package(
     dependencies: [
         .package(path: "Monitor"),
         .package(path: "Guest"),
+        .package(path: "Fabric"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -96,6 +99,7 @@ let package = Package(
             name: "GuestKernels", dependencies: ["Archives", "ChildProcesses", "CodedErrors", "HostFiles", linuxCalls],
             path: "Sources/Images/GuestKernels",
             resources: [.embedInCode("x86_64/microvm.config")], swiftSettings: settings),
+        module("Fabric", "Networks", ["CodedErrors", "HostFiles", agentProtocol, fabricProtocol, linuxCalls]),
         module("Control", "AgentClient", ["CodedErrors", agentProtocol, fileTransfer, linuxCalls]),
         module(
             "Control", "EmulatedHost",
@@ -107,10 +111,11 @@ let package = Package(
             "Control", "Fleet",
             [
                 "AgentClient", "Appliances", "ApplianceSettings", "ChildProcesses", "CSpawning", "EmulatedHost",
-                "Ext4Format", "FileTrees", "ImageStore", "OCIImages", "GuestKernels", "Archives", "CodedErrors",
+                "Ext4Format", "FileTrees", "ImageStore", "Networks", "OCIImages", "GuestKernels", "Archives",
+                "CodedErrors",
                 "HostFiles", "VerityTree",
-                agentProtocol, machineConfiguration, linuxCalls,
-                settingsFloppy,
+                agentProtocol, fabricProtocol, machineConfiguration, linuxCalls,
+                settingsFloppy, wireFormats,
             ]),
         .target(
             name: "Commands",
@@ -118,8 +123,9 @@ let package = Package(
                 "AppImages", "Fleet", "AgentClient", "ApplianceSettings", "Appliances", "Archives", "ChildProcesses",
                 "CodedErrors", "EmulatedHost", "FileTrees",
                 "ImageStore",
-                "ImageTransfer", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures", argumentParser,
-                agentProtocol, linuxCalls,
+                "ImageTransfer", "Networks", "OCIImages", "GuestKernels", "HostFiles", "Registry", "Signatures",
+                argumentParser,
+                agentProtocol, fabricProtocol, linuxCalls, packets,
             ],
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
@@ -134,6 +140,7 @@ let package = Package(
         ),
         tests("Archives", ["HostFiles", "ImageFixtures"]),
         tests("GuestKernels", ["Archives"]),
+        tests("Networks", ["HostFiles", agentProtocol, fabricProtocol, linuxCalls]),
         tests("ChildProcesses", [linuxCalls]),
         tests("EmulatedHost", ["AgentClient", "ChildProcesses", agentProtocol, linuxCalls, wireFormats]),
         .target(
