@@ -177,6 +177,7 @@ final class HostCommandTests {
         let output = CollectedOutput()
         let session = try ProcessSession(start, over: try host.connect(), output: output)
         session.endpoint = host
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         let end = try session.run()
         return (output.text(of: .standardOutput), output.text(of: .standardError), end)
     }

@@ -59,6 +59,7 @@ enum Lab {
             streams: .pipes(input: false, output: true, error: true))
         let session = try ProcessSession(start, over: try host.connect(), output: output)
         session.endpoint = host
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         guard case .exited(let status) = try session.run(), status.shellStatus == 0 else {
             throw CommandFailed(text: output.text(of: .standardOutput) + output.text(of: .standardError))
         }

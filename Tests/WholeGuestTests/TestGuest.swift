@@ -58,7 +58,7 @@ struct GuestPlan {
 
 /// A whole guest: a monitor of its own, and the agent that answered. It ends with this object at the latest.
 final class TestGuest {
-    private static let patienceMilliseconds: UInt64 = 120_000
+    private static let patienceMilliseconds: UInt64 = 300_000
     let socketPath: String
     let monitor: any RunningMonitor
     let control: AgentConnection
@@ -136,7 +136,7 @@ final class TestGuest {
                 return try AgentConnection(greetingOn: socket, until: deadline)
             }
             if entries[0].isReady {
-                _ = monitor.waitUntilEnded(milliseconds: 2000)
+                _ = monitor.waitUntilEnded(milliseconds: 30_000)
                 throw Failed(text: "the monitor ended before the guest answered")
             }
         }
@@ -166,7 +166,8 @@ final class TestGuest {
         let session = try ProcessSession(start, id: lastProcess, over: control, output: output)
         session.endpoint = endpoint
         session.machineExit = monitor.exitDescriptor
-        session.timeLimit = .seconds(120)
+        session.timeLimit = .seconds(600)
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         let end = try session.run()
         let text = output.text(of: .standardOutput)
         guard case .exited(let status) = end, status.shellStatus == 0 else {
@@ -200,7 +201,7 @@ final class TestGuest {
     }
 
     /// Waits for the guest's own end.
-    func waitForEnd(milliseconds: UInt64 = 30_000) throws -> String {
+    func waitForEnd(milliseconds: UInt64 = 120_000) throws -> String {
         guard monitor.waitUntilEnded(milliseconds: milliseconds) else {
             throw Failed(text: "the guest did not end; the console:\n\(consoleText)")
         }

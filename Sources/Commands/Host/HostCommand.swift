@@ -38,6 +38,7 @@ struct HostCommand: ParsableCommand {
                 ? .terminal(Terminal.size() ?? TerminalSize(rows: 24, columns: 80))
                 : .pipes(input: isInteractive, output: true, error: true))
         let session = try ProcessSession(start, over: try host.connect(), output: StandardOutputs())
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         session.endpoint = host
         session.input = isInteractive ? 0 : nil
         session.signals = signals

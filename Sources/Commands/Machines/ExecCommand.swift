@@ -53,6 +53,7 @@ struct ExecCommand: ParsableCommand {
             streamOrigin: .host, token: Token(first: generator.next(), second: generator.next()))
         let standard = StandardOutputs()
         let session = try ProcessSession(start, over: try remote.connect(), output: standard)
+        if remote.record.isEmulated { session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit }
         session.endpoint = try remote.endpoint()
         session.input = interactive ? 0 : nil
         session.signals = signals

@@ -6,7 +6,7 @@ import LinuxCalls
 extension AgentConnection {
     private static let copiesID: UInt32 = 0xffff_ff00
     /// What the agent has for its answer above the time that it was given.
-    private static let answerMilliseconds: UInt64 = 10_000
+    private static let answerMilliseconds: UInt64 = 30_000
 
     /// The connection to an agent in a machine that has just been restored. The guest's kernel ends every connection when it
     /// hears that the transport was reset, and tells nobody: one that was made a moment before is lost, and made again. A

@@ -16,12 +16,12 @@ public enum SessionEnd: Equatable, Sendable {
 ///
 /// One thread per stream moves bytes with blocking calls; the thread that calls `run` waits for everything else.
 public final class ProcessSession {
-    /// Over this much silence after the exit, a stream that some other process still holds is given up.
-    private static let silenceAfterExitNanoseconds: UInt64 = 1_000_000_000
+    /// `silenceAfterExit` of a machine in the emulated host, where streams and exit status come over several ways, each of which may stand
+    /// still for seconds.
+    public static let emulatedSilenceAfterExit = Duration.seconds(10)
     /// How long a command has after SIGTERM when its time is over.
     private static let graceAfterTimeoutMilliseconds: UInt64 = 2000
     private static let interruptsUntilEnd = 3
-    private static let openingMilliseconds: UInt64 = 5000
 
     private let control: AgentConnection
     private let request: HostMessage
@@ -51,6 +51,8 @@ public final class ProcessSession {
     public var timeLimit: Duration?
     /// How long the agent may take to say that the command runs.
     public var startPatience = Duration.seconds(240)
+    /// Over this much silence after the exit, a stream that some other process still holds is given up.
+    public var silenceAfterExit = Duration.seconds(1)
     /// What the command gets when `SignalWatcher.stop` comes.
     public var stopSignal = UInt8(SignalNumber.terminate)
     public var whenStarted: () -> Void = {}
@@ -109,8 +111,7 @@ public final class ProcessSession {
         if streamOrigin == .host, let endpoint {
             for stream in streams.attached {
                 let opening = Opening.Kind.stream(stream, process: id, token: token)
-                try attach(
-                    stream, try endpoint.open(opening, until: Deadline(afterMilliseconds: Self.openingMilliseconds)))
+                try attach(stream, try endpoint.open(opening, until: startDeadline))
             }
         }
         while true {
@@ -229,6 +230,7 @@ public final class ProcessSession {
     private func waitForStreams() throws(AgentClientError) {
         let outputs = streams.attached.filter { $0 != .standardInput }.count
         let begin = Clock.monotonic.nanoseconds()
+        let longestSilence = UInt64(max(silenceAfterExit, .zero) / .nanoseconds(1))
         while true {
             let missing = pumps.count < outputs
             if missing, listener != nil { try acceptStreams() }
@@ -238,7 +240,7 @@ public final class ProcessSession {
             let sinceExit = now > begin ? now - begin : 0
             let idle = open.map(\.idleNanoseconds).min() ?? sinceExit
             let isComing = missing && !waitingStreams.isEmpty
-            if !isComing, min(idle, sinceExit) > Self.silenceAfterExitNanoseconds { return }
+            if !isComing, min(idle, sinceExit) > longestSilence { return }
             var entries = [
                 PollEntry(reading: finished.descriptor), PollEntry(reading: signals?.descriptor ?? -1),
                 PollEntry(reading: machineExit),

@@ -67,9 +67,7 @@ public struct EmulatedHost: Sendable {
         let command = EmulatorCommand(settings: settings)
         var emulator = try Emulator(command.restoring(), in: template.folder, settings: settings, alive: alive)
         do throws(HostError) {
-            var control = try EmulatorControl.connect(settings.controlSocket, waitingMilliseconds: 20_000) {
-                emulator.isRunning
-            }
+            var control = try EmulatorControl.connect(settings.controlSocket) { emulator.isRunning }
             try HostTemplate.thaw(&control)
             let host = RunningHost(
                 HostRecord(

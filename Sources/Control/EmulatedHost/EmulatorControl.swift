@@ -6,6 +6,9 @@ import WireFormats
 ///
 /// Trust: what QEMU says is bounded in length and parsed with the same care as anything else.
 struct EmulatorControl: ~Copyable {
+    /// How long QEMU may take to listen, and to answer: it does both within a tenth of a second on an idle machine.
+    static let patienceMilliseconds = 60_000
+
     private let socket: FileDescriptor
     private var pending: [UInt8] = []
 
@@ -14,7 +17,7 @@ struct EmulatorControl: ~Copyable {
     /// Connects as soon as the emulator listens, and greets.
     /// - Parameter isRunning: asked while waiting; when it says no, waiting is over.
     static func connect(
-        _ path: String, waitingMilliseconds: Int, isRunning: () -> Bool
+        _ path: String, waitingMilliseconds: Int = patienceMilliseconds, isRunning: () -> Bool
     ) throws(HostError) -> EmulatorControl {
         let end = Clock.monotonic.nanoseconds() + UInt64(waitingMilliseconds) * 1_000_000
         while true {
@@ -30,7 +33,7 @@ struct EmulatorControl: ~Copyable {
     private static func greet(_ socket: consuming FileDescriptor) throws(HostError) -> EmulatorControl {
         try? setNonBlocking(socket.number, false)
         // A control socket that stays silent must not stop anybody for ever.
-        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        var patience = timeval(tv_sec: patienceMilliseconds / 1000, tv_usec: 0)
         // SAFETY: the kernel reads the structure during the call.
         unsafe setsockopt(
             socket.number, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))

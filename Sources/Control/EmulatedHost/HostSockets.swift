@@ -21,7 +21,7 @@ final class HostSockets: SocketDomain {
 
 /// Takes connections at a path inside: each relay that waits there becomes one of them, and is replaced.
 private final class HostListener: SocketListener, @unchecked Sendable {
-    private static let patienceMilliseconds: UInt64 = 10_000
+    private static let patienceMilliseconds = RunningHost.patienceMilliseconds
 
     private let path: String
     private let host: RunningHost

@@ -10,7 +10,7 @@ struct HostTemplate: Equatable, Sendable {
     let fingerprint: String
 
     /// How long a boot may take: 4 s on an idle machine, much more on a loaded one.
-    private static let bootMilliseconds: UInt64 = 180_000
+    private static let bootMilliseconds: UInt64 = 300_000
     /// What the agent says on the console when it listens.
     private static let readyMark = "swiftlet-host: ready"
 
@@ -37,9 +37,7 @@ struct HostTemplate: Equatable, Sendable {
             command.making(kernel: kernel.image), in: scratch, settings: settings, alive: alive)
         do throws(HostError) {
             try waitUntilReady(settings.consoleLog, emulator)
-            var control = try EmulatorControl.connect(settings.controlSocket, waitingMilliseconds: 10_000) {
-                emulator.isRunning
-            }
+            var control = try EmulatorControl.connect(settings.controlSocket) { emulator.isRunning }
             try freeze(&control)
         } catch {
             throw emulator.explained(error)
@@ -101,7 +99,7 @@ struct HostTemplate: Equatable, Sendable {
     static func thaw(_ control: inout EmulatorControl) throws(HostError) {
         try control.perform("migrate-set-capabilities", leaveMemoryAlone)
         try control.perform("migrate-incoming", #"{"uri":"exec:cat state"}"#)
-        let end = Clock.monotonic.nanoseconds() + 30_000_000_000
+        let end = Clock.monotonic.nanoseconds() + UInt64(EmulatorControl.patienceMilliseconds) * 1_000_000
         while true {
             switch try control.perform("query-status").string("status") ?? "" {
             case "running": return

@@ -15,8 +15,6 @@ public struct PortForward: Hashable, Sendable {
 }
 
 extension EmulatedHost {
-    private static let patienceMilliseconds = 10_000
-
     /// Has connections to these ports of this computer forwarded, besides those that are already. Of TCP alone: a network that is
     /// restricted lets no answers to datagrams out. Source: QEMU, docs/system/monitor (hostfwd_add); libslirp, src/udp.c.
     /// - Throws: naming a port that cannot be had; then none is forwarded that was not before.
@@ -53,9 +51,7 @@ extension EmulatedHost {
     }
 
     private func emulator() throws(HostError) -> EmulatorControl {
-        try EmulatorControl.connect(settings.controlSocket, waitingMilliseconds: Self.patienceMilliseconds) {
-            running() != nil
-        }
+        try EmulatorControl.connect(settings.controlSocket) { running() != nil }
     }
 }
 

@@ -43,6 +43,7 @@ final class EmulatedLauncher: MonitorLauncher {
                 arguments, environment: [], workingDirectory: "/",
                 streams: .pipes(input: false, output: true, error: true))
             let session = try ProcessSession(start, over: control, output: output)
+            session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
             session.endpoint = host
             let end = try session.run()
             let said = output.bytes(of: .standardOutput) + output.bytes(of: .standardError)
@@ -61,6 +62,7 @@ final class EmulatedLauncher: MonitorLauncher {
                 arguments, environment: [], workingDirectory: "/",
                 streams: .pipes(input: false, output: true, error: true))
             let session = try ProcessSession(start, over: try host.connect(), output: output)
+            session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
             session.endpoint = host
             session.signals = signals
             switch try session.run() {

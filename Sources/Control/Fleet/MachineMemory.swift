@@ -19,8 +19,6 @@ public struct MachineMemory: Encodable, Equatable, Sendable {
 }
 
 extension MachineRemote {
-    private static let memoryPatienceMilliseconds: UInt64 = 10_000
-
     /// Asks the guest and looks at its monitor; nil for a machine whose agent does not answer.
     public func memory() -> MachineMemory? {
         guard let load = try? load() else { return nil }
@@ -34,7 +32,7 @@ extension MachineRemote {
         try control.send(.ping, id: 1)
         guard
             case .pong(let load) = try control.answer(
-                to: 1, until: Deadline(afterMilliseconds: Self.memoryPatienceMilliseconds))
+                to: 1, until: Deadline(afterMilliseconds: patienceMilliseconds))
         else { throw AgentClientError(.malformed, "the guest's agent gave another answer than was asked for") }
         return load
     }
@@ -68,6 +66,7 @@ extension MachineRemote {
             ["/bin/sh", "-c", script, "sh", record.id], environment: ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],
             workingDirectory: "/", streams: .pipes(input: false, output: true, error: false))
         guard let session = try? ProcessSession(start, over: control, output: output) else { return nil }
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         session.endpoint = host
         guard (try? session.run()) != nil else { return nil }
         return residentBytes(output.bytes(of: .standardOutput))

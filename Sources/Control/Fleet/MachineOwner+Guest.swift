@@ -120,6 +120,6 @@ extension MachineOwner {
     func endGuest(_ control: AgentConnection, _ monitor: any RunningMonitor) {
         guard specification.allDisks.contains(where: { !$0.isReadOnly }) else { return }
         try? control.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: 1000)))
-        _ = monitor.waitUntilEnded(milliseconds: 10_000)
+        _ = monitor.waitUntilEnded(milliseconds: MachineRemote.powerOffMilliseconds(launcher.isEmulated))
     }
 }

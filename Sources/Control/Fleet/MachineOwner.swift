@@ -258,6 +258,7 @@ public final class MachineOwner {
         plugMemory()
         let session = try session(for: restorePoint, over: control)
         session.startPatience = .seconds(launcher.patienceSeconds)
+        if launcher.isEmulated { session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit }
         session.input = input
         session.signals = signals
         session.endsBySignal = endsBySignal
@@ -319,7 +320,7 @@ public final class MachineOwner {
                 exitStatus: 128 + signal, note: "the machine was ended by signal \(signal)", endingSignal: signal)
         case .machineEnded:
             // A guest that was told to power off, by `stop` or from within, ends without a status.
-            _ = monitor.waitUntilEnded(milliseconds: 5000)
+            _ = monitor.waitUntilEnded(milliseconds: launcher.isEmulated ? 60_000 : 5000)
             if let reason = console.panic {
                 throw FleetError(.kernelPanicked, "the guest's kernel panicked: \(reason)\(console.tail)")
             }

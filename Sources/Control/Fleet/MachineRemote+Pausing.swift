@@ -52,7 +52,7 @@ extension MachineRemote {
     func withControlLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws -> Result {
         let folder = store.folder(record.id).appending(OwnedMachine.controlFolder)
         let taken: MachineLock?
-        do throws(LinuxError) { taken = try MachineLock.take(in: folder, withinMilliseconds: 10_000) } catch {
+        do throws(LinuxError) { taken = try MachineLock.take(in: folder, withinMilliseconds: 60_000) } catch {
             throw FleetError(
                 .notRunning,
                 "the machine \"\(record.name)\" has ended, or was started by an earlier version and cannot be controlled"

@@ -7,9 +7,12 @@ import LinuxCalls
 
 /// A running machine, as command lines that do not own it reach it.
 public struct MachineRemote: Sendable {
-    private static let patienceMilliseconds: UInt64 = 10_000
+    /// How long its agent and its monitor may take to answer. Guests of the emulated host share one emulated processor, and stand still for
+    /// seconds where there are many.
+    var patienceMilliseconds: UInt64 { record.isEmulated ? 60_000 : 10_000 }
     /// A guest writes to its disks what it has not, which its owner waits for as long.
-    private static let powerOffMilliseconds: UInt64 = 10_000
+    static func powerOffMilliseconds(_ isEmulated: Bool) -> UInt64 { isEmulated ? 30_000 : 10_000 }
+    private var powerOffMilliseconds: UInt64 { Self.powerOffMilliseconds(record.isEmulated) }
     public let store: MachineStore
     public let record: MachineRecord
 
@@ -30,7 +33,7 @@ public struct MachineRemote: Sendable {
                 .paused,
                 "the machine \"\(record.name)\" is paused; let it go on first: swiftlet resume \(record.name)")
         }
-        return try AgentConnection(to: try endpoint(), until: Deadline(afterMilliseconds: Self.patienceMilliseconds))
+        return try AgentConnection(to: try endpoint(), until: Deadline(afterMilliseconds: patienceMilliseconds))
     }
 
     /// How long a copy may stand still.
@@ -51,11 +54,11 @@ public struct MachineRemote: Sendable {
             let control = try connect()
             try control.send(.powerOff(PowerOff(.powerOff, graceMilliseconds: 0)))
             // The end of the connection is the answer.
-            _ = try? control.receive(until: Deadline(afterMilliseconds: Self.powerOffMilliseconds))
+            _ = try? control.receive(until: Deadline(afterMilliseconds: powerOffMilliseconds))
         } catch {
             // An agent that does not answer cannot be asked.
         }
-        if store.waitUntilOver(record, milliseconds: Self.powerOffMilliseconds) { return }
+        if store.waitUntilOver(record, milliseconds: powerOffMilliseconds) { return }
         try kill()
     }
 
@@ -102,9 +105,9 @@ public struct MachineRemote: Sendable {
     public func kill() throws(FleetError) {
         signalOwner(SignalWatcher.endNow)
         // The owner gives the monitor its time before it kills it, and cleans up after it.
-        if store.waitUntilOver(record, milliseconds: record.isEmulated ? 30_000 : 5000) { return }
+        if store.waitUntilOver(record, milliseconds: record.isEmulated ? 60_000 : 5000) { return }
         signalOwner(SIGKILL)
-        guard store.waitUntilOver(record, milliseconds: 5000) else {
+        guard store.waitUntilOver(record, milliseconds: 30_000) else {
             throw FleetError(
                 .stillRunning,
                 "the machine \"\(record.name)\" does not end; its owner is process \(record.ownerProcess)")

@@ -306,7 +306,7 @@ public struct MachineStore: Sendable {
     }
 
     /// Of a machine that has ended.
-    private static let lettingGoNanoseconds: UInt64 = 2_000_000_000
+    private static let lettingGoNanoseconds: UInt64 = 30_000_000_000
 
     /// Frees a machine's name, if it has not passed to another.
     private func removeName(_ record: MachineRecord) throws(HostFileError) {

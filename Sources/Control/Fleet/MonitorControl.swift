@@ -8,7 +8,7 @@ import LinuxCalls
 struct MonitorControl {
     /// Snapshots take as long as the disk does.
     static let snapshotSeconds: UInt64 = 600
-    private static let usualSeconds: UInt64 = 30
+    private static let usualSeconds: UInt64 = 60
     private static let mostAnswerBytes = 64 << 10
 
     let name: String

@@ -72,6 +72,6 @@ extension RunningMonitor {
         terminate()
         if waitUntilEnded(milliseconds: graceMilliseconds) { return }
         kill()
-        _ = waitUntilEnded(milliseconds: 5000)
+        _ = waitUntilEnded(milliseconds: 30_000)
     }
 }

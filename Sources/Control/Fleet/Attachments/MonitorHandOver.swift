@@ -111,6 +111,7 @@ struct MonitorHandOver {
             arguments, environment: [], workingDirectory: "/",
             streams: .pipes(input: true, output: true, error: true))
         let session = try ProcessSession(start, over: try host.connect(), output: output)
+        session.silenceAfterExit = ProcessSession.emulatedSilenceAfterExit
         session.endpoint = host
         session.ownedInput = consume reading
         _ = try session.run()

@@ -3,9 +3,9 @@ import HostFiles
 import LinuxCalls
 
 extension MachineRemote {
-    private static let patienceMilliseconds: UInt64 = 10_000
+    private static let limitsPatienceMilliseconds: UInt64 = 10_000
     private static let leastProgressMebibytes = 16
-    private static let emulatedPatienceMilliseconds: UInt64 = 60_000
+    private static let emulatedPatienceMilliseconds: UInt64 = 120_000
 
     /// How a change came out that needs the guest's help.
     public struct LimitsOutcome: Equatable, Sendable {
@@ -97,7 +97,7 @@ extension MachineRemote {
     ) throws -> LimitsOutcome {
         let specification = record.specification
         let target = GuestMemoryState(limits, specification)
-        let patience = record.isEmulated ? Self.emulatedPatienceMilliseconds : Self.patienceMilliseconds
+        let patience = record.isEmulated ? Self.emulatedPatienceMilliseconds : Self.limitsPatienceMilliseconds
         var deadline = Deadline(afterMilliseconds: patience)
         var (former, marked): (GuestMemoryState?, Int?)
         while let (asked, now) = try? control.memoryState(specification) {

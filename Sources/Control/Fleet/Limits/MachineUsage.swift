@@ -48,7 +48,6 @@ public struct MachineUsage: Sendable {
 }
 
 extension MachineRemote {
-    private static let answerMilliseconds: UInt64 = 10_000
     /// A guest may go on for ever.
     private static let mostProcesses = 65_536
 
@@ -83,20 +82,20 @@ extension MachineRemote {
         }
         guard asksGuest, let control = try? connect(), (try? control.send(.ping, id: 1)) != nil,
             case .pong(let load)? = try? control.answer(
-                to: 1, until: Deadline(afterMilliseconds: Self.answerMilliseconds))
+                to: 1, until: Deadline(afterMilliseconds: patienceMilliseconds))
         else { return usage }
         usage.memory = memory(load, pluggedMebibytes: usage.pluggedMebibytes)
-        usage.processes = (try? Self.processes(control))?.count
+        usage.processes = (try? processes(control))?.count
         return usage
     }
 
     /// What runs in the guest, in the order of its numbers.
-    public func processes() throws -> [ProcessList.Entry] { try Self.processes(try connect()) }
+    public func processes() throws -> [ProcessList.Entry] { try processes(try connect()) }
 
-    private static func processes(_ control: AgentConnection) throws(AgentClientError) -> [ProcessList.Entry] {
+    private func processes(_ control: AgentConnection) throws(AgentClientError) -> [ProcessList.Entry] {
         var entries: [ProcessList.Entry] = []
-        let deadline = Deadline(afterMilliseconds: answerMilliseconds)
-        while entries.count < mostProcesses {
+        let deadline = Deadline(afterMilliseconds: patienceMilliseconds)
+        while entries.count < Self.mostProcesses {
             let last = entries.last?.identifier ?? 0
             try control.send(.processes(after: last), id: 2)
             guard case .processes(let list) = try control.answer(to: 2, until: deadline) else {

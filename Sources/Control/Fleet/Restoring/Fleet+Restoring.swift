@@ -15,7 +15,7 @@ extension MachineFleet {
 
     /// Waits for the owners of machines whose emulated host has ended: what still says that it runs ends in the next moment,
     /// once its owner has seen that. To be asked before anybody begins another host.
-    public func awaitEndsWithHost(milliseconds: UInt64 = 15_000) {
+    public func awaitEndsWithHost(milliseconds: UInt64 = 60_000) {
         let lost = store.list().filter { record in
             guard !record.state.isOver, record.isEmulated else { return false }
             do throws(FleetError) { _ = try Launchers.sockets(of: record, paths: store.paths) } catch {

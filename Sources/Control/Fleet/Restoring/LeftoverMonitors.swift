@@ -13,7 +13,7 @@ import LinuxCalls
 struct LeftoverMonitors {
     /// A monitor that ends by itself writes what its disks have in flight.
     private static let graceMilliseconds: UInt64 = 2000
-    private static let endMilliseconds: UInt64 = 5000
+    private static let endMilliseconds: UInt64 = 30_000
     private static let mostArgumentBytes = 64 << 10
 
     let configurationPath: String
@@ -75,7 +75,7 @@ struct LeftoverMonitors {
                 done
                 [ -n "$left" ] || exit 0
                 [ $i -lt 20 ] || kill -9 $left 2> /dev/null
-                [ $i -lt 60 ] || exit 1
+                [ $i -lt 200 ] || exit 1
                 i=$((i + 1))
                 sleep 0.2
             done
