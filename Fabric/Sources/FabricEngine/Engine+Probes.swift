@@ -2,8 +2,8 @@ import FabricProtocol
 import LinuxCalls
 
 extension Engine {
-    /// A second altogether, or a fifth of one.
-    private static let passingAttempts = 500
+    /// Four seconds altogether, for an appliance that shares an emulated processor with others, or a fifth of one.
+    private static let passingAttempts = 2000
     private static let fewPassingAttempts = 100
     private static let passingPauseNanoseconds: UInt64 = 2_000_000
     /// What this process may be late without anybody being forgiven for it.

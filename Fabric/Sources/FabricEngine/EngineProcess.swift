@@ -7,11 +7,12 @@ import Wiring
 /// The engine as a process of its own. All signals must be blocked.
 public enum EngineProcess {
     private static let ready: ByteString = "ready"
-    /// Ten seconds, which an emulated processor may need to end an engine.
-    private static let lockAttempts = 500
+    /// A minute, which an emulated processor that is busy may need to end an engine.
+    private static let lockAttempts = 3000
     private static let lockPauseNanoseconds: UInt64 = 20_000_000
-    /// A hundred others may have asked before, each of whom takes a third of a second on an emulated processor.
-    public static let answerMilliseconds: UInt64 = 60_000
+    /// A hundred others may have asked before, each of whom takes a third of a second on an emulated processor; and rules may take
+    /// their time.
+    public static let answerMilliseconds: UInt64 = 240_000
 
     /// Makes sure that an engine serves the folder.
     /// - Parameter program: this one's own path.

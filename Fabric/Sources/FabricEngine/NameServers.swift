@@ -10,7 +10,7 @@ struct NameServers {
     /// One that ends sooner would end again.
     private static let leastNanoseconds: UInt64 = 1_000_000_000
     /// How long one may take to end, or to begin.
-    private static let patienceNanoseconds: UInt64 = 2_000_000_000
+    private static let patienceNanoseconds: UInt64 = 10_000_000_000
     private static let pauseNanoseconds: UInt64 = 2_000_000
 
     private struct Running {

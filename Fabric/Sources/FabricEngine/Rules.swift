@@ -5,8 +5,9 @@ import FabricProtocol
 /// nftables, by the computer's own program.
 enum Rules {
     private static let program: ByteString = "/usr/sbin/nft"
-    /// Others that change rules are waited for, but not for ever: nobody else is answered meanwhile.
-    private static let patienceNanoseconds: UInt64 = 10_000_000_000
+    /// Others that change rules are waited for, but not for ever: nobody else is answered meanwhile. The first rules have the kernel load
+    /// its modules, which takes an emulated processor that is busy more than ten seconds.
+    private static let patienceNanoseconds: UInt64 = 90_000_000_000
 
     /// All of the text, or nothing.
     static func set(_ text: String) throws(FabricFault) {
