@@ -46,7 +46,7 @@ class Monitor:
             [monitor, "--config-file", "machine.json", *(extra or ["--no-api"])], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=self.log)
         self.pid = self.process.pid
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         while time.monotonic() < end and self.process.poll() is None:
             threads = {int(number): open(f"/proc/{self.pid}/task/{number}/status").read()
                        for number in os.listdir(f"/proc/{self.pid}/task")}

@@ -9,14 +9,14 @@ os.chdir(folder)
 
 class Client(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", timeout=600)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(600)
         # The name is there a moment before who listens.
-        for _ in range(100):
+        for _ in range(3000):
             try: return self.sock.connect(self.path)
             except ConnectionRefusedError: time.sleep(0.02)
 
@@ -24,7 +24,7 @@ class Client(http.client.HTTPConnection):
 def start(*arguments):
     process = subprocess.Popen(
         [monitor, "--api-sock", "api.sock", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while not os.path.exists("api.sock") and time.monotonic() < end: time.sleep(0.02)
     return process
 
@@ -39,7 +39,7 @@ def ask(method, path, expected, **body):
 
 def end(process):
     process.terminate()
-    print("ended", process.wait(60), os.path.exists("api.sock"), flush=True)
+    print("ended", process.wait(300), os.path.exists("api.sock"), flush=True)
 
 
 for name in ("log", "metrics", "metrics2"): open(name, "w").close()

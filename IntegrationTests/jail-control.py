@@ -6,9 +6,9 @@ import json, os, socket, sys, time
 path, folder, drive, interface = sys.argv[1:]
 
 def connect():
-    for _ in range(600):
+    for _ in range(6000):
         try:
-            door = socket.socket(socket.AF_UNIX); door.settimeout(60); door.connect(path); return door
+            door = socket.socket(socket.AF_UNIX); door.settimeout(600); door.connect(path); return door
         except OSError: time.sleep(0.05)
     sys.exit("nobody listens at " + path)
 

@@ -33,9 +33,9 @@ def tree(folder):
     return hashlib.sha256(level).hexdigest()
 
 def ask(place, method, name, body, wanted=204):
-    for _ in range(600):
+    for _ in range(6000):
         try:
-            door = socket.socket(socket.AF_UNIX); door.settimeout(60); door.connect(place + "/socket"); break
+            door = socket.socket(socket.AF_UNIX); door.settimeout(600); door.connect(place + "/socket"); break
         except OSError: time.sleep(0.05)
     else: sys.exit("nobody listens in " + place)
     text = json.dumps(body)
@@ -74,10 +74,10 @@ try:
         restored = place + "/out"
     for process, place in machines:
         process.terminate()
-        print("ended", process.wait(60))
+        print("ended", process.wait(300))
 finally:
     # Also after a wrong answer: nothing of it runs on, and all are told before one is waited for.
     for process, place in machines: process.terminate()
-    for process, place in machines: process.wait(60)
+    for process, place in machines: process.wait(300)
     if pages:
         with open(POOL, "w") as file: file.write(pool)

@@ -18,7 +18,7 @@ serve() {
     # The variables of that name are the registry's settings.
     env -u REGISTRY_AUTH_FILE docker-registry serve "$name.yml" > "$name.log" 2>&1 &
     registries+=($!)
-    for _ in $(seq 100); do
+    for _ in $(seq 1200); do
         ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || return 0
         sleep 0.1
     done

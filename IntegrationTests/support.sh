@@ -24,9 +24,12 @@ clean() {
 trap clean EXIT
 
 passes() { passed=$((passed + 1)); }
+# What was said to standard error comes in the same line, for the end of the whole run tells that line alone.
 fails() {
     failed=$((failed + 1))
-    echo "failed: $1"
+    local words
+    words=$(tr -s '\n' ' ' 2> /dev/null < "$scratch/error" | tail -c 240)
+    echo "failed: $1${words:+ [said: ${words% }]}"
     [ ! -s "$scratch/error" ] || sed 's/^/    /' "$scratch/error"
 }
 skips() {
@@ -34,20 +37,85 @@ skips() {
     echo "skipped: $1"
 }
 
-# check SENTENCE STATUS OUTPUT COMMAND...: the output may be a pattern of the shell's. `input` is a file to read from.
+# answer COMMAND...: what it prints and ends with, in `found` and `actual`. `input` is a file to read from.
+answer() {
+    found=$("$@" 2> "$scratch/error" < "${input:-/dev/null}")
+    actual=$?
+}
+
+# judge SENTENCE STATUS OUTPUT: whether the answer is that; the output may be a pattern of the shell's.
+judge() {
+    # The pattern is meant as one.
+    # shellcheck disable=SC2053
+    if [ "$actual" = "$2" ] && [[ $found == $3 ]]; then
+        passes
+        return
+    fi
+    local status=
+    [ "$actual" = "$2" ] || status="status $actual (wanted $2), "
+    if [[ $found$3 == *$'\n'* ]]; then
+        fails "$1: $status$(difference "$found" "$3")"
+        printf '%s\n' "output:" "$found" "wanted:" "$3" | sed 's/^/    /'
+    else
+        fails "$1: status $actual (wanted $2), output \"$found\" (wanted \"$3\")"
+    fi
+}
+
+# difference OUTPUT PATTERN: in one line, the first line of the output that no line of the pattern fits.
+difference() {
+    local -a lines patterns
+    local line pattern number=0 wanted=
+    mapfile -t lines <<< "$1"
+    mapfile -t patterns <<< "$2"
+    for pattern in "${patterns[@]}"; do
+        if ! fits_one "$pattern" "${lines[@]}"; then wanted=$pattern; break; fi
+    done
+    for line in "${lines[@]}"; do
+        number=$((number + 1))
+        if ! is_fitted "$line" "${patterns[@]}"; then
+            echo "line $number was \"${line:0:200}\" (wanted \"${wanted:0:200}\")"
+            return
+        fi
+    done
+    if [ -n "$wanted" ]; then
+        echo "no line is like \"${wanted:0:200}\"; the last of $number was \"${line:0:200}\""
+    else
+        echo "each of $number lines is wanted, but not in this order or number"
+    fi
+}
+# Whether a pattern fits one of the lines, and whether a line is fitted by one of the patterns.
+# shellcheck disable=SC2053
+fits_one() { local each; for each in "${@:2}"; do [[ $each != $1 ]] || return 0; done; return 1; }
+# shellcheck disable=SC2053
+is_fitted() { local each; for each in "${@:2}"; do [[ $1 != $each ]] || return 0; done; return 1; }
+
+# check SENTENCE STATUS OUTPUT COMMAND...
 check() {
     local sentence=$1 status=$2 output=$3 found actual
     shift 3
-    found=$("$@" 2> "$scratch/error" < "${input:-/dev/null}")
-    actual=$?
-    # The pattern is meant as one.
-    # shellcheck disable=SC2053
-    if [ "$actual" = "$status" ] && [[ $found == $output ]]; then
-        passes
-    else
-        fails "$sentence: status $actual (wanted $status), output \"$found\" (wanted \"$output\")"
-    fi
+    answer "$@"
+    judge "$sentence" "$status" "$output"
 }
+
+# How long is waited for what comes by itself, in seconds: on a machine that is busy with other guests, single steps stand still
+# for ten of them.
+patience=240
+
+# eventually SENTENCE STATUS OUTPUT COMMAND...: the same, asked again until it is so, and told as it was at last.
+eventually() {
+    local sentence=$1 status=$2 output=$3 found actual end=$((SECONDS + patience))
+    shift 3
+    while :; do
+        answer "$@"
+        # shellcheck disable=SC2053
+        if [ "$actual" = "$status" ] && [[ $found == $output ]] || [ $SECONDS -ge $end ]; then break; fi
+        sleep 0.2
+    done
+    judge "$sentence" "$status" "$output"
+}
+
+# A machine that runs and ends: where an emulated host is needed, it is there from then on.
+first_guest() { check "a guest runs" 0 "" "$swiftlet" run --rm busybox true; }
 
 # said SENTENCE PATTERN: what the last check's command wrote to standard error fits the pattern.
 said() {
@@ -92,25 +160,27 @@ leftovers() {
         grep -lz "[s]wiftlet-vmm" /proc/[0-9]*/cmdline' < /dev/null 2> /dev/null
 }
 
-# nothing_left SENTENCE: no process, folder, name or socket is there, at the latest after two seconds.
+# nothing_left SENTENCE: no process, folder, name or socket is there, in the end.
 nothing_left() {
-    local sentence=$1 left
+    local sentence=$1 left end=$((SECONDS + patience))
     "$swiftlet" ps > /dev/null 2>&1
-    for _ in 1 2 3 4; do
+    while :; do
         left=$(leftovers)
-        [ -n "$left" ] || break
+        if [ -z "$left" ] || [ $SECONDS -ge $end ]; then break; fi
         sleep 0.5
     done
     if [ -z "$left" ]; then passes; else
-        fails "$sentence: something is left"
+        : > "$scratch/error"
+        fails "$sentence: something is left: ${left//$'\n'/, }"
         printf '%s\n' "$left" | sed 's/^/    /'
     fi
 }
 
-# soon COMMAND...: waits until it succeeds, on a busy machine longer than on an idle one; what it waits for is checked next.
+# soon COMMAND...: waits until it succeeds; what it waits for is checked next.
 soon() {
-    for _ in $(seq 300); do
-        "$@" > /dev/null 2>&1 < /dev/null && return
+    local end=$((SECONDS + patience))
+    until "$@" > /dev/null 2>&1 < /dev/null; do
+        [ $SECONDS -lt $end ] || return
         sleep 0.2
     done
 }

@@ -20,22 +20,22 @@ class Agent:
 
     def __init__(self, path):
         self.path = path
-        for attempt in range(6):
+        for attempt in range(60):
             self.socket, self.pending = self.open(1), b""
             # One that was made a moment before the guest's kernel heard of the transport's reset is lost.
             self.socket.settimeout(5)
             try: hello = self.receive()
             except (TimeoutError, ConnectionError): continue
-            self.socket.settimeout(60)
+            self.socket.settimeout(600)
             assert hello[0] == 129
             return
         raise TimeoutError("the agent does not answer")
 
     def open(self, kind, stream=0, token=bytes(16)):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while True:
             connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(60)
+            connection.settimeout(600)
             try:
                 connection.connect(self.path)
                 connection.sendall(b"CONNECT 1024\n")
@@ -91,18 +91,18 @@ class Monitor:
         self.process = subprocess.Popen(
             ["../firecracker", "--api-sock", "api.sock", "--log-path", "/dev/null"], stdin=subprocess.DEVNULL,
             stdout=open(f"{name}/console", "wb"), stderr=subprocess.STDOUT, cwd=name)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while not os.path.exists(f"{name}/api.sock") and time.monotonic() < end: time.sleep(0.02)
 
     def ask(self, method, path, **body):
-        client = http.client.HTTPConnection("localhost", timeout=120)
+        client = http.client.HTTPConnection("localhost", timeout=600)
         client.sock = socket.socket(socket.AF_UNIX)
-        client.sock.settimeout(120)
-        for attempt in range(100):
+        client.sock.settimeout(600)
+        for attempt in range(3000):
             try: client.sock.connect(f"{self.name}/api.sock")
             except ConnectionRefusedError:
                 # It is there a moment before anybody listens.
-                if attempt == 99: raise
+                if attempt == 2999: raise
                 time.sleep(0.02)
             else: break
         client.request(method, path, json.dumps(body))
@@ -115,14 +115,14 @@ class Monitor:
         except FileNotFoundError: return 0
 
     def wait(self, count):
-        end = time.monotonic() + 240
+        end = time.monotonic() + 600
         while self.lines() < count and self.process.poll() is None:
             assert time.monotonic() < end, f"{self.name}: {self.lines()} lines of {count}"
             time.sleep(0.1)
 
     def end(self):
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(300)
 
 
 def archive(path):

@@ -12,7 +12,7 @@ import Testing
         let agent = try ScriptedAgent(script)
         defer { agent.stop() }
         return try body(
-            try AgentConnection(to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 5000)))
+            try AgentConnection(to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 30_000)))
     }
 
     @Test func `holding says how many processes stand still, and a machine that does not obey is named`() throws {
@@ -66,7 +66,7 @@ import Testing
             #expect(throws: AgentClientError.self) { try control.hold(patienceMilliseconds: 0) }
             #expect(throws: AgentClientError.self) {
                 try control.sendIdentity(Identity())
-                try control.awaitConfigured(until: Deadline(afterMilliseconds: 5000))
+                try control.awaitConfigured(until: Deadline(afterMilliseconds: 30_000))
             }
         }
     }
@@ -89,9 +89,9 @@ import Testing
         }
         defer { agent.stop() }
         let endpoint = DirectEndpoint(path: agent.path)
-        let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 5000))
+        let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 30_000))
         try control.sendIdentity(Identity())
-        try control.awaitConfigured(until: Deadline(afterMilliseconds: 5000))
+        try control.awaitConfigured(until: Deadline(afterMilliseconds: 30_000))
         let output = CollectedOutput()
         let session = try ProcessSession(adopting: adoption, id: 4, over: control, output: output)
         session.endpoint = endpoint

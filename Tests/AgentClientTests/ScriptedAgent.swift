@@ -51,7 +51,7 @@ final class ScriptedAgent: Sendable {
 
     /// Waits for the connection that carries that stream.
     func stream(_ stream: ProcessStream) -> Int32 {
-        for _ in 0..<5000 {
+        for _ in 0..<30_000 {
             if let connection = streams.withLock({ $0[stream] }) { return connection }
             sleep(nanoseconds: 1_000_000)
         }
@@ -69,7 +69,7 @@ final class ScriptedAgent: Sendable {
             arguments: arguments, environment: [], workingDirectory: "/",
             streams: .pipes(input: input != nil, output: true, error: true), streamOrigin: .host,
             token: Token(first: 1, second: 2))
-        let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 2000))
+        let control = try AgentConnection(to: endpoint, until: Deadline(afterMilliseconds: 10_000))
         let session = try ProcessSession(start, over: control, output: output)
         session.endpoint = endpoint
         session.input = input

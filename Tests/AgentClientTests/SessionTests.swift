@@ -55,7 +55,7 @@ import Testing
         }.session(input: isUsed ? input : nil) { $0.ownedInput = FileDescriptor(owning: input) }.end
         #expect(end == .exited(.exited(0)))
         _ = consume pipe
-        for _ in 0..<5000 where try openDescriptors().contains(name) { sleep(nanoseconds: 1_000_000) }
+        for _ in 0..<30_000 where try openDescriptors().contains(name) { sleep(nanoseconds: 1_000_000) }
         #expect(try !openDescriptors().contains(name))
     }
 
@@ -174,7 +174,7 @@ import Testing
             $0.send(.diskDamaged(DiskDamage(.hashTree, block: 9)), id: 0)
         }
         defer { agent.stop() }
-        let deadline = Deadline(afterMilliseconds: 2000)
+        let deadline = Deadline(afterMilliseconds: 30_000)
         let control = try AgentConnection(to: DirectEndpoint(path: agent.path), until: deadline)
         var damage: [DiskDamage] = []
         control.whenDamaged = { damage.append($0) }
@@ -191,7 +191,7 @@ import Testing
             $0.send(.exited(.exited(1)))
         }
         defer { agent.stop() }
-        let deadline = Deadline(afterMilliseconds: 2000)
+        let deadline = Deadline(afterMilliseconds: 30_000)
         let control = try AgentConnection(to: DirectEndpoint(path: agent.path), until: deadline)
         var asked = 0
         control.whenSettingsProposed = { asked += 1 }
@@ -329,7 +329,7 @@ import Testing
             streams: .pipes(input: false, output: true, error: false), streamOrigin: .agent,
             token: Token(first: 5, second: 6))
         let control = try AgentConnection(
-            to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 2000))
+            to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 30_000))
         let session = try ProcessSession(start, over: control, output: output)
         session.listener = listener
         #expect(try session.run() == .exited(.exited(0)))
@@ -364,7 +364,7 @@ import Testing
             streams: .pipes(input: false, output: true, error: false), streamOrigin: .agent,
             token: Token(first: 5, second: 6))
         let control = try AgentConnection(
-            to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 2000))
+            to: DirectEndpoint(path: agent.path), until: Deadline(afterMilliseconds: 30_000))
         let session = try ProcessSession(start, over: control, output: output)
         session.listener = listener
         #expect(try session.run() == .exited(.exited(0)))

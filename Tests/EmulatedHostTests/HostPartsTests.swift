@@ -138,8 +138,8 @@ enum ScratchFolder {
     }
 }
 
-/// Waits until something is no longer so, five seconds at most.
+/// Waits until something is no longer so, a minute at most.
 func waitWhile(_ isSo: () -> Bool) {
-    let end = Clock.monotonic.nanoseconds() + 5_000_000_000
+    let end = Clock.monotonic.nanoseconds() + 60_000_000_000
     while isSo(), Clock.monotonic.nanoseconds() < end { LinuxCalls.sleep(nanoseconds: 10_000_000) }
 }

@@ -35,7 +35,7 @@ import Testing
         messages.flatMap { Frame($0, id: 1).encoded() } + Array(rest.utf8)
     }
 
-    private let soon = Deadline(afterMilliseconds: 5000)
+    private let soon = Deadline(afterMilliseconds: 60_000)
 
     @Test func aDialedSocketIsRawFromTheFirstByteOn() throws {
         let server = try ScriptedServer { socket in

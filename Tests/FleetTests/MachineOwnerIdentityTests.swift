@@ -28,7 +28,7 @@ import Testing
     }
 
     private func hasEnded(_ process: ProcessIdentity) -> Bool {
-        for _ in 0..<400 where process.isRunning { LinuxCalls.sleep(nanoseconds: 5_000_000) }
+        for _ in 0..<6000 where process.isRunning { LinuxCalls.sleep(nanoseconds: 5_000_000) }
         return !process.isRunning
     }
 

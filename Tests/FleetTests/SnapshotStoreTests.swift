@@ -130,7 +130,7 @@ private final class Scratch {
         let listener = try LocalSockets().listen(path + "_control", expecting: 1)
         defer { listener.close() }
         let thread = Thread {
-            guard waitUntilReadable(listener.descriptors[0], until: Deadline(afterMilliseconds: 10_000)),
+            guard waitUntilReadable(listener.descriptors[0], until: Deadline(afterMilliseconds: 60_000)),
                 let client = try? listener.accept()
             else { return }
             let socket = AgentSocket(client)

@@ -47,7 +47,7 @@ struct WayOutTests {
                 try ip(inside)
                 try engine.apply(change(isWhole: true))
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == all)
-                #expect(succeeds("/bin/ping", "-c", "1", "-W", "5", "10.189.255.1"))
+                #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.189.255.1"))
                 #expect(try run("/usr/sbin/ip", "route", "show", "default").contains("via 10.189.255.1"))
             })
     }
@@ -62,7 +62,7 @@ struct WayOutTests {
                 _ = try namespace.outside { () throws(FabricFault) in try Uplink.made(nil, fabric).number }
                 let (_, wayOut) = try computer.engine()
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == all)
-                #expect(succeeds("/bin/ping", "-c", "1", "-W", "5", "10.189.255.1"))
+                #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.189.255.1"))
                 wayOut.remove()
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == ["forwarding"])
             })
@@ -127,7 +127,7 @@ struct WayOutTests {
                         }
                     } catch { throw FabricFault("\(error)") }
                 }
-                #expect(succeeds("/bin/ping", "-c", "1", "-W", "5", "10.200.0.2"))
+                #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.200.0.2"))
                 #expect(!succeeds("/bin/ping", "-c", "1", "-W", "1", "10.191.0.2"))
             })
     }

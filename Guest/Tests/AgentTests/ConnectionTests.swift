@@ -68,7 +68,7 @@ import Testing
             #expect(try relay.next().message == .connected)
             #expect(try relay.raw(exactly: 1) == [UInt8(number)])
         }
-        for _ in 0..<400 where FileManager.default.fileExists(atPath: path) { sleep(nanoseconds: 5_000_000) }
+        for _ in 0..<6000 where FileManager.default.fileExists(atPath: path) { sleep(nanoseconds: 5_000_000) }
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
@@ -159,7 +159,7 @@ import Testing
             return into
         }
         func expectOld() throws {
-            for _ in 0..<400 where try names() != ["first", "second"] { sleep(nanoseconds: 5_000_000) }
+            for _ in 0..<6000 where try names() != ["first", "second"] { sleep(nanoseconds: 5_000_000) }
             #expect(try names() == ["first", "second"])
             #expect(FileManager.default.contents(atPath: target + "/second") == Data("old".utf8))
             #expect(FileManager.default.contents(atPath: target + "/first") == Data([1, 2, 3]))
@@ -174,7 +174,7 @@ import Testing
         // By the other side's end.
         do {
             let abandoned = try begin()
-            for _ in 0..<400 where try names().count < 3 { sleep(nanoseconds: 5_000_000) }
+            for _ in 0..<6000 where try names().count < 3 { sleep(nanoseconds: 5_000_000) }
             #expect(try names().count == 3)
             abandoned.connection.endOfInput()
             _ = try? abandoned.connection.receiveAll()

@@ -124,12 +124,17 @@ import Testing
         do {
             let control = try agent.control()
             try control.send(
-                start("sh", "-c", ByteString("trap 'echo yes > \(marker); exit' HUP; while :; do sleep 0.05; done")),
+                start(
+                    "sh", "-c",
+                    ByteString(
+                        "trap 'echo yes > \(marker); exit' HUP; echo > \(marker)-set; while :; do sleep 0.05; done")),
                 id: 1)
             _ = try control.next()
-            sleep(nanoseconds: 200_000_000)
+            for _ in 0..<6000 where !FileManager.default.fileExists(atPath: marker + "-set") {
+                sleep(nanoseconds: 5_000_000)
+            }
         }
-        for _ in 0..<1000 where !FileManager.default.fileExists(atPath: marker) { sleep(nanoseconds: 5_000_000) }
+        for _ in 0..<6000 where !FileManager.default.fileExists(atPath: marker) { sleep(nanoseconds: 5_000_000) }
         #expect(FileManager.default.fileExists(atPath: marker))
     }
 
@@ -141,7 +146,7 @@ import Testing
         }
         let before = try descriptors()
         for number: UInt32 in 0..<100 { #expect(try agent.run(start("true"), id: number).status == 0) }
-        for _ in 0..<400 where try descriptors() > before { sleep(nanoseconds: 5_000_000) }
+        for _ in 0..<6000 where try descriptors() > before { sleep(nanoseconds: 5_000_000) }
         #expect(try descriptors() <= before)
     }
 

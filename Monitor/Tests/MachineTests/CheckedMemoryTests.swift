@@ -112,7 +112,7 @@ struct CheckedMemoryTests {
         set.append(.init(first: 0x100, count: 0x200))
         let guest = try clone(shelf) { $0.workingSet = WorkingSet(read: set, written: PageRuns()) }
         var isThere = false
-        for _ in 0..<500 where !isThere {
+        for _ in 0..<15000 where !isThere {
             let touched = try guest.machine.touchedPages()
             let all = touched.written.union(touched.read)
             isThere = all.pageCount > 0x1f0 && all.union(set) == all

@@ -194,7 +194,7 @@ struct EndOfLifeTests {
                 // The libraries below the tests make one timer for themselves, at a moment of their own; each machine has three.
                 return !left.isEmpty && left != ["anon_inode:[timerfd]"]
             }
-            for _ in 0..<1000 where leaked() { sleep(nanoseconds: 10_000_000) }
+            for _ in 0..<6000 where leaked() { sleep(nanoseconds: 10_000_000) }
             #expect(!leaked())
         }
     }

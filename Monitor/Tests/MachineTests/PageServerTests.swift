@@ -163,7 +163,7 @@ struct PageServerTests {
 
         let second = try clone()
         var isThere = false
-        for _ in 0..<500 where !isThere {
+        for _ in 0..<15000 where !isThere {
             let touched = try second.machine.touchedPages()
             isThere = touched.written.union(set.written) == touched.written
             usleep(2000)

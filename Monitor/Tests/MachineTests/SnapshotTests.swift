@@ -43,7 +43,7 @@ final class RunningMachine: @unchecked Sendable {
     var bytes: [UInt8] { (try? readBytes(console, offset: 0, count: 4096)) ?? [] }
 
     func wait(for text: String) {
-        for _ in 0..<2000 where output != text { usleep(5000) }
+        for _ in 0..<12000 where output != text { usleep(5000) }
     }
 
     /// The end, or nil when there was none within ten seconds.

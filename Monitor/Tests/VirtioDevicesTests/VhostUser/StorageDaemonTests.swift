@@ -31,7 +31,7 @@ struct StorageDaemonTests {
                     + (isReadOnly ? "off" : "on"),
             ]
             try process.run()
-            for _ in 0..<500 where !FileManager.default.fileExists(atPath: socket) { usleep(10_000) }
+            for _ in 0..<6000 where !FileManager.default.fileExists(atPath: socket) { usleep(10_000) }
         }
 
         func end() {

@@ -151,6 +151,7 @@ import VirtioTestSupport
         #expect(try silent.read(1) == [])
         #expect(try unanswered.read(1) == [])
         vsock.device.requestNanoseconds = 1 << 40
+        vsock.device.handshakeNanoseconds = 1 << 40
         let (peer, _) = try vsock.connectFromHost()
         peer.close()
         #expect(vsock.next(.shutdown) != nil)

@@ -14,6 +14,7 @@ final class VsockHarness {
     let device: VsockDevice
     let harness: DeviceHarness
     private var counter: UInt32 = 0
+    private var waiting: [VsockHeader] = []
 
     init(receiveBuffers: Int = 64, features: UInt64 = .max) throws {
         path = "/tmp/vsock-test-\(getProcessNumber())-\(Clock.monotonic.nanoseconds())"
@@ -45,10 +46,14 @@ final class VsockHarness {
         return packets
     }
 
-    /// Packets until one of the operation comes, which is the last.
+    /// Packets until one of the operation comes. What came with it is for the next call: on a busy machine that is more.
     func next(_ operation: VsockOperation) -> VsockHeader? {
-        for _ in 0..<200 {
-            for packet in received() where packet.header.operationNumber == operation.rawValue { return packet.header }
+        for _ in 0..<4000 {
+            waiting += received().map { $0.header }
+            while !waiting.isEmpty {
+                let header = waiting.removeFirst()
+                if header.operationNumber == operation.rawValue { return header }
+            }
             device.loop.runOnce(timeoutMilliseconds: 5)
         }
         return nil
