@@ -15,6 +15,8 @@ public struct NetlinkFlags: OptionSet, Sendable {
     public static let replace = NetlinkFlags(rawValue: 0x100)
     public static let exclusive = NetlinkFlags(rawValue: 0x200)
     public static let create = NetlinkFlags(rawValue: 0x400)
+    /// Behind those that are there.
+    public static let append = NetlinkFlags(rawValue: 0x800)
     /// Makes something new; what is there already is EEXIST.
     public static let make: NetlinkFlags = [.create, .exclusive]
     /// Makes something new, in the place of what may be there.

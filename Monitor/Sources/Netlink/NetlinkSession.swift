@@ -55,6 +55,39 @@ public struct NetlinkSession: ~Copyable {
         return failures
     }
 
+    /// Has changes of one subsystem of netfilter made in one step: all of them, or none.
+    ///
+    /// Source: Linux `linux/netfilter/nfnetlink.h`.
+    /// - Throws: the first error that one of them met; nothing has changed then.
+    public mutating func performTogether(_ requests: [NetlinkRequest], of subsystem: UInt8) throws(LinuxError) {
+        var datagram = LittleEndianWriter()
+        func add(_ request: NetlinkRequest, _ flags: NetlinkFlags) {
+            sequence &+= 1
+            request.encode(into: &datagram, flags, sequence: sequence)
+        }
+        // NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, which not every kernel acknowledges; struct nfgenmsg: family, version (1 byte
+        // each), subsystem (2, in network order).
+        func edge(_ type: UInt16) -> NetlinkRequest {
+            var request = NetlinkRequest(type)
+            request.body.writeBytes([0, 0, 0, subsystem])
+            return request
+        }
+        add(edge(0x10), .request)
+        let first = sequence &+ 1
+        for request in requests { add(request, [.request, .acknowledge]) }
+        add(edge(0x11), .request)
+        try socket.send(datagram.bytes)
+        var missing = requests.count
+        while missing > 0 {
+            var messages = try answer()
+            while let message = try messages.next() {
+                guard message.type == NetlinkMessage.error else { continue }
+                if let failure = try message.failure() { throw failure }
+                if Int(message.sequence &- first) < requests.count { missing -= 1 }
+            }
+        }
+    }
+
     /// Asks for one thing.
     /// - Throws: the kernel's own error: ENODEV or ENOENT when it is not there.
     public mutating func get(_ request: NetlinkRequest) throws(LinuxError) -> NetlinkMessage {
