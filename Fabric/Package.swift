@@ -85,7 +85,7 @@ let package = Package(
         .target(
             name: "FabricTestSupport",
             dependencies: [
-                "FabricEngine", "FabricProtocol", "FabricRules", "Packets",
+                "FabricEngine", "FabricProtocol", "FabricRules", "Packets", "Wiring",
                 .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "LinuxCalls", package: "Monitor"),
             ],

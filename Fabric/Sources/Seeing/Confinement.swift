@@ -6,7 +6,8 @@ enum Confinement {
     private static let nobody: UInt32 = 65_534
 
     /// With one thread, for good. Source: capabilities(7), seccomp(2).
-    static func enter() throws(LinuxError) {
+    /// - Parameter hearsKernel: whether a netlink socket is read besides.
+    static func enter(hearsKernel: Bool = false) throws(LinuxError) {
         try PrivilegeDrop.leaveNoCoreFile()
         try PrivilegeDrop.refuseNewPrivileges()
         // CAP_SETGID, CAP_SETUID, CAP_SETPCAP: what takes the others away.
@@ -14,7 +15,7 @@ enum Confinement {
         // In a user namespace there may be nobody.
         try? ProcessSetup.become(user: nobody, group: nobody)
         try PrivilegeDrop.keepOnly([])
-        try SystemCallFilter.install(program)
+        try SystemCallFilter.install(program(hearsKernel ? calls + [__NR_recvfrom] : calls))
     }
 
     private static let calls: [Int32] = [
@@ -24,7 +25,7 @@ enum Confinement {
     ]
 
     /// Every other call, and all of another interface, end the process. Source: linux/seccomp.h, linux/audit.h.
-    private static var program: [FilterInstruction] {
+    private static func program(_ calls: [Int32]) -> [FilterInstruction] {
         let allow = FilterInstruction(code: 0x06, 0, 0, 0x7fff_0000)
         let end = FilterInstruction(code: 0x06, 0, 0, 0x8000_0000)
         var program = [

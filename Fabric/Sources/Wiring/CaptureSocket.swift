@@ -5,20 +5,25 @@ public import LinuxCalls
 public struct LinkFrame: Sendable {
     /// The kernel's time, since 1970.
     public var nanoseconds: UInt64
+    /// The link's number in its namespace.
+    public var link: UInt32
     /// Whether the kernel sent it out at the link; otherwise it arrived there.
     public var isSent: Bool
+    /// Whether it arrived and is addressed to another station than the link's own.
+    public var isForOthers: Bool
     /// Its beginning, as much as was asked for.
     public var bytes: [UInt8]
     public var length: Int
 }
 
-/// Sees every frame that arrives at one link or leaves it, in the network namespace that the thread is in when this is made. Nobody
+/// Sees every frame that arrives at one link or leaves it, or at any, in the network namespace that the thread is in when this is made. Nobody
 /// notices: what there is no room for is not kept, and counted. Source: packet(7).
 public struct CaptureSocket: ~Copyable, Sendable {
     /// Readable when there is a frame.
     public let descriptor: FileDescriptor
 
     /// - Parameters:
+    ///   - link: 0: all that there are and will be.
     ///   - program: says how many bytes of a frame are kept; none at all: it is not wanted.
     ///   - bufferBytes: room for frames that have not been taken.
     ///   - seesAll: for a bridge: also what goes from port to port.
@@ -102,8 +107,11 @@ public struct CaptureSocket: ~Copyable, Sendable {
             if error == .tryAgain { return nil }
             throw error
         }
+        // struct sockaddr_ll: link at offset 4, and at 10 PACKET_OTHERHOST or PACKET_OUTGOING.
+        let link = (0..<4).reduce(UInt32(0)) { $0 | UInt32(sender[4 + $1]) << UInt32(8 * $1) }
         var frame = LinkFrame(
-            nanoseconds: 0, isSent: sender[10] == 4, bytes: Array(room[..<min(count, room.count)]), length: count)
+            nanoseconds: 0, link: link, isSent: sender[10] == 4, isForOthers: sender[10] == 3,
+            bytes: Array(room[..<min(count, room.count)]), length: count)
         Self.note(control[..<min(controlCount, control.count)], in: &frame)
         return frame
     }

@@ -59,19 +59,7 @@ public struct ProbeSocket: ~Copyable, Sendable {
     /// Sends a whole frame, with its Ethernet header, out at a link.
     /// - Throws: ENETDOWN when that is down, ENXIO when it is not there.
     public func send(_ frame: [UInt8], over link: UInt32) throws(LinuxError) {
-        let number = Int(descriptor.number)
-        // struct sockaddr_ll: family, protocol (2 bytes each), link (4), and what only those who receive are told (12).
-        var address: [UInt8] = [17, 0, UInt8(Self.etherType >> 8), UInt8(Self.etherType & 0xff)]
-        for place in 0..<4 { address.append(UInt8(truncatingIfNeeded: link >> (8 * UInt32(place)))) }
-        address += [UInt8](repeating: 0, count: 12)
-        // SAFETY: both arrays outlive the call.
-        unsafe try frame.withUnsafeBufferPointer { frame throws(LinuxError) in
-            unsafe try address.withUnsafeBufferPointer { address throws(LinuxError) in
-                _ = unsafe try systemCallRestarting(
-                    __NR_sendto, number, Int(bitPattern: frame.baseAddress), frame.count, 0,
-                    Int(bitPattern: address.baseAddress), address.count)
-            }
-        }
+        try FrameSender.send(frame, over: link, by: descriptor.number)
     }
 
     /// The next frame that has arrived, as far as probes are long, and the link at which it did; nil when there is none.

@@ -9,7 +9,7 @@ import WireFormats
 struct Errand {
     private static let usage = """
         one of start FOLDER (unless it runs), ask FOLDER FILE (a request as JSON), enter FOLDER PROGRAM ARGUMENT... (in the \
-        fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), serve FOLDER (as start \
+        fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), trace FOLDER WHAT... (a packet's way), serve FOLDER (as start \
         does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
         its shadow let through, by the ports of their ends)
         """
@@ -42,6 +42,10 @@ struct Errand {
             case "flows" where arguments.count == 3:
                 try EngineProcess.join(folder)
                 try Flows.tell()
+            case "trace":
+                let request = try TraceRequest(Array(arguments[3...]))
+                try EngineProcess.join(folder)
+                try Trace(request).run()
             case "compare" where arguments.count == 8: return try compare(folder)
             default: throw FabricFault(Self.usage)
             }

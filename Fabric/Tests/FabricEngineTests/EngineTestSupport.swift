@@ -16,6 +16,10 @@ let mayRunEngines =
     } && Programs.run(["/usr/bin/env", "python3", "-c", "pass"]).hasSucceeded
 let enginesTakeRoot = "an engine takes root, /dev/net/tun, nft, dnsmasq, ip and python3"
 
+/// As it was built beside the tests.
+let engineProgram = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: ".build/debug/swiftlet-fabric").path
+
 /// What stands for this computer: a network and mounts that go with the process, and a folder.
 struct TestComputer {
     let folder: EngineFolder

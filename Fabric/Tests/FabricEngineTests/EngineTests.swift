@@ -8,9 +8,6 @@ import Wiring
 
 @testable import FabricEngine
 
-private let program = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().appending(path: ".build/debug/swiftlet-fabric").path
-
 /// How long something takes.
 private func nanoseconds(_ body: () throws -> Void) rethrows -> UInt64 {
     let begin = Clock.monotonic.nanoseconds()
@@ -157,7 +154,7 @@ struct EngineTests {
                     #"{"report":{}}"#,
                     #"{"change":{"ports":[{"number":1,"network":"no","mac":"02:00:00:00:00:01"}]}}"#,
                 ]
-                let asking = requests.map { "\(program) ask \(computer.folder.path) /dev/stdin <<< '\($0)'" }
+                let asking = requests.map { "\(engineProgram) ask \(computer.folder.path) /dev/stdin <<< '\($0)'" }
                 let asker = try Programs.start(["/bin/bash", "-c"] + [.init(asking.joined(separator: "; "))])
                 let time = nanoseconds { server.run() }
                 #expect(server.wasEnded && time > 250_000_000 && time < 5_000_000_000, "\(time)")
@@ -174,9 +171,10 @@ struct EngineTests {
                     #"{"name":"lan","number":1,"prefixes":["10.9.0.0/24"],"mtu":1500,"reaches_outside":true,"private":false}"#
                 func ask(_ change: String) throws {
                     try run(
-                        "/bin/sh", "-c", "echo '{\"change\":{\(change)}}' > /run/r; \(program) ask \(folder) /run/r")
+                        "/bin/sh", "-c",
+                        "echo '{\"change\":{\(change)}}' > /run/r; \(engineProgram) ask \(folder) /run/r")
                 }
-                try run(program, "start", folder)
+                try run(engineProgram, "start", folder)
                 try ask(#""networks":[\#(network)],"ports":[\#(machine)]"#)
                 try run(
                     "/bin/sh", "-c",
@@ -209,8 +207,8 @@ struct EngineTests {
                     network='{"name":"lan","number":1,"prefixes":["10.9.0.0/16"],"mtu":1500,"reaches_outside":true,"private":false}'
                     tell() {
                         for try in 1 2 3; do
-                            \(program) start \(folder) || continue
-                            \(program) ask \(folder) $1 > /run/answer-$1 2>&1 && return
+                            \(engineProgram) start \(folder) || continue
+                            \(engineProgram) ask \(folder) $1 > /run/answer-$1 2>&1 && return
                         done
                         echo $1: $(cat /run/answer-$1) >> /run/failed
                     }
@@ -222,7 +220,7 @@ struct EngineTests {
                     wait
                     ls /run/failed 2> /dev/null && cat /run/failed >&2
                     [ $(nsenter --net=\(folder)/netns ip -o link | grep -c ' t[0-9]*:') = \(count) ] || echo not all >> /run/failed
-                    echo '{"end":{}}' > out && \(program) ask \(folder) out
+                    echo '{"end":{}}' > out && \(engineProgram) ask \(folder) out
                     for try in $(seq 100); do [ -e \(folder)/netns ] || break; sleep 0.1; done
                     ls \(folder) | grep -v lock >> /run/failed
                     ip link show swiftlet-up0 2> /dev/null >> /run/failed

@@ -1,0 +1,172 @@
+import AgentProtocol
+import ChildPrograms
+import FabricProtocol
+import Foundation
+import LinuxCalls
+import Testing
+import WireFormats
+
+@testable import FabricEngine
+
+/// What is told of a packet that the program sends from a machine's port.
+private struct Told {
+    let lines: [JSONValue]
+
+    init(
+        _ transport: TraceRequest.Transport, from machine: FabricPort, source: String? = nil, to address: String,
+        _ station: [UInt8], _ port: UInt16 = 0, milliseconds: UInt64 = 20_000
+    ) throws {
+        let source = source.flatMap { IPAddress($0) } ?? machine.addresses[0]
+        let request = TraceRequest(
+            port: machine.number, transport: transport, station: machine.hardwareAddress, nextStation: station,
+            source: source, destination: try #require(IPAddress(address)), destinationPort: port,
+            milliseconds: milliseconds)
+        let outcome = Programs.run(
+            ([engineProgram, "trace", "/run/fabric"] + request.arguments).map { ByteString($0) },
+            // Its standard input ends only with it.
+            patienceNanoseconds: 60_000_000_000)
+        if !outcome.hasSucceeded { report("\(request.arguments): \(outcome.complaint)") }
+        lines = try outcome.output.bytes.split(separator: 0x0a).map { try JSONParser.parse(Array($0)) }
+        if lines.isEmpty { throw FabricFault("nothing was told: \(outcome.complaint)") }
+    }
+
+    /// The devices at which it was seen, `>` before those that sent it.
+    func places(_ kind: String) -> [String] {
+        lines.filter { $0.text("seen") == kind }.map {
+            ($0.boolean("is_sent") == true ? ">" : "") + ($0.text("device") ?? "")
+        }
+    }
+
+    var dropped: [String] {
+        lines.filter { $0.text("dropped") != nil }.map {
+            "\($0.text("dropped") ?? "") \($0.text("family") ?? "") \($0.text("chain") ?? "") \($0.text("comment") ?? "")"
+        }
+    }
+}
+
+@Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
+struct TraceTests {
+    private static let gateway: [UInt8] = [2, 0x53, 0x77, 0, 0, 1]
+
+    /// Links that are new take a moment.
+    private static func awaitPath(from one: FabricPort, to other: FabricPort) throws {
+        for _ in 0..<60 {
+            let told = try Told(
+                .icmp, from: one, to: other.addresses[0].description, other.hardwareAddress, milliseconds: 1000)
+            if told.places("answered").last == ">t\(one.number)" { return }
+        }
+        Issue.record("port \(one.number) does not reach port \(other.number)")
+    }
+
+    @Test func `a packet is seen wherever it goes, and so is its answer, until it is back`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer { engine.nameServers.endAll() }
+                _ = [try Place(1, "10.9.0.2", "fd00:9::2"), try Place(2, "10.9.0.3", "fd00:9::3")]
+                let lan = network("lan", 1, "10.9.0.0/24") {
+                    $0.prefixes += [NetworkPrefix("fd00:9::/64")].compactMap { $0 }
+                }
+                var ports = [port(1, "lan", "10.9.0.2"), port(2, "lan", "10.9.0.3")]
+                for place in 0..<2 { ports[place].addresses += [IPAddress("fd00:9::\(place + 2)")].compactMap { $0 } }
+                try engine.put(change([lan], ports))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                let forth = [">p1", "q1", ">q2", "p2", ">t2"]
+                let back = ["t2", ">p2", "q2", ">q1", "p1", ">t1"]
+                let closed = try Told(.tcp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, 81)
+                #expect(closed.lines[0].text("sent_over") == "p1" && closed.lines[0].boolean("tells_rules") == true)
+                #expect(closed.places("question") == forth && closed.places("reset") == back)
+                #expect(closed.dropped.isEmpty)
+                let ping = try Told(.icmp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress)
+                #expect(ping.places("question") == forth && ping.places("answered") == back)
+                let datagram = try Told(.udp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, 81)
+                #expect(datagram.places("question") == forth && datagram.places("refused") == back)
+                let kinds = datagram.lines.filter { $0.text("seen") == "refused" }.map { $0.integer("kind") }
+                #expect(Set(kinds) == [3])
+                for kind in [TraceRequest.Transport.tcp, .icmp] {
+                    let told = try Told(
+                        kind, from: ports[0], source: "fd00:9::2", to: "fd00:9::3", ports[1].hardwareAddress,
+                        kind == .tcp ? 81 : 0)
+                    #expect(told.places("question") == forth)
+                    #expect(told.places(kind == .tcp ? "reset" : "answered") == back)
+                }
+                // The network's own program for names listens there.
+                var names = try Told(.tcp, from: ports[0], to: "10.9.0.1", Self.gateway, 53)
+                for _ in 0..<60 where names.places("accepted").isEmpty {
+                    names = try Told(.tcp, from: ports[0], to: "10.9.0.1", Self.gateway, 53)
+                }
+                #expect(names.places("question") == [">p1", "q1", "n1"])
+                #expect(names.places("accepted") == [">n1", ">q1", "p1", ">t1"])
+                #expect(!(try run("/usr/sbin/nft", "list", "tables")).contains("trace"))
+            })
+    }
+
+    @Test func `the rule that drops it is told`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer {
+                    engine.nameServers.endAll()
+                    engine.strictNameServers.endAll()
+                }
+                let machines = [try Place(1, "10.9.0.2"), try Place(2, "10.9.0.3")]
+                let lan = network("lan", 1, "10.9.0.0/24") { $0.reachesOutside = false }
+                var ports = [port(1, "lan", "10.9.0.2"), port(2, "lan", "10.9.0.3")]
+                try engine.put(change([lan], ports))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                let isolated = try Told(.tcp, from: ports[0], to: "192.0.2.1", Self.gateway, 25)
+                #expect(isolated.places("question") == [">p1", "q1", "n1"])
+                #expect(
+                    isolated.dropped.count == 1 && isolated.dropped[0].hasPrefix("question inet forward no network may")
+                )
+                let foreign = try Told(
+                    .udp, from: ports[0], source: "10.9.0.77", to: "10.9.0.3", ports[1].hardwareAddress, 53)
+                #expect(foreign.places("question") == [">p1", "q1"])
+                #expect(foreign.dropped == ["question bridge q1 another machine's address"])
+                ports[0].egress = try EgressPolicy([EgressRule(parsing: "192.0.2.0/24:443")])
+                try engine.put(change([network("lan", 1, "10.9.0.0/24")], [ports[0]]))
+                let forbidden = try Told(.tcp, from: ports[0], to: "192.0.2.1", Self.gateway, 25)
+                #expect(forbidden.dropped == ["question inet q1 the machine may not reach it (swiftlet egress)"])
+                #expect(forbidden.places("refused").last == ">t1")
+                // What the guest's own rules do nobody else knows.
+                try machines[1].shell(
+                    "/usr/sbin/nft 'table inet own { chain input { type filter hook input priority 0; icmp type echo-request drop; }; }'"
+                )
+                let silent = try Told(
+                    .icmp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, milliseconds: 500)
+                #expect(silent.places("question").last == ">t2" && silent.dropped.isEmpty)
+                #expect(!(try run("/usr/sbin/nft", "list", "tables")).contains("trace"))
+            })
+    }
+
+    @Test func `appliances are places on the way, also those that let nothing out`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer { engine.nameServers.endAll() }
+                _ = [try Place(1, "10.9.0.2"), try Place(2, "10.9.0.3")]
+                let appliance = try Place.bridge(11, 12)
+                var ports = [port(1, "lan", "10.9.0.2"), port(2, "lan", "10.9.0.3")]
+                let ends = [11, 12].map {
+                    FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, UInt8($0)])
+                }
+                try engine.put(change([network("lan", 1, "10.9.0.0/24")], ports + ends))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                ports[0].line = [InlineAppliance(name: "a", inside: 11, outside: 12)]
+                try engine.put(change([], [ports[0]]))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                let through = try Told(.tcp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, 81)
+                #expect(through.lines[0].text("sent_over") == "t11")
+                #expect(through.places("question") == [">t11", "t12", ">p1", "q1", ">q2", "p2", ">t2"])
+                #expect(through.places("reset").suffix(4) == ["p1", ">t12", "t11", ">t1"])
+                try appliance.shell("ip link set br0 down")
+                let swallowed = try Told(
+                    .tcp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, 81, milliseconds: 500)
+                #expect(swallowed.places("question") == [">t11"])
+                // Behind it, on the way back.
+                let onward = try Told(
+                    .tcp, from: ports[1], to: "10.9.0.2", ports[0].hardwareAddress, 81, milliseconds: 500)
+                #expect(onward.places("question") == [">p2", "q2", ">q1", "p1", ">t12"])
+            })
+    }
+}
