@@ -54,6 +54,11 @@ enum Completions {
         .custom { _, _, _ in running + NetworkCommand.store.list().map(\.name) }
     }
 
+    /// Whom packets are sent to; the port is still to be said.
+    static var traced: CompletionKind {
+        .custom { _, _, _ in (running + NetworkCommand.store.list().map(\.name)).map { $0 + ":" } }
+    }
+
     static var inWires: CompletionKind {
         .custom { _, _, _ in Product.fleet.wires().flatMap(\.members).map(\.entry.name) }
     }

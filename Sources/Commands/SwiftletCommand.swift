@@ -37,7 +37,7 @@ public struct SwiftletCommand: ParsableCommand {
                 name: "Wires of machines",
                 subcommands: [
                     InsertCommand.self, TakeOutCommand.self, BypassCommand.self, SwapCommand.self, WiresCommand.self,
-                    TopologyCommand.self, CaptureCommand.self, FlowsCommand.self,
+                    TopologyCommand.self, CaptureCommand.self, FlowsCommand.self, TraceCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

@@ -158,6 +158,17 @@ struct FabricControl {
         return output.bytes(of: .standardOutput).split(separator: 0x0a)
     }
 
+    /// Has a packet sent and watched: a line of JSON for each thing that is told of it.
+    func trace(_ request: TraceRequest, signals: SignalWatcher) throws(FleetError) -> [ArraySlice<UInt8>] {
+        _ = report()
+        let output = CollectedOutput()
+        let arguments = [store.paths.fabric, "trace", folder] + request.arguments
+        guard try launcher.stream(arguments, to: output, signals: signals) else {
+            throw Self.fault(output.text(of: .standardError))
+        }
+        return output.bytes(of: .standardOutput).split(separator: 0x0a)
+    }
+
     /// Makes the fabric what the machines that run need, and nothing else. Whoever makes one more machine waits meanwhile.
     func repair() throws(FleetError) {
         try store.withNetworkLock { () throws(FleetError) in

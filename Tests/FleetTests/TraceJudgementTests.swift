@@ -1,0 +1,172 @@
+import AgentProtocol
+import FabricProtocol
+import Foundation
+import Networks
+import Testing
+
+@testable import Fleet
+
+/// Two machines of a network and one of another, as they are written down; and what is told of packets.
+@Suite final class TraceJudgementTests {
+    private let folder = NSTemporaryDirectory() + "trace-\(UInt64.random(in: 0...UInt64.max))"
+    private let store: MachineStore
+    private let machines: [MachineRecord]
+
+    init() throws {
+        store = MachineStore(ProductPaths(data: folder, runtime: folder + "/run", libexec: folder))
+        var wish = NetworkStore.Wish()
+        wish.reachesOutside = false
+        wish.prefixes = [try #require(NetworkPrefix("10.9.0.0/24"))]
+        try store.networks.create("lan", wish)
+        wish.prefixes = [try #require(NetworkPrefix("10.8.0.0/24"))]
+        try store.networks.create("dmz", wish)
+        var machines: [MachineRecord] = []
+        for (name, network) in [("client", "lan"), ("web", "lan"), ("shop", "dmz")] {
+            var specification = MachineSpecification()
+            specification.command = ["sh"]
+            specification.interfaces = [try MachineInterface(parsing: network)]
+            machines.append(try store.create(specification, name: name).record)
+        }
+        self.machines = machines
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private var routes: TraceRoutes {
+        TraceRoutes(store: store, networks: store.networks.list(), running: machines, interfaces: { $0.interfaces })
+    }
+
+    private func route(to name: String) throws -> TraceRoute {
+        let client = machines[0]
+        return try routes.find(from: client, client.interfaces, to: name)
+    }
+
+    private func port(_ machine: Int) throws -> UInt16 { try #require(machines[machine].interfaces[0].portNumber) }
+
+    private func seen(_ kind: String, _ device: String, sent: Bool, more: String = "") -> String {
+        """
+        {"seen":"\(kind)","nanoseconds":1000,"device":"\(device)","is_sent":\(sent),"text":"tcp a > b, 54 bytes","from":"10.9.0.1","to":"10.9.0.2"\(more)}
+        """
+    }
+
+    private func judged(_ route: TraceRoute, _ lines: [String], _ change: (inout TraceJudgement) -> Void = { _ in })
+        -> PacketTrace
+    {
+        let head = #"{"sent_over":"p1","text":"tcp a > b SYN, 54 bytes","from_port":50000,"tells_rules":true}"#
+        let sightings = TraceSightings(([head] + lines).map { Array($0.utf8) })
+        let places = TracePlaces(store.networks.list(), machines.map { ($0, $0.interfaces) }, [])
+        var judgement = TraceJudgement(route: route, sightings: sightings, places: places)
+        change(&judgement)
+        return judgement.judged(
+            PacketTrace(
+                transport: "tcp", from: .init(address: route.source.address.description, port: 50000, name: "client"),
+                to: .init(address: route.destination.address.description, port: 80, name: route.destination.name)))
+    }
+
+    @Test func `targets are read as people write them`() throws {
+        for (text, name, port) in [
+            ("web:80", "web", 80), ("10.0.0.1:53", "10.0.0.1", 53), ("[fd00::1]:53", "fd00::1", 53),
+            ("@lan:53", "@lan", 53), ("web.lan.internal:443", "web.lan.internal", 443),
+        ] as [(String, String, UInt16)] {
+            let target = try TraceTarget(text, .tcp)
+            #expect(target.name == name && target.port == port)
+        }
+        #expect(try TraceTarget("fd00::1", .icmp).name == "fd00::1")
+        for text in ["web", "web:", "web:0", "web:65536", "web:http", ":80", "fd00::1", "[fd00::1]80", ""] {
+            #expect(throws: FleetError.self) { try TraceTarget(text, .udp) }
+        }
+        #expect(throws: FleetError.self) { try TraceTarget("web:80", .icmp) }
+    }
+
+    @Test func `a packet is handed to the one that has the address, or to who leads out`() throws {
+        let near = try route(to: "web")
+        #expect(near.source.address.description == "10.9.0.2" && near.destination.address.description == "10.9.0.3")
+        #expect(near.nextStation == HardwareAddress.bytes(machines[1].interfaces[0].hardwareAddress))
+        let far = try route(to: "shop.dmz.internal")
+        #expect(far.destination.machine?.name == "shop" && far.destination.network?.name == "dmz")
+        let lan = try #require(store.networks.list().first { $0.name == "lan" })
+        let gateway = lan.fabricNetwork(nameServers: []).hardwareAddress
+        #expect(far.nextStation == gateway)
+        #expect(try route(to: "192.0.2.1").nextStation == gateway)
+        #expect(try route(to: "lan").nextStation == gateway && route(to: "@lan").destination.name == "lan")
+        let nobody = try route(to: "10.9.0.77")
+        #expect(nobody.nextStation == nil && nobody.hindrance == "nobody in lan has 10.9.0.77")
+        for name in ["example.org", "10.9.0.2", "fd00::1", "@wan"] {
+            #expect(throws: FleetError.self) { try self.route(to: name) }
+        }
+    }
+
+    @Test func `what comes back says what is there`() throws {
+        let (one, other) = (try port(0), try port(1))
+        let way = [
+            seen("question", "p\(one)", sent: true), seen("question", "q\(one)", sent: false),
+            seen("question", "q\(other)", sent: true), seen("question", "p\(other)", sent: false),
+            seen("question", "t\(other)", sent: true),
+        ]
+        let route = try route(to: "web")
+        let answered = judged(
+            route, way + [seen("accepted", "t\(other)", sent: false), seen("accepted", "t\(one)", sent: true)])
+        #expect(answered.outcome == .answered && answered.isSuccess)
+        #expect(
+            answered.steps.map(\.words) == [
+                "sends tcp a > b SYN", "enters lan as tcp a > b", "leaves lan", "gets it", "answers: tcp a > b",
+                "gets the answer",
+            ])
+        #expect(answered.steps.map(\.place)[1...3] == ["client:eth0@lan", "web:eth0@lan", "web:eth0"])
+        #expect(judged(route, way + [seen("reset", "t\(one)", sent: true)]).outcome == .refused)
+        let told = seen("refused", "t\(one)", sent: true, more: #","kind":3,"code":1"#)
+        let unreachable = judged(route, way + [told])
+        #expect(
+            unreachable.outcome == .unreachable
+                && unreachable.explanation == "10.9.0.1 says: nobody answers for that address")
+        #expect(judged(route, way).outcome == .unanswered)
+        let half = judged(route, way + [seen("accepted", "t\(other)", sent: false)])
+        #expect(half.outcome == .answerLost && half.lastPlace == "web:eth0")
+    }
+
+    @Test func `what drops it is said in words`() throws {
+        let one = try port(0)
+        let way = [seen("question", "p\(one)", sent: true), seen("question", "n1", sent: false)]
+        func dropped(_ to: String, _ family: String, _ table: String, _ chain: String, _ comment: String) throws
+            -> PacketTrace
+        {
+            let loss =
+                #"{"dropped":"question","family":"\#(family)","table":"\#(table)","chain":"\#(chain)","handle":7,"comment":"\#(comment)"}"#
+            return judged(try route(to: to), way + [loss])
+        }
+        let reach = "no network may be reached from another unless it is said (--reach)"
+        let isolated = try dropped("192.0.2.1", "inet", "swiftlet", "forward", reach)
+        #expect(isolated.outcome == .dropped && isolated.explanation.hasPrefix("lan is isolated"))
+        #expect(isolated.rule?.handle == 7 && isolated.steps.last?.words == "drops it")
+        let unreached = try dropped("shop", "inet", "swiftlet", "forward", reach)
+        #expect(unreached.explanation.contains("network create --reach dmz lan"))
+        let foreign = try dropped("web", "bridge", "swiftlet", "q\(one)", "another machine's address")
+        #expect(
+            foreign.lastPlace == "client:eth0@lan" && foreign.explanation.contains("from another machine's address"))
+        let egress = try dropped("192.0.2.1", "inet", "swiftlet-egress", "q\(one)", "x")
+        #expect(egress.explanation.contains("swiftlet egress ls client"))
+        #expect(try dropped("192.0.2.1", "ip", "theirs", "c", "because").explanation == "because")
+    }
+
+    @Test func `where it was last seen says who has lost it`() throws {
+        let one = try port(0)
+        let route = try route(to: "web")
+        let appliance = TraceJudgement.Appliance(name: "filter", isFailing: true, failsOpen: false)
+        let swallowed = judged(route, [seen("question", "t900", sent: true)]) {
+            $0.appliances["t900"] = appliance
+            $0.places.add(.appliance(name: "filter", end: "eth0"), device: "t900")
+        }
+        #expect(swallowed.outcome == .lost && swallowed.lastPlace == "filter:eth0")
+        #expect(
+            swallowed.explanation.hasPrefix("filter took it at its end there and did not let it out; it lets no probes")
+        )
+        let stranded = judged(route, [seen("question", "p\(one)", sent: true)])
+        #expect(stranded.explanation == "lan has handed it to nobody")
+        let outside = judged(try self.route(to: "192.0.2.1"), [seen("question", "up0", sent: true)]) {
+            $0.hindrances = ["ip filter FORWARD"]
+        }
+        #expect(outside.lastPlace == "outside" && outside.explanation.contains("\"ip filter FORWARD\""))
+        let untaken = judged(route, []) { $0.appliances["p1"] = appliance }
+        #expect(untaken.explanation.contains("nobody reads the end of filter"))
+    }
+}
