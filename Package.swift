@@ -130,7 +130,9 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "swiftlet", dependencies: ["Commands"], swiftSettings: settings),
         tests("AgentClient", ["ImageFixtures", agentProtocol, linuxCalls]),
-        tests("Commands", ["AgentClient", "Fleet", "ImageStore", agentProtocol, argumentParser]),
+        tests(
+            "Commands",
+            ["AgentClient", "Fleet", "ImageStore", "Networks", agentProtocol, argumentParser, fabricProtocol]),
         tests(
             "Fleet",
             [

@@ -7,7 +7,7 @@ struct TopologyCommand: ParsableCommand {
         commandName: "topology", abstract: "Draw networks, the machines in them, and what is in their wires.",
         discussion: """
             Each machine hangs on its network by its wire; appliances stand in it as packets from the network meet them.
-            (name) is gone around, [name] gets copies, !name stops what comes.
+            (name) is gone around, [name] gets copies, !name stops what comes. ← names the ports of this computer that lead there.
 
             Examples:
               swiftlet topology
@@ -37,6 +37,8 @@ struct Topology: Encodable {
         var interface: String
         var addresses: [String]
         var isRunning: Bool
+        /// This computer's that lead there.
+        var publishedPorts: [PublishedDocument]
         /// From the machine to the network.
         var appliances: [WireDocument.Appliance]
         /// Nil where it was not counted.
@@ -81,7 +83,8 @@ struct Topology: Encodable {
                 machines: machines.map { wire in
                     Machine(
                         name: wire.machine, interface: wire.interface, addresses: wire.addresses,
-                        isRunning: wire.isRunning, appliances: WireDocument(wire).appliances,
+                        isRunning: wire.isRunning, publishedPorts: wire.published.map(PublishedDocument.init),
+                        appliances: WireDocument(wire).appliances,
                         bytesPerSecondOut: wire.traffic?.out, bytesPerSecondIn: wire.traffic?.in)
                 })
         }
@@ -120,8 +123,14 @@ extension Topology.Machine {
     /// As packets from the network meet them.
     var marks: [String] { appliances.reversed().map(\.mark) }
 
+    /// What leads there from this computer; nil: nothing.
+    var ports: String? {
+        publishedPorts.isEmpty ? nil : "← " + publishedPorts.map(\.name).joined(separator: ", ")
+    }
+
     var line: String {
         var words = [(marks + ["\(name):\(interface)"]).joined(separator: " ─ ")] + addresses
+        if let ports { words.append(ports) }
         if !isRunning { words.append("(does not run)") }
         if let rates { words.append(rates) }
         return words.joined(separator: "  ")

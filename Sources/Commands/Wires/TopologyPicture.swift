@@ -40,7 +40,9 @@ struct TopologyPicture {
             }
             wire(x, y)
             x += 30
-            let words = (["\(machine.name):\(machine.interface)"] + machine.addresses).joined(separator: " ")
+            let words =
+                (["\(machine.name):\(machine.interface)"] + machine.addresses + [machine.ports].compactMap { $0 })
+                .joined(separator: " ")
             let width = Self.width(of: [words])
             box(x, y, width, Self.boxHeight, [words], fill: machine.isRunning ? "#dcfce7" : "#f3f4f6")
             x += width

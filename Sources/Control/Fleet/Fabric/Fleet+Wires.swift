@@ -1,6 +1,6 @@
 import AgentClient
 import AgentProtocol
-import FabricProtocol
+public import FabricProtocol
 import LinuxCalls
 import WireFormats
 
@@ -40,6 +40,8 @@ public struct WireState: Sendable {
     public var strangers: [String]
     /// Nil where it was not measured.
     public var traffic: Traffic?
+    /// The computer's ports that lead to the machine by this interface.
+    public var published: [PublishedPort] = []
 }
 
 extension MachineFleet {
@@ -64,6 +66,7 @@ extension MachineFleet {
         }
         return records.flatMap { record -> [WireState] in
             let line = store.readableLine(of: record)
+            let published = store.publishedInterface(of: record, store.pluggedInterfaces(of: record))?.interface
             return record.interfaces.compactMap { interface -> WireState? in
                 guard let network = interface.interface.network.fabricNetwork, let port = interface.portNumber else {
                     return nil
@@ -86,7 +89,8 @@ extension MachineFleet {
                     machine: record.name, isRunning: !record.state.isOver, interface: interface.guestName,
                     addresses: interface.guestAddresses.map(\.address), network: network,
                     members: Self.members(entries, isTold ? told : nil, records),
-                    strangers: strangers, traffic: traffic)
+                    strangers: strangers, traffic: traffic,
+                    published: interface == published ? record.specification.published : [])
             }
         } + passages
     }
