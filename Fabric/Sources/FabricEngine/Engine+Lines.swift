@@ -6,8 +6,8 @@ import Wiring
 extension Engine {
     /// How long what is under way in an appliance may still leave it after it was taken out.
     private static let drainingNanoseconds: UInt64 = 1_000_000_000
-    /// Half a second altogether.
-    private static let readerAttempts = 100
+    /// Two seconds altogether, for a kernel that is busy has a device that was brought up take frames only then.
+    private static let readerAttempts = 400
     /// For those who wait for their own start.
     private static let fewReaderAttempts = 20
     private static let readerPauseNanoseconds: UInt64 = 5_000_000
@@ -72,16 +72,20 @@ extension Engine {
             if active.contains(present[place]) { after = ends[place].inside }
         }
         add(machine, after, isQuiet: false)
+        stops?.reach(.prepared)
         try join(quiet, of: port)
+        stops?.reach(.joined)
         for (appliance, ends) in zip(present, ends) where newcomers.contains(appliance) {
             if let fault = try fault(of: appliance, ends, of: port, isPatient: isStrict), isStrict { throw fault }
         }
         // Some may have failed, and some may not have.
         if line(of: port) != active { return try connect(port) }
+        stops?.reach(.ready)
         // Between networks nothing may go without an appliance.
         if active.isEmpty { try steer(port.number, isOn: false) }
         try join(busy, of: port)
         if !active.isEmpty { try steer(port.number, isOn: true) }
+        stops?.reach(.switched)
         joined[port.number] = active.map { $0.inside }
         let probed = zip(present, ends).filter { $0.0.patienceMilliseconds != nil }
         try passProbes(at: probed.flatMap { [$0.1.inside, $0.1.outside] })

@@ -39,9 +39,11 @@ public final class Engine {
     /// Nil where the kernel has none.
     let packetLog: PacketLog?
     let refusedNames: RefusedNames
+    let stops: EngineStops?
 
     public init(_ folder: EngineFolder) throws(FabricFault) {
         self.folder = folder
+        stops = EngineStops(folder)
         record = PlanRecord(folder.plan)
         do throws(LinuxError) {
             links = try Links()
@@ -75,6 +77,7 @@ public final class Engine {
             if change.isWhole { try wayOut?.repair(inside: &links, publishing: before.ports) }
             try carryOut(next, change, isRepair: change.isWhole)
             try record.note(change, leadingTo: next)
+            stops?.reach(.written)
         } catch {
             // What was there before is what a repair would make.
             plan = next

@@ -22,6 +22,8 @@ public final class EngineServer: EventHandler {
     private let events: LinkEvents
     private let timer: TimerFile
     private var isDone = false
+    /// Whether the last request was for a change.
+    private var wasChange = false
     /// When it ends unless there is a port by then.
     private var idleUntil: UInt64?
     /// Whether the fabric is to be no more, and not only this process.
@@ -86,8 +88,10 @@ public final class EngineServer: EventHandler {
     private func takeRequests() {
         while let connection = try? UnixSocket.accept(listener.number) {
             var answer: [UInt8] = []
+            wasChange = false
             self.answer(connection.number).write(to: &answer)
             try? writeAll(connection.number, answer)
+            if wasChange { engine.stops?.reach(.answered) }
             // A fabric that nobody is plugged into is needed by nobody; the next machine has it made again.
             if isDone { return loop.stop() }
             armTimer()
@@ -106,6 +110,8 @@ public final class EngineServer: EventHandler {
             } catch { throw FabricFault("the request cannot be read: \(error)") }
             switch try FabricRequest(parsing: bytes) {
             case .change(let change):
+                wasChange = true
+                engine.stops?.reach(.asked)
                 let wasNeeded = engine.isNeeded
                 try engine.apply(change)
                 isDone = wasNeeded && !engine.isNeeded

@@ -134,7 +134,7 @@ struct EngineTests {
                     _ = try EngineProcess.ask(computer.folder, Array("{}".utf8), patienceMilliseconds: 1000)
                     Issue.record("an answer came from nobody")
                 } catch { #expect("\(error)".contains("not in 1 seconds"), "\(error)") }
-                #expect(Clock.monotonic.nanoseconds() - begin < 8_000_000_000)
+                #expect(Clock.monotonic.nanoseconds() - begin < 60_000_000_000)
                 // So is who waits for a program that does not end.
                 let outcome = Programs.run(["/bin/sleep", "100"], patienceNanoseconds: 100_000_000)
                 #expect(!outcome.hasSucceeded && !outcome.complaint.description.isEmpty)
@@ -157,7 +157,7 @@ struct EngineTests {
                 let asking = requests.map { "\(engineProgram) ask \(computer.folder.path) /dev/stdin <<< '\($0)'" }
                 let asker = try Programs.start(["/bin/bash", "-c"] + [.init(asking.joined(separator: "; "))])
                 let time = nanoseconds { server.run() }
-                #expect(server.wasEnded && time > 250_000_000 && time < 5_000_000_000, "\(time)")
+                #expect(server.wasEnded && time > 250_000_000 && time < 60_000_000_000, "\(time)")
                 _ = try? Children.wait(for: asker)
             })
     }

@@ -237,10 +237,12 @@ struct Lines {
         let passage = passages.all[place]
         passages.all.removeAll { $0.entries.isEmpty }
         if passages != before { try store.write(passages) }
+        LineStops.reach(.written)
         do throws(FleetError) {
             guard let fabric = try fabric() else { return }
             let gone = old.filter { old in !entries.contains(old) }
             try fabric.plug(passage, removedPorts: fabric.unusedEnds(gone, besides: entries), isFirst: old.isEmpty)
+            LineStops.reach(.answered)
         } catch {
             guard passages != before else { throw error }
             do throws(FleetError) { try store.write(before) } catch let loss { throw Self.both(error, loss) }
@@ -262,12 +264,14 @@ struct Lines {
         let folder = store.folder(record.id)
         // First: whoever mends what a killed command has left finds what was wanted.
         if line != before { try line.write(to: folder) }
+        LineStops.reach(.written)
         do throws(FleetError) {
             // As it is now: one that begins after this reads what was written.
             guard let fabric = try fabric(), let current = try running(record) else { return }
             // As it was before, when it is still needed.
             let gone = before.entries.filter { old in !line.entries.contains(old) }
             try fabric.plug(current, line, removedPorts: fabric.unusedEnds(gone, besides: line.entries))
+            LineStops.reach(.answered)
         } catch {
             guard line != before else { throw error }
             do throws(FleetError) { try before.write(to: folder) } catch let loss { throw Self.both(error, loss) }

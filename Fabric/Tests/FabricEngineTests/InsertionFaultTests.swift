@@ -1,0 +1,208 @@
+import AgentProtocol
+import ChildPrograms
+import FabricProtocol
+import Foundation
+import Glibc
+import LinuxCalls
+import Synchronization
+import Testing
+import WireFormats
+
+@testable import FabricEngine
+
+/// At each step of an insertion somebody is killed: who has asked for it, or the engine. Documentation/insertion.md lists the steps.
+@Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
+struct InsertionFaultTests {
+    private static let steps = [EngineStops.Step.asked, .prepared, .joined, .ready, .switched, .written, .answered]
+
+    @Test func `who has asked may be killed at any step: what was asked for is done`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try KilledFabric()
+                let carrier = try fabric.inside { try Carrier(11, 12) }
+                for step in InsertionFaultTests.steps {
+                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+                    try Children.signal(asker, SignalNumber.kill)
+                    try fabric.goOn()
+                    try fabric.comesTrue("in line, asker killed at \(step)") { fabric.state?.isInLine == true }
+                    try fabric.carries(carrier, "asker killed at \(step)")
+                    try fabric.takeOut()
+                    _ = try? Children.wait(for: asker)
+                }
+                try fabric.end(carrier)
+            })
+    }
+
+    @Test func `the engine may be killed at any step: whoever asks again has it done`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try KilledFabric()
+                let carrier = try fabric.inside { try Carrier(11, 12) }
+                for step in InsertionFaultTests.steps {
+                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+                    fabric.killEngine()
+                    try fabric.goOn()
+                    // Who has an answer by then has the right one.
+                    let end = try Children.wait(for: asker)
+                    let isRight = (end == .exited(0)) == (step == .answered)
+                    if !isRight { report("engine killed at \(step): who asked ended with \(end)") }
+                    #expect(isRight)
+                    // The kernel goes on with what there is, also when it is half of it.
+                    try fabric.flows("engine killed at \(step)")
+                    // As commands do.
+                    try fabric.tell(fabric.inserted)
+                    try fabric.comesTrue("in line, engine killed at \(step)") { fabric.state?.isInLine == true }
+                    try fabric.carries(carrier, "engine killed at \(step)")
+                    try fabric.takeOut()
+                }
+                try fabric.end(carrier)
+            })
+    }
+}
+
+/// Two machines that send all the time, with the ends of an appliance, and an engine that is a process of its own.
+private struct KilledFabric {
+    let folder: EngineFolder
+    let flow: NumberedFlow
+
+    init() throws {
+        folder = try TestComputer().folder
+        try EngineFolder.make(folder.path + "/stops")
+        let folder = folder
+        try Self.tell(Self.change([]), folder)
+        flow = try Self.inside(folder) {
+            try NumberedFlow(
+                from: FabricPort(number: 1, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, 1]),
+                to: FabricPort(number: 2, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, 2]), packetsPerSecond: 500)
+        }
+    }
+
+    private static func change(_ line: [InlineAppliance]) -> FabricChange {
+        var ports = [1, 2].map { FabricPort(number: $0, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, UInt8($0)]) }
+        ports[0].line = line
+        ports += [11, 12].map { FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, 0]) }
+        return FabricEngineTests.change([FabricNetwork(name: "lan", number: 1, prefixes: [])], ports)
+    }
+
+    var inserted: FabricChange {
+        Self.change([InlineAppliance(name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000)])
+    }
+
+    /// Does something in the fabric's network, by a thread of its own.
+    func inside<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
+        try Self.inside(folder, body)
+    }
+
+    private static func inside<Result: Sendable>(
+        _ folder: EngineFolder, _ body: @escaping @Sendable () throws -> Result
+    ) throws -> Result {
+        let outcome = Mutex<Swift.Result<Result, any Error>?>(nil)
+        try startThread {
+            let result = Swift.Result {
+                try EngineProcess.join(folder)
+                return try body()
+            }
+            outcome.withLock { $0 = result }
+        }
+        while true {
+            if let result = outcome.withLock({ $0 }) { return try result.get() }
+            sleep(nanoseconds: 1_000_000)
+        }
+    }
+
+    // MARK: Asking
+
+    private static func bytes(_ change: FabricChange) -> [UInt8] {
+        var bytes: [UInt8] = []
+        FabricRequest.change(change).document.write(to: &bytes)
+        return bytes
+    }
+
+    /// Begins to ask, and comes back when the engine stands still at the step.
+    func ask(_ change: FabricChange, stoppingAt step: EngineStops.Step) throws -> Int32 {
+        try EngineFolder.write(Self.bytes(change), to: folder.path + "/request")
+        try EngineFolder.write(Array(step.name.utf8), to: folder.path + "/stops/at")
+        let process = try Programs.start(
+            [ByteString(engineProgram), "ask", ByteString(folder.path), ByteString(folder.path + "/request")])
+        try comesTrue("the engine stands still at \(step)") { exists("reached") }
+        return process
+    }
+
+    func goOn() throws {
+        for name in ["at", "reached"] { try removeFile(folder.path + "/stops/" + name) }
+    }
+
+    private func exists(_ name: String) -> Bool {
+        (try? FileTree.facts(Array((folder.path + "/stops/" + name).utf8))) != nil
+    }
+
+    /// Asks until it is answered, as a command does.
+    func tell(_ change: FabricChange) throws { try Self.tell(change, folder) }
+
+    private static func tell(_ change: FabricChange, _ folder: EngineFolder) throws {
+        try EngineFolder.write(bytes(change), to: folder.path + "/request")
+        try run(engineProgram, "start", folder.path)
+        try run(engineProgram, "ask", folder.path, folder.path + "/request")
+    }
+
+    func takeOut() throws { try tell(Self.change([])) }
+
+    /// What the engine says of the appliance; nil: it has none.
+    var state: (isFailing: Bool, isInLine: Bool)? {
+        var bytes: [UInt8] = []
+        FabricRequest.report.document.write(to: &bytes)
+        guard let said = try? EngineProcess.ask(folder, bytes), let report = try? JSONParser.parse(said),
+            let appliance = report["appliances"]?.elements?.first
+        else { return nil }
+        return (appliance.boolean("is_failing") ?? true, appliance.boolean("is_in_line") ?? false)
+    }
+
+    func killEngine() {
+        _ = Programs.run([
+            "/bin/sh", "-c",
+            """
+            for p in /proc/[0-9]*; do
+                [ "$(readlink $p/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ] || continue
+                tr '\\0' ' ' 2> /dev/null < $p/cmdline | grep -q '[e]xe serve' && kill -9 ${p#/proc/}
+            done
+            """,
+        ])
+    }
+
+    // MARK: Judging
+
+    func comesTrue(_ what: String, _ isSo: () -> Bool) throws {
+        for _ in 0..<6000 {
+            if isSo() { return }
+            sleep(nanoseconds: 10_000_000)
+        }
+        report("never: \(what)")
+        throw FabricFault(what)
+    }
+
+    /// Whether the machines reach each other.
+    func flows(_ when: String) throws {
+        try comesTrue("packets arrive, \(when)") {
+            _ = flow.takeLongestGap()
+            sleep(nanoseconds: 50_000_000)
+            return flow.takeLongestGap() < 45_000
+        }
+    }
+
+    func carries(_ carrier: Carrier, _ when: String) throws {
+        let before = carrier.carried
+        try comesTrue("packets go through it, \(when)") { carrier.carried > before + 50 }
+        try flows(when)
+    }
+
+    func end(_ carrier: Carrier) throws {
+        let result = flow.end()
+        report(
+            "\(result.sent) packets while somebody is killed at each step: \(result.missing) lost, \(result.doubled) doubled"
+        )
+        #expect(result.doubled == 0)
+        carrier.end()
+        try run("/bin/sh", "-c", "printf '{\"end\":{}}' > \(folder.path)/request")
+        try run(engineProgram, "ask", folder.path, folder.path + "/request")
+    }
+}
