@@ -45,6 +45,10 @@ enum Completions {
 
     static var networkNames: CompletionKind { .custom { _, _, _ in NetworkCommand.store.list().map(\.name) } }
 
+    static var tenants: CompletionKind {
+        .custom { _, _, _ in Set(NetworkCommand.store.list().compactMap(\.tenant)).sorted() }
+    }
+
     static var networks: CompletionKind {
         .custom { _, _, _ in ["none", "tap", "tap:", "wire"] + NetworkCommand.store.list().map(\.name) }
     }

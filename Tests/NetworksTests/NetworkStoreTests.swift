@@ -141,6 +141,24 @@ struct NetworkStoreTests {
         #expect(try network.addresses(wanted: [IPAddress(v4: 10, 9, 0, 5)], taken: taken)[0].description == "10.9.0.5")
     }
 
+    @Test func `networks of two tenants do not reach each other, those of nobody do`() throws {
+        let first = try store.create("one", wish { $0.tenant = "acme" })
+        let second = try store.create("two", wish { $0.tenant = "beta" })
+        let shared = try store.create("shared", wish())
+        #expect(try store.find("one").tenant == "acme" && shared.tenant == nil)
+        #expect(code { () throws(NetworkError) in try first.checkMeeting(second) } == .otherTenant)
+        for other in [first, shared] { #expect(code { () throws(NetworkError) in try first.checkMeeting(other) } == nil) }
+        #expect(code { () throws(NetworkError) in try shared.checkMeeting(second) } == nil)
+        let reaching = wish {
+            $0.tenant = "beta"
+            $0.reachableNetworks = ["shared", "one"]
+        }
+        #expect(code { () throws(NetworkError) in _ = try store.create("three", reaching) } == .otherTenant)
+        #expect(store.list().map(\.name) == ["one", "shared", "two"])
+        let named = wish { $0.tenant = "Acme Inc" }
+        #expect(code { () throws(NetworkError) in _ = try store.create("three", named) } == .invalidSetting)
+    }
+
     @Test func `a network may be led out of by a machine, or by nobody`() throws {
         let gateways = ["10.9.0.6", "fd00:9::1"].compactMap { IPAddress($0) }
         let led = try store.create("led", wish("10.9.0.0/29", "fd00:9::/64") { $0.gateways = gateways })

@@ -15,6 +15,9 @@ public enum EgressRules {
     /// So many of a machine's connections are written down in a second at most, of those that it opens and of those that it is refused.
     static let logged = "limit rate 20/second burst 100 packets"
 
+    /// Between a provider and its customers, and in overlay networks; the other private ones dnsmasq does not answer. Source: RFC 6598.
+    private static let sharedAddresses = "100.64.0.0/10"
+
     /// The table, without the ways to machines.
     public static let frame = """
         add table \(table)
@@ -124,9 +127,10 @@ public enum EgressRules {
         switch rule.destination {
         case .prefix(let prefix): places = ["\(prefix.family == .v4 ? "ip" : "ip6") daddr \(prefix)"]
         case .domain(let name):
-            // Whoever owns a domain cannot have it lead to other networks here.
+            // Whoever owns a domain cannot have it lead to other networks here, nor to those behind this computer.
             places = sets(of: name, in: network).map {
-                "oifname \"\(RoutingRules.uplink)\" \($0.family == .v4 ? "ip" : "ip6") daddr @\($0.name)"
+                let family = $0.family == .v4 ? "ip daddr != \(sharedAddresses) ip" : "ip6"
+                return "oifname \"\(RoutingRules.uplink)\" \(family) daddr @\($0.name)"
             }
         }
         var transport = ""

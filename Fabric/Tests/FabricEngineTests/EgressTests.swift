@@ -39,14 +39,14 @@ struct EgressTests {
     private static func engine() throws -> Engine {
         let (engine, wayOut) = try TestComputer().engine()
         try wayOut.namespace.outside { () throws(FabricFault) in
-            for address in ["198.18.0.1", "198.18.0.7", "198.18.0.9"] {
+            for address in ["198.18.0.1", "198.18.0.7", "198.18.0.9", "100.64.0.7"] {
                 _ = succeeds("/usr/sbin/ip", "address", "add", address, "dev", "lo")
             }
             // Its folder is this process's alone: nobody else sees the file of its number.
             _ = succeeds(
                 "/usr/sbin/dnsmasq", "--no-hosts", "--no-resolv", "--listen-address=198.18.0.1", "--bind-interfaces",
                 "--pid-file=/run/outside.pid", "--address=/allowed.test/198.18.0.7", "--address=/other.test/198.18.0.9",
-                "--address=/inner.test/10.9.0.3")
+                "--address=/inner.test/10.9.0.3", "--address=/shared.inner.test/100.64.0.7")
         }
         return engine
     }
@@ -92,6 +92,10 @@ struct EgressTests {
                 #expect(sets.contains("a4.n1.elsewhere.test") && !sets.contains("a4.n1.allowed.test"))
                 // A name outside that leads inside.
                 #expect(try Self.lookup(1, "inner.test") == "none")
+                // One that leads to a network behind this computer may be known, and leads nowhere.
+                _ = try Self.lookup(1, "shared.inner.test")
+                #expect(try Self.knock(1, "100.64.0.7", 80) == "refused")
+                #expect(try Self.knock(2, "100.64.0.7", 80) == "refused")
 
                 try engine.apply(change([Self.lan], [try Self.machine(1, [])]))
                 #expect(try Self.knock(1, "198.18.0.9", 80) == "refused")

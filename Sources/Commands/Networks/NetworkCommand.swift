@@ -39,6 +39,7 @@ struct NetworkCreateCommand: ParsableCommand {
               swiftlet network create dmz && swiftlet network create --reach dmz inside
               swiftlet network create --isolated --private tests
               swiftlet network create --subnet 10.0.1.0/24 --gateway 10.0.1.1 inside
+              swiftlet network create --tenant acme acme-lan
             """)
 
     @Option(
@@ -65,6 +66,8 @@ struct NetworkCreateCommand: ParsableCommand {
             "Who is asked for names that are not its own, in place of whom this computer asks. May be repeated.",
             valueName: "address"))
     var dns: [String] = []
+    @Option(help: "Whose it is: networks of two tenants never meet, in no machine either.", completion: Completions.tenants)
+    var tenant: String?
     @Option(name: [.short, .long], help: ArgumentHelp("A label. May be repeated.", valueName: "name[=value]"))
     var label: [String] = []
     @Argument(help: "What it is to be called.") var name: String
@@ -95,6 +98,7 @@ struct NetworkCreateCommand: ParsableCommand {
             }
         }
         wish.labels = try ContainerOptions.labels(label)
+        wish.tenant = tenant
         let record = try NetworkCommand.store.create(name, wish)
         if format.isJSON { return Output.json(NetworkDocument(record)) }
         Output.line(name)
@@ -120,18 +124,24 @@ struct NetworkListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List networks.", discussion: "Example:\n  swiftlet network ls", aliases: ["ls"])
     @Flag(name: [.short, .long], help: "Print the names only.") var quiet = false
+    @Option(help: "Those of one tenant.", completion: Completions.tenants) var tenant: String?
     @OptionGroup var format: FormatOptions
 
     func run() throws {
-        let documents = NetworkCommand.store.list().map(NetworkDocument.init)
+        let records = NetworkCommand.store.list()
+        let documents = records.filter { tenant == nil || $0.tenant == tenant }.map(NetworkDocument.init)
         if format.isJSON { return quiet ? Output.json(documents.map(\.name)) : Output.json(documents) }
         if quiet { return documents.forEach { Output.line($0.name) } }
-        var table = Table("NAME", "SUBNETS", "REACHES", "MACHINES", "CREATED")
+        // A column for those who have tenants.
+        let hasTenants = records.contains { $0.tenant != nil }
+        var table = Table(["NAME"] + (hasTenants ? ["TENANT"] : []) + ["SUBNETS", "REACHES", "MACHINES", "CREATED"])
         for document in documents {
-            let reached = document.reaching
+            let tenant = hasTenants ? [document.tenant ?? "-"] : []
             table.add(
-                document.name, document.subnets.joined(separator: ", "), reached.joined(separator: ", "),
-                "\(document.machines.count)", Units.since(document.createdSeconds))
+                [document.name] + tenant + [
+                    document.subnets.joined(separator: ", "), document.reaching.joined(separator: ", "),
+                    "\(document.machines.count)", Units.since(document.createdSeconds),
+                ])
         }
         Output.line(table.text)
     }

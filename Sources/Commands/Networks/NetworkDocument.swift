@@ -34,6 +34,8 @@ struct NetworkDocument: Encodable {
     var domain: String?
     /// Who is asked for other names; nil: whom this computer asks.
     var nameServers: [String]?
+    /// Whose it is; nil: nobody's.
+    var tenant: String?
     var labels: [String: String]
     var created: String
     /// Those that are in it, and those that will be when they begin again.
@@ -42,7 +44,7 @@ struct NetworkDocument: Encodable {
 
     enum CodingKeys: String, CodingKey {
         case name, subnets, gateways, gatewayKind, gatewayMachine, mtu, reachesOutside, outsideForbiddenBy, reaches,
-            isPrivate, nameServers, domain, labels, created, machines
+            isPrivate, nameServers, domain, tenant, labels, created, machines
     }
 
     init(_ record: NetworkRecord) {
@@ -56,6 +58,7 @@ struct NetworkDocument: Encodable {
         isPrivate = record.isPrivate
         domain = record.isRouted ? record.fabricNetwork(nameServers: []).domain : nil
         nameServers = record.nameServers
+        tenant = record.tenant
         labels = record.labels
         created = Timestamp.text(seconds: record.createdSeconds)
         createdSeconds = record.createdSeconds

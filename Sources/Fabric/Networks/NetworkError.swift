@@ -11,6 +11,8 @@ public struct NetworkError: CodedError {
         case overlap = "network.overlap"
         /// Machines are in it, or networks are to reach it.
         case inUse = "network.in-use"
+        /// It is another tenant's.
+        case otherTenant = "network.other-tenant"
         /// No address, number or prefix is left.
         case exhausted = "network.exhausted"
         /// What is written down about it cannot be read.

@@ -21,6 +21,8 @@ public struct NetworkRecord: Codable, Equatable, Sendable {
     public var createdSeconds: Int64
     /// Who is asked for names that are not the fabric's; nil: whom this computer asks.
     public var nameServers: [String]?
+    /// Whose it is: networks of two tenants never meet. Nil: nobody's, which may meet with anyone's.
+    public var tenant: String?
 
     /// Those that can be read; a record that somebody has changed may hold anything.
     public var addressing: [NetworkPrefix] { prefixes.compactMap { NetworkPrefix($0) } }

@@ -27,6 +27,8 @@ public struct NetworkStore: Sendable {
         /// Nil: those of this computer.
         public var nameServers: [IPAddress]?
         public var labels: [String: String] = [:]
+        /// Whose it is; nil: nobody's.
+        public var tenant: String?
 
         public init() {}
     }
@@ -67,6 +69,12 @@ public struct NetworkStore: Sendable {
                 .invalidSetting,
                 "an isolated network, and one that a machine leads out of, asks nobody for names; leave out --dns")
         }
+        if let tenant = wish.tenant, !FabricNetwork.isName(tenant) {
+            throw NetworkError(
+                .invalidSetting,
+                "\"\(tenant)\" cannot name a tenant; use small letters, digits and \"-\", at most \(FabricNetwork.mostNameBytes) (--tenant)"
+            )
+        }
         let lock = try lock()
         defer { extendLifetime(lock) }
         let others = list()
@@ -76,9 +84,11 @@ public struct NetworkStore: Sendable {
                 "a network is called \"\(name)\" already; choose another name, or remove it: swiftlet network rm \(name)"
             )
         }
+        var reached: [NetworkRecord] = []
         for name in wish.reachableNetworks {
             guard let other = others.first(where: { $0.name == name }) else { throw Self.unknown(name) }
             try Self.check(reaching: other)
+            reached.append(other)
         }
         try Self.check(wish)
         let prefixes = try Self.prefixes(wish, others)
@@ -90,7 +100,8 @@ public struct NetworkStore: Sendable {
             reachableNetworks: wish.reachableNetworks, isPrivate: wish.isPrivate,
             gateways: wish.gateways?.map(\.description), labels: wish.labels,
             createdSeconds: Int64(Clock.realTime.nanoseconds() / 1_000_000_000),
-            nameServers: wish.nameServers?.map(\.description))
+            nameServers: wish.nameServers?.map(\.description), tenant: wish.tenant)
+        for other in reached { try record.checkMeeting(other) }
         try networkFiles { () throws(HostFileError) in try folder(name).makeFolders(mode: 0o700) }
         do throws(NetworkError) { try record.write(to: folder(name)) } catch {
             // A folder without a record would keep the name.

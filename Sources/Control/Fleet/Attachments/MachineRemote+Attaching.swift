@@ -112,7 +112,7 @@ extension MachineRemote {
             try all.checkInterfaces()
             try all.checkEgress()
             var own = interface
-            try store.assignAddresses(to: &own)
+            try store.assignAddresses(to: &own, besides: store.presentInterfaces(of: record)[...])
             attachment.device = .interface(own)
             if interface.network.isOwn {
                 var generator = SystemRandomNumberGenerator()

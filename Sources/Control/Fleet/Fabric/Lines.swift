@@ -161,15 +161,18 @@ struct Lines {
         guard one != other else {
             throw FleetError(.invalidSetting, "nothing is between \"\(one)\" and itself; name two networks")
         }
-        for name in [one, other] {
-            let network: NetworkRecord
-            do throws(NetworkError) { network = try store.networks.find(name) } catch { throw FleetError(error) }
-            guard network.isRouted else {
-                throw FleetError(
-                    .invalidSetting,
-                    "a machine leads out of \"\(name)\" (network create --gateway), and what leaves it is that one's; put the appliance before that machine"
-                )
-            }
+        let networks: [NetworkRecord]
+        do throws(NetworkError) {
+            networks = [try store.networks.find(one), try store.networks.find(other)]
+            try networks[0].checkMeeting(networks[1])
+        } catch {
+            throw FleetError(error)
+        }
+        if let led = networks.first(where: { !$0.isRouted }) {
+            throw FleetError(
+                .invalidSetting,
+                "a machine leads out of \"\(led.name)\" (network create --gateway), and what leaves it is that one's; put the appliance before that machine"
+            )
         }
         return .between([one, other])
     }

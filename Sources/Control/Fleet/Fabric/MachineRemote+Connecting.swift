@@ -116,8 +116,8 @@ extension MachineStore {
         defer { extendLifetime(lock) }
         var own = interface
         own.hardwareAddress = own.hardwareAddress ?? freeHardwareAddress(of: record)
-        try assignAddresses(to: &own)
         var declared = declaredInterfaces(of: record) ?? DeclaredInterfaces(record)
+        try assignAddresses(to: &own, besides: declared.interfaces[...])
         var generator = SystemRandomNumberGenerator()
         guard let number = try freeNetworkNumbers(1, using: &generator).first else { return own }
         declared.add(own, number: number)

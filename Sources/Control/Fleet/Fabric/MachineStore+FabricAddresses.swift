@@ -39,7 +39,7 @@ extension MachineStore {
     }
 
     /// Those that it asks for, or free ones, if it is in a network of the fabric. The networks' lock is held.
-    /// - Parameter own: the machine's that are not written down yet.
+    /// - Parameter own: the machine's others, also those that are not written down yet.
     func assignAddresses(
         to interface: inout MachineInterface, besides own: ArraySlice<MachineInterface> = []
     ) throws(FleetError) {
@@ -48,6 +48,10 @@ extension MachineStore {
         do throws(NetworkError) {
             let network = try networks.find(name)
             try check(interface, in: network, among: present)
+            for other in own {
+                guard let name = other.network.fabricNetwork, name != network.name else { continue }
+                try network.checkMeeting(try networks.find(name))
+            }
             var taken: Set<IPAddress> = []
             for interface in present.flatMap(presentInterfaces) + own {
                 guard case .fabric(name, let addresses) = interface.network else { continue }
