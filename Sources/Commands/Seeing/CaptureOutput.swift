@@ -18,24 +18,36 @@ final class CaptureOutput: OutputSink {
         var farewell: [String] = []
     }
 
-    /// Nil for standard output. It is open until this goes.
+    /// Nil for standard output. It is open until this goes. One that was there stays as it is until the first block comes.
     private let file: Int32?
     private let path: String
+    /// Whether there was none before: then none is left where nothing came.
+    private let isNew: Bool
     private let state = Mutex(State())
 
     /// - Parameter file: nil for standard output.
     init(file path: String?) throws(CommandFailure) {
         self.path = path ?? ""
         guard let path else {
-            file = nil
+            (file, isNew) = (nil, false)
             return
         }
-        do throws(LinuxError) { file = try open(path, [.writeOnly, .create, .truncate], mode: 0o644).release() } catch {
+        do throws(LinuxError) {
+            if let made = try? open(path, [.writeOnly, .create, .exclusive], mode: 0o644) {
+                (file, isNew) = (made.release(), true)
+            } else {
+                (file, isNew) = (try open(path, [.writeOnly, .create], mode: 0o644).release(), false)
+            }
+        } catch {
             throw CommandFailure("capture.file", "\(path) cannot be written: \(error)")
         }
     }
 
-    deinit { if let file { _ = FileDescriptor(owning: file) } }
+    deinit {
+        guard let file else { return }
+        _ = FileDescriptor(owning: file)
+        if isNew, state.withLock({ $0.fileBytes == 0 }) { try? removeFile(path) }
+    }
 
     func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
         state.withLock { state in
@@ -94,6 +106,8 @@ final class CaptureOutput: OutputSink {
             end += length
         }
         if end == 0 { return true }
+        // What is no file has no length.
+        if state.fileBytes == 0 { try? changeLength(file, lengthBytes: 0) }
         do throws(LinuxError) { try writeAll(file, Array(state.rest[..<end])) } catch {
             // Half a block is nothing that anybody could read.
             try? changeLength(file, lengthBytes: state.fileBytes)
