@@ -71,6 +71,7 @@ extension MachineRemote {
             attachment.guestName = try tell(agent, attachment, fills: isUnfilled)
             try store.write(before + [attachment], of: record)
             try forgetLimits(of: attachment.guestName)
+            tellNames(attachment, besides: before)
         } catch {
             try? agent.send(.detach(Detachment(attachment.forAgent, isForced: true)), id: 2)
             _ = try? agent.answer(to: 2, until: Deadline(afterMilliseconds: 10_000))
