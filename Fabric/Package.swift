@@ -53,9 +53,17 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
+            name: "Impairing",
+            dependencies: [
+                "FabricProtocol", "Wiring", .product(name: "AgentProtocol", package: "Guest"),
+                .product(name: "CLinux", package: "Monitor"), .product(name: "LinuxCalls", package: "Monitor"),
+            ],
+            swiftSettings: settings),
+        .target(
             name: "FabricEngine",
             dependencies: [
-                "FabricProtocol", "FabricRules", "Wiring", .product(name: "AgentProtocol", package: "Guest"),
+                "FabricProtocol", "FabricRules", "Impairing", "Wiring",
+                .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "ChildPrograms", package: "Guest"), .product(name: "LinuxCalls", package: "Monitor"),
                 .product(name: "WireFormats", package: "Monitor"),
             ],
@@ -63,7 +71,8 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-fabric",
             dependencies: [
-                "FabricEngine", "FabricProtocol", "Seeing", .product(name: "AgentProtocol", package: "Guest"),
+                "FabricEngine", "FabricProtocol", "Impairing", "Seeing",
+                .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "LinuxCalls", package: "Monitor"), .product(name: "WireFormats", package: "Monitor"),
             ],
             swiftSettings: settings),
@@ -73,6 +82,10 @@ let package = Package(
                 "FabricTestSupport", "Packets", .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "LinuxCalls", package: "Monitor"),
             ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ImpairingTests",
+            dependencies: ["FabricProtocol", "Impairing", .product(name: "LinuxCalls", package: "Monitor")],
             swiftSettings: settings),
         .testTarget(
             name: "WiringTests",

@@ -65,8 +65,15 @@ extension Engine {
             add(ends[place].inside, before, isQuiet: isQuiet(place))
             if active.contains(present[place]) { before = ends[place].outside }
         }
-        add(network, before, isQuiet: false)
+        // Next to the network, behind all others.
+        let (stretch, isImpaired) = (try stretchEnds(of: port), isImpaired(port))
         var after = network
+        if let stretch {
+            add(stretch.inside, before, isQuiet: !isImpaired)
+            add(stretch.outside, network, isQuiet: !isImpaired)
+            if isImpaired { (before, after) = (stretch.outside, stretch.inside) }
+        }
+        add(network, before, isQuiet: false)
         for place in present.indices.reversed() {
             add(ends[place].outside, after, isQuiet: isQuiet(place))
             if active.contains(present[place]) { after = ends[place].inside }
@@ -78,8 +85,9 @@ extension Engine {
         for (appliance, ends) in zip(present, ends) where newcomers.contains(appliance) {
             if let fault = try fault(of: appliance, ends, of: port, isPatient: isStrict), isStrict { throw fault }
         }
+        try beginStretch(of: port, isStrict: isStrict)
         // Some may have failed, and some may not have.
-        if line(of: port) != active { return try connect(port) }
+        if line(of: port) != active || self.isImpaired(port) != isImpaired { return try connect(port) }
         stops?.reach(.ready)
         // Between networks nothing may go without an appliance.
         if active.isEmpty { try steer(port.number, isOn: false) }
@@ -87,6 +95,7 @@ extension Engine {
         if !active.isEmpty { try steer(port.number, isOn: true) }
         stops?.reach(.switched)
         joined[port.number] = active.map { $0.inside }
+        stretches[port.number]?.isJoined = isImpaired
         let probed = zip(present, ends).filter { $0.0.patienceMilliseconds != nil }
         try passProbes(at: probed.flatMap { [$0.1.inside, $0.1.outside] })
         let used = present.flatMap { $0.ends } + port.mirrors
@@ -213,6 +222,7 @@ extension Engine {
         for place in draining.indices {
             draining[place].untilNanoseconds = min(draining[place].untilNanoseconds, until)
         }
+        stretchesAreSwitched(until: until)
     }
 
     /// Closes the ends that have had their moment. Nanoseconds until the next one; nil when there is none.
@@ -252,6 +262,7 @@ extension Engine {
     /// A link of the fabric is not as it was: perhaps the end of an appliance that has lost who reads it, or has somebody
     /// again. What fails open is gone around at once.
     func linkChanged(_ name: ByteString) {
+        if let number = FabricPort.number(ofStretchEnd: name.description) { return stretchChanged(number) }
         guard let end = FabricPort.number(ofTap: name.description), let port = plan.port(end), port.network == nil
         else { return }
         // As it is now: what is told may be over. One that is down is in no wire.

@@ -81,11 +81,17 @@ extension Engine {
             wanted.insert(port.tap)
             if port.network != nil { wanted.formUnion([port.wireEnd, port.bridgePort]) }
             if port.joined != nil { wanted.insert(port.upperEnd) }
+            if stretches[port.number] != nil { wanted.formUnion(port.stretchEnds) }
         }
         do throws(LinuxError) {
             for link in try links.list() {
                 let name = link.name.description
                 if !wanted.contains(name), Self.isOwn(name) { try links.remove(link.name) }
+            }
+            let directory = try open(folder.path, [.readOnly, .directory])
+            for name in try FileTree.names(in: directory.number) {
+                guard let port = EngineFolder.port(ofStretchPage: name), stretches[port] == nil else { continue }
+                try removeFile(folder.stretchPage(port))
             }
         } catch {
             throw FabricFault("what is left over cannot be taken away: \(error)")
@@ -93,7 +99,7 @@ extension Engine {
     }
 
     private static func isOwn(_ name: String) -> Bool {
-        guard let first = name.utf8.first, "npqtu".utf8.contains(first), name.utf8.count > 1 else { return false }
+        guard let first = name.utf8.first, "npqtuxy".utf8.contains(first), name.utf8.count > 1 else { return false }
         return name.utf8.dropFirst().allSatisfy { (0x30...0x39).contains($0) }
     }
 }

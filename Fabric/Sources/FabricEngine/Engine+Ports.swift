@@ -31,6 +31,9 @@ extension Engine {
         } catch {
             throw FabricFault("port \(port.number) cannot be made: \(error)")
         }
+        if let network = port.network.flatMap(plan.network) {
+            try makeStretch(port, maximumTransmissionUnit: network.maximumTransmissionUnit)
+        }
     }
 
     /// Takes the links of ports away, all at once, and their names.

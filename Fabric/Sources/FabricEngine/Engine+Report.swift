@@ -26,7 +26,10 @@ extension Engine {
                     ]))
             }
             var wires: [JSONValue] = []
-            let ends = plan.ports.flatMap { $0.network == nil ? [$0.tap] : [$0.tap, $0.wireEnd] }
+            let ends = plan.ports.flatMap { port in
+                port.network == nil
+                    ? [port.tap] : [port.tap, port.wireEnd] + (stretches[port.number] == nil ? [] : port.stretchEnds)
+            }
             for connection in try self.wires.connections(of: ends.compactMap { present[$0]?.index }) {
                 wires.append(
                     .object([
@@ -61,7 +64,7 @@ extension Engine {
             return .object([
                 JSONMember("ports", .array(ports)), JSONMember("wires", .array(wires)),
                 JSONMember("appliances", .array(appliances)),
-                JSONMember("mirrors", .array(mirrors)),
+                JSONMember("mirrors", .array(mirrors)), JSONMember("stretches", .array(stretchReports)),
                 JSONMember("missing_networks", .array(missing)),
                 JSONMember("outside_forbidden_by", .array(hindrances.map { .string($0.description) })),
             ])

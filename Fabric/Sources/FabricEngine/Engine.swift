@@ -1,4 +1,4 @@
-import AgentProtocol
+public import AgentProtocol
 public import FabricProtocol
 import FabricRules
 import LinuxCalls
@@ -32,6 +32,10 @@ public final class Engine {
     var joined: [UInt16: [UInt16]] = [:]
     /// The ways that lead into appliances between networks, by their ports.
     var steerings: [UInt16: [Steering]] = [:]
+    /// The stretches of wires that are impaired, by their ports.
+    var stretches: [UInt16: Stretch] = [:]
+    /// This one's own path: of what the processes of stretches run.
+    public var program: ByteString = "/proc/self/exe"
     /// Ends that are in no wire any more, with what is still under way in their appliances, and until when.
     var draining: [(end: UInt16, untilNanoseconds: UInt64)] = []
     /// When which half of the sets of addresses of domains is emptied.
@@ -126,6 +130,7 @@ public final class Engine {
             drain(port, besides: nil)
             joined[port.number] = nil
             steerings[port.number] = nil
+            removeStretch(of: port)
         }
         for network in difference.networks { try make(network, in: next) }
         for port in difference.ports { try make(port, in: next) }

@@ -16,6 +16,15 @@ public struct EngineFolder: Sendable {
     /// The number of the link out of the fabric.
     var uplink: String { path + "/uplink" }
 
+    /// What the engine and the process of a stretch tell each other.
+    public func stretchPage(_ port: UInt16) -> String { path + Self.stretchPage + String(port) }
+    private static let stretchPage = "/impaired-"
+    /// Nil for another file's name.
+    static func port(ofStretchPage name: [UInt8]) -> UInt16? {
+        let start = stretchPage.utf8.dropFirst()
+        return name.starts(with: start) ? UInt16(String(decoding: name[start.count...], as: UTF8.self)) : nil
+    }
+
     /// Settings and files of the names and addresses of one network.
     func names(_ network: FabricNetwork) -> NameFolder { names(network.number) }
     func names(_ network: UInt16) -> NameFolder { NameFolder(path: path + "/names-" + String(network)) }

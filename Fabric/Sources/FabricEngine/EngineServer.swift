@@ -158,7 +158,7 @@ public final class EngineServer: EventHandler {
             idleUntil = nil
         }
         let pauses = [
-            engine.closeDrained(), engine.probe(), engine.emptyEgressSets(),
+            engine.closeDrained(), engine.probe(), engine.emptyEgressSets(), engine.lookAfterStretches(),
             idleUntil.map { $0 > now ? $0 - now : 0 },
         ].compactMap { $0 }
         if let next = pauses.min() { try? timer.arm(firstNanoseconds: next + 1_000_000) }

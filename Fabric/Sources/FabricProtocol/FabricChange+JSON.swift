@@ -86,7 +86,7 @@ extension FabricPort {
             document, "a port",
             [
                 "number", "network", "joined", "mac", "addresses", "names", "owner", "line", "mirrors", "published",
-                "hides_visitors", "egress",
+                "hides_visitors", "egress", "impairment",
             ])
         let number = UInt16(try reader.number("number", in: Self.numbers))
         let addresses = try reader.addresses("addresses")
@@ -116,6 +116,7 @@ extension FabricPort {
             line: line, mirrors: mirrors, published: published,
             hidesVisitors: reader.has("hides_visitors") ? try reader.boolean("hides_visitors") : false, egress: egress)
         if reader.has("joined") { joined = try reader.text("joined") }
+        if reader.has("impairment"), let document = document["impairment"] { impairment = try Impairment(document) }
     }
 
     var document: JSONValue {
@@ -132,6 +133,7 @@ extension FabricPort {
             JSONMember("published", .array(published.map { $0.document })),
             JSONMember("hides_visitors", .boolean(hidesVisitors)),
             JSONMember("egress", egress?.document ?? .null),
+            JSONMember("impairment", impairment?.document ?? .null),
         ])
     }
 }

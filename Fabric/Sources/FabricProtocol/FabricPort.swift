@@ -36,6 +36,8 @@ public struct FabricPort: Equatable, Sendable {
     public var hidesVisitors: Bool
     /// What it may open connections to outside of its network; nil: whatever its network lets it.
     public var egress: EgressPolicy?
+    /// What becomes of frames between its appliances and its network; nil: nothing.
+    public var impairment: Impairment?
 
     public init(
         number: UInt16, network: String?, hardwareAddress: [UInt8], addresses: [IPAddress] = [], names: [String] = [],
@@ -66,6 +68,8 @@ public struct FabricPort: Equatable, Sendable {
     public var wireEnd: String { "p" + String(number) }
     /// The bridge's port, of which `wireEnd` is the other side.
     public var bridgePort: String { "q" + String(number) }
+    /// The ends of the stretch of the wire that is impaired: towards the machine, and towards the network.
+    public var stretchEnds: [String] { ["x" + String(number), "y" + String(number)] }
 
     public static func tap(_ number: UInt16) -> String { "t" + String(number) }
     /// The hardware addresses of the fabric itself at both ends of a wire between networks.
@@ -76,9 +80,16 @@ public struct FabricPort: Equatable, Sendable {
         [0x02, 0x53, 0x77, 0x02, UInt8(number >> 8), UInt8(truncatingIfNeeded: number)]
     }
     /// Nil for what is no such device.
-    public static func number(ofTap name: String) -> UInt16? {
+    public static func number(ofTap name: String) -> UInt16? { number(of: name, as: [UInt8(ascii: "t")]) }
+    public static func number(ofStretchEnd name: String) -> UInt16? {
+        number(of: name, as: [UInt8(ascii: "x"), UInt8(ascii: "y")])
+    }
+
+    private static func number(of name: String, as letters: [UInt8]) -> UInt16? {
         let digits = name.utf8.dropFirst()
-        guard name.utf8.first == UInt8(ascii: "t"), (1...5).contains(digits.count) else { return nil }
+        guard let letter = name.utf8.first, letters.contains(letter), (1...5).contains(digits.count) else {
+            return nil
+        }
         var number = 0
         for digit in digits {
             guard (0x30...0x39).contains(digit) else { return nil }

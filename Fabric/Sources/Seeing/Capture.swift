@@ -1,4 +1,5 @@
 import AgentProtocol
+import CLinux
 public import FabricProtocol
 import LinuxCalls
 import Packets
@@ -61,6 +62,12 @@ public final class Capture: EventHandler {
     /// Whoever read it has gone.
     private var isDeaf = false
 
+    /// The numbers of the system calls that it makes once it is open.
+    static let calls: [Int32] = [
+        __NR_read, __NR_write, __NR_recvmsg, __NR_getsockopt, __NR_epoll_pwait, __NR_epoll_ctl, __NR_nanosleep,
+        __NR_close, __NR_futex, __NR_getrandom, __NR_gettid,
+    ]
+
     /// Opens every place, and gives up every right that is not needed to write down what goes by.
     public init(_ request: CaptureRequest) throws(FabricFault) {
         self.request = request
@@ -78,7 +85,7 @@ public final class Capture: EventHandler {
         try open(filter)
         do throws(LinuxError) {
             try watch()
-            try Confinement.enter()
+            try Confinement.enter(Self.calls)
         } catch { throw FabricFault("nothing can be captured: \(error)") }
     }
 

@@ -1,4 +1,5 @@
 import AgentProtocol
+import CLinux
 public import FabricProtocol
 import LinuxCalls
 import Packets
@@ -88,7 +89,7 @@ public final class Trace: EventHandler {
             deadline = Clock.monotonic.nanoseconds() + request.milliseconds * 1_000_000
             try send()
             // CAP_NET_ADMIN goes too; what belongs to an open socket stays.
-            try Confinement.enter(hearsKernel: true)
+            try Confinement.enter(Capture.calls + [__NR_recvfrom])
         } catch {
             throw FabricFault("the packet cannot be followed: \(error)")
         }

@@ -114,10 +114,12 @@ public struct Links: ~Copyable {
     }
 
     /// Changes what is not nil. When it throws, some of it may have been changed.
-    /// - Parameter master: the bridge that it becomes a port of; 0: of none.
+    /// - Parameters:
+    ///   - master: the bridge that it becomes a port of; 0: of none.
+    ///   - queueFrames: how many frames wait for whoever reads them: of a TAP device.
     public mutating func set(
         _ index: UInt32, isUp: Bool? = nil, master: UInt32? = nil, maximumTransmissionUnit: UInt32? = nil,
-        hardwareAddress: [UInt8]? = nil
+        hardwareAddress: [UInt8]? = nil, queueFrames: UInt32? = nil
     ) throws(LinuxError) {
         var request = NetlinkRequest.link(
             RouteMessage.newLink, index: index, state: isUp == true ? 1 : 0, mask: isUp == nil ? 0 : 1)
@@ -126,6 +128,8 @@ public struct Links: ~Copyable {
             request.attribute(RouteAttribute.linkMaximumTransmissionUnit, maximumTransmissionUnit)
         }
         if let hardwareAddress { request.attribute(RouteAttribute.linkAddress, hardwareAddress) }
+        // IFLA_TXQLEN
+        if let queueFrames { request.attribute(13, queueFrames) }
         try session.perform(request)
     }
 

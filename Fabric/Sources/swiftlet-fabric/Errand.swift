@@ -1,6 +1,7 @@
 import AgentProtocol
 import FabricEngine
 import FabricProtocol
+import Impairing
 import LinuxCalls
 import Seeing
 import WireFormats
@@ -9,9 +10,9 @@ import WireFormats
 struct Errand {
     private static let usage = """
         one of start FOLDER (unless it runs), ask FOLDER FILE (a request as JSON), enter FOLDER PROGRAM ARGUMENT... (in the \
-        fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), trace FOLDER WHAT... (a packet's way), serve FOLDER (as start \
-        does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
-        its shadow let through, by the ports of their ends)
+        fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), trace FOLDER WHAT... (a packet's way), \
+        serve FOLDER (as start does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
+        its shadow let through, by the ports of their ends), impair FOLDER PORT (the wire of a machine; for the engine)
         """
 
     private static let program: ByteString = "/proc/self/exe"
@@ -46,6 +47,7 @@ struct Errand {
                 let request = try TraceRequest(Array(arguments[3...]))
                 try EngineProcess.join(folder)
                 try Trace(request).run()
+            case "impair" where arguments.count == 4: try impair(folder)
             case "compare" where arguments.count == 8: return try compare(folder)
             default: throw FabricFault(Self.usage)
             }
@@ -54,6 +56,14 @@ struct Errand {
             writeToStandardError("swiftlet-fabric: \(error)\n")
             return 1
         }
+    }
+
+    /// For an engine, whose network namespace it is in already.
+    private func impair(_ folder: EngineFolder) throws(FabricFault) {
+        guard let number = UInt16(arguments[3]) else { throw FabricFault(Self.usage) }
+        let port = FabricPort(number: number, network: nil, hardwareAddress: [])
+        var stretch = try ImpairedStretch(folder.stretchPage(number), port: port)
+        stretch.run()
     }
 
     private func compare(_ folder: EngineFolder) throws(FabricFault) -> Int32 {

@@ -11,7 +11,9 @@ final class TapUser: Sendable {
     private static let mostBytes = 2048
     let descriptor: FileDescriptor
 
-    init(_ port: UInt16) throws(LinuxError) {
+    convenience init(_ port: UInt16) throws(LinuxError) { try self.init(named: FabricPort.tap(port)) }
+
+    init(named name: String) throws(LinuxError) {
         descriptor = try LinuxCalls.open("/dev/net/tun", [.readWrite, .nonBlocking])
         var request = linux_interface_request()
         // IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
@@ -19,7 +21,7 @@ final class TapUser: Sendable {
         let number = descriptor.number
         // SAFETY: the name is short, and the structure is zeroes behind it; the kernel reads it during the call.
         unsafe try withUnsafeMutableBytes(of: &request) { bytes throws(LinuxError) in
-            unsafe bytes.copyBytes(from: ByteString(FabricPort.tap(port)).bytes)
+            unsafe bytes.copyBytes(from: ByteString(name).bytes)
             let result = linux_system_call(
                 Int(__NR_ioctl), Int(number), Int(linux_TUNSETIFF), Int(bitPattern: bytes.baseAddress), 0, 0, 0)
             if result < 0 { throw LinuxError(Int32(-result)) }
@@ -107,6 +109,7 @@ final class NumberedFlow: Sendable {
     private let isSent = Atomic<Bool>(false)
     private let longestGap = Atomic<UInt64>(0)
     private let lastArrival = Atomic<UInt64>(0)
+    private let shortestDelay = Atomic<UInt64>(UInt64(UInt32.max) * 1000)
     private let result = Mutex<Result?>(nil)
 
     init(from sender: FabricPort, to receiver: FabricPort, packetsPerSecond: UInt64) throws {
@@ -147,8 +150,16 @@ final class NumberedFlow: Sendable {
     }
 
     private static func frame(_ number: Int, _ head: [UInt8]) -> [UInt8] {
-        head + (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
-            + [UInt8](repeating: 0, count: contentsBytes - 8)
+        head + bytes(UInt64(number)) + bytes(Clock.monotonic.nanoseconds())
+            + [UInt8](repeating: 0, count: contentsBytes - 16)
+    }
+
+    private static func bytes(_ number: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+    }
+
+    private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     private func receive(by sink: TapUser) {
@@ -166,7 +177,9 @@ final class NumberedFlow: Sendable {
                     continue
                 }
                 let now = Clock.monotonic.nanoseconds()
-                let number = frame[place..<(place + 8)].reversed().reduce(0) { $0 << 8 | Int($1) }
+                let number = Int(Self.number(frame[place..<(place + 8)]))
+                let delay = now - Self.number(frame[(place + 8)..<(place + 16)])
+                if delay < shortestDelay.load(ordering: .acquiring) { shortestDelay.store(delay, ordering: .releasing) }
                 if number == Self.countsNot {
                     isThrough.store(true, ordering: .releasing)
                     continue
@@ -190,6 +203,11 @@ final class NumberedFlow: Sendable {
         let last = lastArrival.load(ordering: .acquiring)
         let open = Clock.monotonic.nanoseconds() - last
         return max(longestGap.exchange(0, ordering: .acquiringAndReleasing), open) / 1000
+    }
+
+    /// How many microseconds a packet was under way at least, since the last call.
+    func takeShortestDelay() -> UInt64 {
+        shortestDelay.exchange(UInt64(UInt32.max) * 1000, ordering: .acquiringAndReleasing) / 1000
     }
 
     func end() -> Result {

@@ -86,6 +86,26 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(fault(inUse, inUse.completing(gone)) != nil)
     }
 
+    @Test func `the wire of a machine may be impaired, and no other`() throws {
+        var machine = port(1, "a", "10.1.0.5")
+        machine.impairment = Impairment()
+        machine.impairment?.toNetwork.delayMicroseconds = 80_000
+        machine.impairment?.toMachine.lossMillipercent = 100_000
+        let impaired = try plan().after(change([], [machine]))
+        #expect(impaired.port(1)?.impairment == machine.impairment)
+        #expect(try FabricPlan().after(impaired.asChange) == impaired)
+        var difference = PlanDifference(from: try plan(), to: impaired, change([], [machine]), makesAll: false)
+        #expect(difference.ports.map { $0.number } == [1])
+        difference = PlanDifference(from: impaired, to: impaired, change([], [machine]), makesAll: false)
+        #expect(difference.ports.isEmpty)
+        var passage = port(7, "b")
+        passage.joined = "a"
+        for var wrong in [passage, port(3, nil)] {
+            wrong.impairment = Impairment()
+            #expect(try #require(fault(plan(), change([], [wrong]))).contains("cannot be impaired"))
+        }
+    }
+
     @Test func `a change that is whole leaves nothing else`() throws {
         var next = change([network("c", 1, "10.1.0.0/24")])
         next.isWhole = true

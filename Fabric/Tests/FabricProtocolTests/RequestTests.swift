@@ -109,6 +109,17 @@ private func fault(_ text: String) -> String? {
         (#""number":1,"egress":[]"#, "not an object"),
         (#""number":1,"egress":{"rules":["localhost"]}"#, "nothing that a machine can be let reach"),
         (#""number":1,"egress":{"rules":[],"log":"egress.log"}"#, "no file's whole path"),
+        (#""number":1,"impairment":5"#, "an impairment is a number"),
+        (#""number":1,"impairment":{"both":{}}"#, "not known"),
+        (#""number":1,"impairment":{"to_machine":{"delay_us":10000001}}"#, "a number from 0 to 10000000"),
+        (
+            #""number":1,"impairment":{"to_network":{"delay_us":5,"jitter_us":6}}"#,
+            "jitter_us of a way of an impairment is not a number from 0 to 5"
+        ),
+        (
+            #""number":1,"impairment":{"to_network":{"delay_us":0,"jitter_us":0,"loss_millipercent":100001}}"#,
+            "loss_millipercent of a way of an impairment is not a number from 0 to 100000"
+        ),
     ])
     func `a port that is none is refused`(fields: String, words: String) throws {
         let text = port.replacingOccurrences(of: #""number":1"#, with: fields)

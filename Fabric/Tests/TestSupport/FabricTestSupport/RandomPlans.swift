@@ -106,12 +106,29 @@ extension FabricPlan {
             name: "wall", inside: ends[0], outside: ends[1], failsOpen: Bool.random(using: &generator),
             isBypassed: Bool.random(using: &generator),
             patienceMilliseconds: Bool.random(using: &generator) ? 150 : nil)
-        return FabricPort(
+        var port = FabricPort(
             number: number, network: network.name, hardwareAddress: station(number), addresses: addresses,
             names: names, owner: Bool.random(using: &generator) ? 1000 : nil,
             line: isWired ? [line] : [], mirrors: !isWired && Bool.random(using: &generator) ? [ends[1]] : [],
             published: network.isRouted && addresses.contains { $0.family == .v4 } ? published(number, &generator) : [],
             hidesVisitors: Bool.random(using: &generator), egress: network.isRouted ? try? egress(&generator) : nil)
+        if Bool.random(using: &generator) {
+            var impairment = Impairment()
+            impairment.toMachine = way(&generator)
+            impairment.toNetwork = way(&generator)
+            port.impairment = impairment
+        }
+        return port
+    }
+
+    private static func way(_ generator: inout SeededGenerator) -> Impairment.Way {
+        var way = Impairment.Way()
+        way.delayMicroseconds = UInt32.random(in: 0...Impairment.Way.mostDelayMicroseconds, using: &generator)
+        way.jitterMicroseconds = UInt32.random(in: 0...way.delayMicroseconds, using: &generator)
+        way.lossMillipercent = UInt32.random(in: 0...Impairment.Way.mostMillipercent, using: &generator)
+        way.duplicateMillipercent = UInt32.random(in: 0...Impairment.Way.mostMillipercent, using: &generator)
+        way.kilobitsPerSecond = UInt32.random(in: 0...Impairment.Way.mostKilobitsPerSecond, using: &generator)
+        return way
     }
 
     /// Of every kind of rule, any.

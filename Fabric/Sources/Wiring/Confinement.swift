@@ -1,13 +1,13 @@
 import CLinux
-import LinuxCalls
+public import LinuxCalls
 
 /// What a program that reads foreign bytes keeps of its rights once it has opened what it looks at: none, and few system calls.
-enum Confinement {
+public enum Confinement {
     private static let nobody: UInt32 = 65_534
 
     /// With one thread, for good. Source: capabilities(7), seccomp(2).
-    /// - Parameter hearsKernel: whether a netlink socket is read besides.
-    static func enter(hearsKernel: Bool = false) throws(LinuxError) {
+    /// - Parameter calls: the numbers of the system calls that it makes besides those that any program makes.
+    public static func enter(_ calls: [Int32]) throws(LinuxError) {
         try PrivilegeDrop.leaveNoCoreFile()
         try PrivilegeDrop.refuseNewPrivileges()
         // CAP_SETGID, CAP_SETUID, CAP_SETPCAP: what takes the others away.
@@ -15,13 +15,13 @@ enum Confinement {
         // In a user namespace there may be nobody.
         try? ProcessSetup.become(user: nobody, group: nobody)
         try PrivilegeDrop.keepOnly([])
-        try SystemCallFilter.install(program(hearsKernel ? calls + [__NR_recvfrom] : calls))
+        try SystemCallFilter.install(program(calls + common))
     }
 
-    private static let calls: [Int32] = [
-        __NR_read, __NR_write, __NR_recvmsg, __NR_getsockopt, __NR_epoll_pwait, __NR_epoll_ctl, __NR_clock_gettime,
-        __NR_nanosleep, __NR_close, __NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_madvise, __NR_exit,
-        __NR_exit_group, __NR_futex, __NR_getrandom, __NR_gettid, __NR_restart_syscall, __NR_rt_sigreturn,
+    /// For its memory and its end.
+    private static let common: [Int32] = [
+        __NR_clock_gettime, __NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_madvise, __NR_exit, __NR_exit_group,
+        __NR_restart_syscall, __NR_rt_sigreturn,
     ]
 
     /// Every other call, and all of another interface, end the process. Source: linux/seccomp.h, linux/audit.h.
