@@ -36,8 +36,8 @@ public struct SwiftletCommand: ParsableCommand {
             CommandGroup(
                 name: "Wires of machines",
                 subcommands: [
-                    InsertCommand.self, TakeOutCommand.self, BypassCommand.self, SwapCommand.self, WiresCommand.self,
-                    TopologyCommand.self, CaptureCommand.self, FlowsCommand.self, TraceCommand.self,
+                    InsertCommand.self, TakeOutCommand.self, BypassCommand.self, SwapCommand.self, ImpairCommand.self,
+                    WiresCommand.self, TopologyCommand.self, CaptureCommand.self, FlowsCommand.self, TraceCommand.self,
                 ]),
             CommandGroup(
                 name: "What machines are made of",

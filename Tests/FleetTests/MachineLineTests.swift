@@ -34,6 +34,34 @@ private final class Scratch {
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
     }
 
+    @Test func `what becomes of frames is written beside, in the fabric's terms, and nothing is left of what is none`()
+        throws
+    {
+        let scratch = try Scratch()
+        var line = MachineLine()
+        var impairment = WireImpairment()
+        impairment.toNetwork.delayMicroseconds = 80_000
+        impairment.toNetwork.lossPercent = 1.505
+        impairment.toNetwork.duplicatePercent = 100
+        impairment.toMachine.rateKilobitsPerSecond = 400
+        line.impairments = ["eth0": impairment]
+        try line.write(to: scratch.path)
+        #expect(try MachineLine.read(from: scratch.path) == line)
+        let way = impairment.impairment.toNetwork
+        #expect(way.delayMicroseconds == 80_000 && way.lossMillipercent == 1505 && way.duplicateMillipercent == 100_000)
+        #expect(impairment.impairment.toMachine.kilobitsPerSecond == 400 && !impairment.isPlain)
+        // Somebody has written into the file what there cannot be.
+        impairment.toNetwork.lossPercent = -1e300
+        impairment.toNetwork.duplicatePercent = .infinity
+        impairment.toNetwork.jitterMicroseconds = .max
+        #expect(impairment.impairment.toNetwork.lossMillipercent == 0)
+        #expect(impairment.impairment.toNetwork.duplicateMillipercent == 100_000)
+        #expect(impairment.impairment.toNetwork.jitterMicroseconds == 80_000)
+        line.impairments = nil
+        try line.write(to: scratch.path)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
+    }
+
     @Test func `what cannot be read is not taken for a plain wire`() throws {
         let scratch = try Scratch()
         try scratch.path.appending("line.json").replaceWhole(

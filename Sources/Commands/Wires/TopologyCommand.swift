@@ -41,6 +41,8 @@ struct Topology: Encodable {
         var publishedPorts: [PublishedDocument]
         /// From the machine to the network.
         var appliances: [WireDocument.Appliance]
+        /// Nil where nothing becomes of packets.
+        var impairment: WireDocument.Impaired?
         /// Nil where it was not counted.
         var bytesPerSecondOut: UInt64?
         var bytesPerSecondIn: UInt64?
@@ -84,7 +86,7 @@ struct Topology: Encodable {
                     Machine(
                         name: wire.machine, interface: wire.interface, addresses: wire.addresses,
                         isRunning: wire.isRunning, publishedPorts: wire.published.map(PublishedDocument.init),
-                        appliances: WireDocument(wire).appliances,
+                        appliances: WireDocument(wire).appliances, impairment: WireDocument(wire).impairment,
                         bytesPerSecondOut: wire.traffic?.out, bytesPerSecondIn: wire.traffic?.in)
                 })
         }
@@ -121,7 +123,7 @@ extension Topology.Passage {
 
 extension Topology.Machine {
     /// As packets from the network meet them.
-    var marks: [String] { appliances.reversed().map(\.mark) }
+    var marks: [String] { (impairment.map { [$0.mark] } ?? []) + appliances.reversed().map(\.mark) }
 
     /// What leads there from this computer; nil: nothing.
     var ports: String? {

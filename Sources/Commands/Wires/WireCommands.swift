@@ -128,7 +128,7 @@ struct WiresCommand: ParsableCommand {
         abstract: "List the wires of machines in networks, and what is in them and between networks.",
         discussion: """
             Appliances are listed from the machine to the network, each with how it is: looking (it gets copies), bypassed,
-            failing (around it, or stopping what comes), ended.
+            failing (around it, or stopping what comes), ended. Behind them, next to the network, a wire may be impaired.
 
             Example:
               swiftlet wires
@@ -140,10 +140,14 @@ struct WiresCommand: ParsableCommand {
         if format.isJSON { return Output.json(wires.map(WireDocument.init)) }
         var table = Table("MACHINE", "APPLIANCES", "NETWORK")
         for wire in wires {
-            let members = WireDocument(wire).appliances.map { appliance in
+            let document = WireDocument(wire)
+            var members = document.appliances.map { appliance in
                 var notes = appliance.state == "inline" ? [] : [appliance.state]
                 if let shadow = appliance.shadow { notes.append("\(shadow) is tried beside it") }
                 return notes.isEmpty ? appliance.name : "\(appliance.name) (\(notes.joined(separator: ", ")))"
+            }
+            if let impairment = document.impairment {
+                members.append(impairment.mark)
             }
             let ends = wire.between ?? ["\(wire.machine):\(wire.interface)", wire.network]
             table.add(ends[0], members.joined(separator: ", "), ends[1])
@@ -167,6 +171,16 @@ struct WireDocument: Encodable {
         var shadow: String?
     }
 
+    /// What becomes of packets next to the network.
+    struct Impaired: Encodable {
+        var toMachine: WireImpairment.Way
+        var toNetwork: WireImpairment.Way
+        /// Nil where the machine does not run, or nobody knows.
+        var isInLine: Bool?
+
+        var mark: String { isInLine == false ? "(impaired)" : "impaired" }
+    }
+
     /// Nil where it is between networks.
     var machine: String?
     var interface: String?
@@ -175,8 +189,13 @@ struct WireDocument: Encodable {
     var between: [String]?
     /// From the machine to the network, or from the first network to the second.
     var appliances: [Appliance]
+    /// Nil where nothing becomes of them.
+    var impairment: Impaired?
 
     init(_ wire: WireState) {
+        impairment = wire.impairment.map {
+            Impaired(toMachine: $0.toMachine, toNetwork: $0.toNetwork, isInLine: wire.stretch?.isInLine)
+        }
         between = wire.between
         if between == nil { (machine, interface, network) = (wire.machine, wire.interface, wire.network) }
         appliances = wire.members.map { member in

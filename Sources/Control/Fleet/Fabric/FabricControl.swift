@@ -279,11 +279,12 @@ extension MachineRecord {
                 throw FleetError(.damagedRecord, "\(interface.hardwareAddress) is no station's address")
             }
             let entries = line.interfaces[interface.place] ?? []
-            ports.append(
-                FabricPort(
-                    number: number, network: network, hardwareAddress: hardwareAddress,
-                    addresses: addresses.compactMap { IPAddress($0.address) }, names: networkNames,
-                    line: entries.compactMap(\.inline), mirrors: entries.filter { $0.outside == nil }.map(\.inside)))
+            var port = FabricPort(
+                number: number, network: network, hardwareAddress: hardwareAddress,
+                addresses: addresses.compactMap { IPAddress($0.address) }, names: networkNames,
+                line: entries.compactMap(\.inline), mirrors: entries.filter { $0.outside == nil }.map(\.inside))
+            port.impairment = line.impairments?[interface.place]?.impairment
+            ports.append(port)
         }
         return ports
     }

@@ -178,7 +178,7 @@ extension MachineFleet {
     }
 
     /// One change of what is in wires after the other.
-    private func withLines(_ body: (Lines) throws(FleetError) -> Void) throws(FleetError) {
+    func withLines(_ body: (Lines) throws(FleetError) -> Void) throws(FleetError) {
         try store.withNetworkLock { () throws(FleetError) in
             LineStops.reach(.locked)
             try body(Lines(store: store, records: store.list()))

@@ -38,6 +38,10 @@ public struct WireState: Sendable {
     public var members: [Member]
     /// What is in it and is not written down, because a command was killed.
     public var strangers: [String]
+    /// What becomes of frames next to the network, as it is written down.
+    public var impairment: WireImpairment?
+    /// What has become of them; nil: it is not so, or nobody knows.
+    public var stretch: StretchState?
     /// Nil where it was not measured.
     public var traffic: Traffic?
     /// The computer's ports that lead to the machine by this interface.
@@ -62,7 +66,8 @@ extension MachineFleet {
             let told = isPlugged ? report.map { $0.lines[passage.number] ?? FabricReport.Line() } : nil
             return WireState(
                 between: passage.networks, machine: "", isRunning: isPlugged, interface: "", addresses: [], network: "",
-                members: Self.members(passage.entries, told, records), strangers: [], traffic: nil)
+                members: Self.members(passage.entries, told, records), strangers: [], impairment: nil, stretch: nil,
+                traffic: nil)
         }
         return records.flatMap { record -> [WireState] in
             let line = store.readableLine(of: record)
@@ -89,7 +94,8 @@ extension MachineFleet {
                     machine: record.name, isRunning: !record.state.isOver, interface: interface.guestName,
                     addresses: interface.guestAddresses.map(\.address), network: network,
                     members: Self.members(entries, isTold ? told : nil, records),
-                    strangers: strangers, traffic: traffic,
+                    strangers: strangers, impairment: line.impairments?[interface.place],
+                    stretch: isTold ? report?.stretches[port] : nil, traffic: traffic,
                     published: interface == published ? record.specification.published : [])
             }
         } + passages
@@ -126,6 +132,7 @@ private struct FabricReport {
     /// What has come from and gone to a machine's end, by its port.
     var bytesOut: [UInt16: UInt64] = [:]
     var bytesIn: [UInt16: UInt64] = [:]
+    var stretches: [UInt16: StretchState] = [:]
 
     init(_ document: JSONValue) {
         func number(_ value: Int64?) -> UInt16? { value.flatMap { UInt16(exactly: $0) } }
@@ -140,6 +147,10 @@ private struct FabricReport {
         for looking in document["mirrors"]?.elements ?? [] {
             guard let end = number(looking.integer("end")), let port = number(looking.integer("port")) else { continue }
             lines[port, default: Line()].looking.insert(end)
+        }
+        for stretch in document["stretches"]?.elements ?? [] {
+            guard let port = number(stretch.integer("port")) else { continue }
+            stretches[port] = StretchState(stretch)
         }
         for wire in document["wires"]?.elements ?? [] {
             let bytes = UInt64(clamping: wire.integer("bytes") ?? 0)

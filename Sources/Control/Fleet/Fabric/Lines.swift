@@ -179,8 +179,14 @@ struct Lines {
 
     /// What a target means: an interface of a machine, and the appliance that stays nearer to it, if any.
     func site(_ target: String) throws(FleetError) -> (site: WireSite, behind: String?) {
+        if !target.contains(":"), let found = inWire(target) { return (found.site, found.machine) }
+        let (record, place) = try interface(target)
+        return (.interface(record, place: place), nil)
+    }
+
+    /// An interface of a machine that is in a network: its only one, or `MACHINE:INTERFACE`.
+    func interface(_ target: String) throws(FleetError) -> (record: MachineRecord, place: String) {
         let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        if halves.count == 1, let found = inWire(target) { return (found.site, found.machine) }
         let record = try store.find(halves[0])
         let interfaces = record.interfaces.filter { $0.interface.network.fabricNetwork != nil }
         let names = interfaces.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
@@ -194,12 +200,12 @@ struct Lines {
             guard let interface = interfaces.first(where: { $0.guestName == halves[1] || $0.place == halves[1] }) else {
                 throw FleetError(.invalidSetting, "\"\(target)\" is no interface in a network; there is \(names)")
             }
-            return (.interface(record, place: interface.place), nil)
+            return (record, interface.place)
         }
         guard interfaces.count == 1 else {
             throw FleetError(.invalidSetting, "\"\(record.name)\" has several interfaces; say which: \(names)")
         }
-        return (.interface(record, place: interfaces[0].place), nil)
+        return (record, interfaces[0].place)
     }
 
     /// An appliance that runs, as it comes into a wire.
@@ -261,9 +267,29 @@ struct Lines {
     }
 
     private func set(_ entries: [LineEntry], _ record: MachineRecord, _ place: String) throws(FleetError) {
+        try change(record) { line in line.interfaces[place] = entries.isEmpty ? nil : entries }
+    }
+
+    /// Changes what becomes of frames in the wire of a machine's interface.
+    /// - Parameter change: from what is to what is to be.
+    func impair(
+        _ record: MachineRecord, _ place: String, _ change: (inout WireImpairment) throws(FleetError) -> Void
+    ) throws(FleetError) {
+        try self.change(record) { line throws(FleetError) in
+            var impairment = line.impairments?[place] ?? WireImpairment()
+            try change(&impairment)
+            var all = line.impairments ?? [:]
+            all[place] = impairment.isPlain ? nil : impairment
+            line.impairments = all.isEmpty ? nil : all
+        }
+    }
+
+    private func change(
+        _ record: MachineRecord, _ change: (inout MachineLine) throws(FleetError) -> Void
+    ) throws(FleetError) {
         let before = try store.line(of: record)
         var line = before
-        line.interfaces[place] = entries.isEmpty ? nil : entries
+        try change(&line)
         let folder = store.folder(record.id)
         // First: whoever mends what a killed command has left finds what was wanted.
         if line != before { try line.write(to: folder) }

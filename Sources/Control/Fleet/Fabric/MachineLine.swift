@@ -52,6 +52,8 @@ public struct LineEntry: Codable, Equatable, Sendable {
 /// own beside the machine's record, written by whoever holds the lock of the networks.
 struct MachineLine: Codable, Equatable {
     var interfaces: [String: [LineEntry]] = [:]
+    /// What becomes of frames behind those; nil: nothing, nowhere.
+    var impairments: [String: WireImpairment]?
 
     private static let fileName = "line.json"
 
@@ -75,7 +77,7 @@ struct MachineLine: Codable, Equatable {
     func write(to folder: HostPath) throws(FleetError) {
         let path = folder.appending(Self.fileName)
         try files { () throws(HostFileError) in
-            if entries.isEmpty {
+            if entries.isEmpty, impairments?.isEmpty != false {
                 try path.removeFile()
             } else if let data = try? JSONEncoder().encode(self) {
                 try path.replaceWhole([UInt8](data), mode: 0o600)

@@ -157,6 +157,11 @@ extension MachineStore {
         }
         let line = try line(of: record)
         for interface in record.interfaces where interface.interface.network.fabricNetwork == network {
+            if line.impairments?[interface.place] != nil {
+                let wire = "\(record.name):\(interface.guestName)"
+                throw FleetError(
+                    .unusableNetwork, "the wire \(wire) is impaired; end that before: swiftlet impair \(wire) --off")
+            }
             guard let entry = line.interfaces[interface.place]?.first else { continue }
             throw FleetError(
                 .unusableNetwork,
