@@ -147,7 +147,9 @@ struct NetworkStoreTests {
         let shared = try store.create("shared", wish())
         #expect(try store.find("one").tenant == "acme" && shared.tenant == nil)
         #expect(code { () throws(NetworkError) in try first.checkMeeting(second) } == .otherTenant)
-        for other in [first, shared] { #expect(code { () throws(NetworkError) in try first.checkMeeting(other) } == nil) }
+        for other in [first, shared] {
+            #expect(code { () throws(NetworkError) in try first.checkMeeting(other) } == nil)
+        }
         #expect(code { () throws(NetworkError) in try shared.checkMeeting(second) } == nil)
         let reaching = wish {
             $0.tenant = "beta"

@@ -66,7 +66,8 @@ struct NetworkCreateCommand: ParsableCommand {
             "Who is asked for names that are not its own, in place of whom this computer asks. May be repeated.",
             valueName: "address"))
     var dns: [String] = []
-    @Option(help: "Whose it is: networks of two tenants never meet, in no machine either.", completion: Completions.tenants)
+    @Option(
+        help: "Whose it is: networks of two tenants never meet, in no machine either.", completion: Completions.tenants)
     var tenant: String?
     @Option(name: [.short, .long], help: ArgumentHelp("A label. May be repeated.", valueName: "name[=value]"))
     var label: [String] = []
