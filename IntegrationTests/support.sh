@@ -176,11 +176,11 @@ nothing_left() {
     fi
 }
 
-# soon COMMAND...: waits until it succeeds; what it waits for is checked next.
+# soon COMMAND...: waits until it succeeds; what it waits for is checked next, so that who waits in vain is told and not failed.
 soon() {
-    local end=$((SECONDS + patience))
+    local end=$((SECONDS + patience / 2))
     until "$@" > /dev/null 2>&1 < /dev/null; do
-        [ $SECONDS -lt $end ] || return
+        [ $SECONDS -lt $end ] || { echo "waited in vain: $*"; return 1; }
         sleep 0.2
     done
 }
