@@ -139,14 +139,14 @@ extension WholeGuestTests {
                     ?? -1
             }
             // The guest gives pages one list after the other.
-            for _ in 0..<600 where try mebibytes("MemAvailable") > 100 { try guest.shell("sleep 0.1") }
+            try guest.soon { try mebibytes("MemAvailable") <= 100 }
             let available = try mebibytes("MemAvailable")
             #expect(available <= 100)
             let interrupts =
                 "grep virtio3 /proc/interrupts | awk -v n=$(nproc) '{ for (i = 2; i < 2 + n; i++) s += $i; print s }'"
             let asked = try #require(Int(try guest.shell(interrupts)))
             func answered() throws -> Int { try #require(Int(try guest.shell(interrupts))) }
-            for _ in 0..<120 where try answered() < asked + 2 { try guest.shell("sleep 1") }
+            try guest.soon { try answered() >= asked + 2 }
             #expect(try answered() >= asked + 2)
             // A little more than is left without the balloon's pages, and not to be had by dropping caches. (Emulated, the
             // distribution's kernel takes more than two minutes for it.)
@@ -175,7 +175,7 @@ extension WholeGuestTests {
             let full = try resident()
             try guest.shell("rm /tmp/m/x")
             // Reports are made two seconds after pages were freed.
-            for _ in 0..<300 where try resident() > full - 60 { try guest.shell("sleep 0.2") }
+            try guest.soon { try resident() <= full - 60 }
             #expect(try resident() <= full - 60)
             #expect(try guest.powerOff() == "exit status 0")
         }

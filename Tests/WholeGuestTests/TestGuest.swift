@@ -200,6 +200,14 @@ final class TestGuest {
         return try waitForEnd()
     }
 
+    /// Asks until it is so, for a minute or two at most. What is waited for is checked next.
+    func soon(_ isSo: () throws -> Bool) throws {
+        for _ in 0..<120 {
+            if try isSo() { return }
+            try shell("sleep 0.3")
+        }
+    }
+
     /// Waits for the guest's own end.
     func waitForEnd(milliseconds: UInt64 = 120_000) throws -> String {
         guard monitor.waitUntilEnded(milliseconds: milliseconds) else {

@@ -125,7 +125,7 @@ extension WholeGuestTests {
             try guest.shell("echo 3 > /proc/sys/vm/drop_caches")
             #expect(try readsPayload(guest, blocks: 350..<390) == "error")
             #expect(try readsPayload(guest, blocks: 0..<3) == "right")
-            for _ in 0..<600 where guest.diskFailures.isEmpty { try guest.shell("sleep 0.1") }
+            try guest.soon { !guest.diskFailures.isEmpty }
             let failure = try #require(guest.diskFailures.first)
             #expect(failure.isOfImage && failure.reason.hasPrefix("segment 1 \"\(disk.segments[1])\": "))
             #expect(failure.byte >= UInt64(disk.payload.lowerBound) * 4096 && guest.diskFailures.count == 1)
