@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export SWIFTLET_HOME ?= $(CURDIR)/build/home
 SWIFTLET := $(CURDIR)/build/bin/swiftlet
 
-.PHONY: help run test check bench fuzz setup build kernel image image-python clean
+.PHONY: help run test test-all check bench fuzz setup build kernel image image-python clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,9 +14,13 @@ help: ## Print this
 run: kernel image ## Set everything up and run a program in a microVM
 	@$(SWIFTLET) run --rm busybox echo "Hello from a microVM"
 
-test: kernel image image-python ## Set everything up and run every test
+test: kernel image image-python ## Set everything up and run the tests
 	@Scripts/setup-guest-tests > /dev/null
 	@Scripts/test
+
+test-all: kernel image image-python ## The same, with those that take long and seldom find more
+	@Scripts/setup-guest-tests > /dev/null
+	@Scripts/test --all
 
 check: setup ## Format, layers, imports, unsafe code, hot functions
 	Scripts/check

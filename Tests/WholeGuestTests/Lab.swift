@@ -2,6 +2,7 @@ import AgentClient
 import AgentProtocol
 import ChildProcesses
 import EmulatedHost
+import Foundation
 import GuestKernels
 import HostFiles
 import ImageStore
@@ -19,6 +20,12 @@ extension Tag {
 enum Lab {
     static let paths = ProductPaths.standard()
     static let kernels = KernelStore(root: paths.kernels)
+
+    /// Whether tests that take long and seldom find more are asked for, too: `make test-all` does.
+    static let isEverythingAskedFor = ProcessInfo.processInfo.environment["SWIFTLET_TEST_ALL"] == "yes"
+
+    /// Where what is tested is hardly the kernel's.
+    static let representativeKernels = isEverythingAskedFor ? ["swiftlet", "debian-cloud"] : ["swiftlet"]
 
     /// Why no guest can be run; nil when one can.
     static let obstacle: Comment? = {

@@ -49,7 +49,7 @@ extension WholeGuestTests {
             #expect(try guest.powerOff() == "exit status 0")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `a flipped bit in a file is an error where it is, and told`(kernel: String) throws {
             try disk.flip(block: disk.payload.lowerBound + 200)
             let guest = try TestGuest(disk.plan(kernel: kernel))
@@ -63,7 +63,7 @@ extension WholeGuestTests {
             #expect(try guest.shell("sha256sum /payload > /tmp/sum 2>&1 || cat /tmp/sum").contains("rror"))
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `a flipped bit in a folder is an error where it is, and told`(kernel: String) throws {
             try disk.flip(block: disk.folderBlock)
             let guest = try TestGuest(disk.plan(kernel: kernel))
@@ -72,7 +72,7 @@ extension WholeGuestTests {
             #expect(try readsPayload(guest, blocks: 0..<10) == "right")
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `a flipped bit in the tree is an error for what it vouches for, and told`(kernel: String) throws {
             let block = disk.payloadTreeBlock
             try disk.flip(block: block)
@@ -84,7 +84,7 @@ extension WholeGuestTests {
             #expect(Set(guest.damage) == [DiskDamage(.hashTree, block: UInt64(block))])
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `a superblock with a flipped bit, and another root hash, refuse the mount with the reason`(
             kernel: String
         ) throws {
@@ -99,7 +99,7 @@ extension WholeGuestTests {
             #expect(damaged.damage.first == DiskDamage(.data, block: 0))
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `segments that are missing, cut off or in another order do not boot`(kernel: String) throws {
             var plan = disk.plan(kernel: kernel)
             plan.rootSegments.removeLast()
@@ -116,7 +116,7 @@ extension WholeGuestTests {
             )
         }
 
-        @Test(arguments: ["swiftlet", "debian-cloud"])
+        @Test(arguments: Lab.representativeKernels)
         func `a segment that is cut off in use is an error where it is gone, and the monitor says which`(
             kernel: String
         ) throws {
