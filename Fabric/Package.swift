@@ -64,8 +64,8 @@ let package = Package(
             dependencies: [
                 "FabricProtocol", "FabricRules", "Impairing", "Wiring",
                 .product(name: "AgentProtocol", package: "Guest"),
-                .product(name: "ChildPrograms", package: "Guest"), .product(name: "LinuxCalls", package: "Monitor"),
-                .product(name: "WireFormats", package: "Monitor"),
+                .product(name: "ChildPrograms", package: "Guest"), .product(name: "CLinux", package: "Monitor"),
+                .product(name: "LinuxCalls", package: "Monitor"), .product(name: "WireFormats", package: "Monitor"),
             ],
             swiftSettings: settings),
         .executableTarget(

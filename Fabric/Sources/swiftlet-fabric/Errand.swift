@@ -12,7 +12,7 @@ struct Errand {
         one of start FOLDER (unless it runs), ask FOLDER FILE (a request as JSON), enter FOLDER PROGRAM ARGUMENT... (in the \
         fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), trace FOLDER WHAT... (a packet's way), \
         serve FOLDER (as start does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
-        its shadow let through, by the ports of their ends), impair FOLDER PORT (the wire of a machine; for the engine)
+        its shadow let through, by the ports of their ends; until its standard input ends), impair FOLDER PORT (the wire of a machine; for the engine)
         """
 
     private static let program: ByteString = "/proc/self/exe"
@@ -72,10 +72,11 @@ struct Errand {
             throw FabricFault(Self.usage)
         }
         try EngineProcess.join(folder)
+        let watch = try ShadowWatch(present: (ends[0], ends[1]), shadow: (ends[2], ends[3]))
+        try watch.confine()
+        guard let result = watch.run(milliseconds: milliseconds) else { return 1 }
         var said: [UInt8] = []
-        try ShadowWatch.compare(
-            present: (ends[0], ends[1]), shadow: (ends[2], ends[3]), milliseconds: milliseconds
-        ).write(to: &said)
+        result.write(to: &said)
         return tell(said)
     }
 

@@ -124,7 +124,8 @@ struct ShadowTests {
                     try machines[0].startPing("10.9.1.3", to: "/run/ping")
                     sleep(nanoseconds: 200_000_000)
                     do throws(FabricFault) {
-                        return try ShadowWatch.compare(present: (11, 12), shadow: (21, 22), milliseconds: 1000)
+                        let watch = try ShadowWatch(present: (11, 12), shadow: (21, 22))
+                        return watch.run(milliseconds: 1000) ?? .null
                     } catch {
                         report("\(error)")
                         throw error

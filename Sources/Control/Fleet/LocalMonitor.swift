@@ -59,7 +59,12 @@ final class LocalLauncher: MonitorLauncher {
 
     func ask(_ arguments: [String]) throws(FleetError) -> (isRight: Bool, said: String) {
         do throws(LinuxError) {
-            let output = try ChildProcess.output(of: ChildProcess.Settings(arguments))
+            // Who takes long sees by the end of its standard input that this process has gone, however that went.
+            let lifeline = try PipePair()
+            var settings = ChildProcess.Settings(arguments)
+            settings.descriptors[0] = lifeline.reading.number
+            let output = try ChildProcess.output(of: settings)
+            _ = consume lifeline
             return (output.isSuccess, output.text)
         } catch {
             throw FleetError(.missingPart, "\(arguments.first ?? "") cannot be run: \(error)")
