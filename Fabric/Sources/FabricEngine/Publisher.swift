@@ -61,6 +61,27 @@ final class Publisher {
         }
     }
 
+    /// Has flows of datagrams go where the rules lead now. What cannot be done is told: rules count for all others.
+    /// - Parameter ports: those that have ports of the computer.
+    func leadFlows(_ ports: [FabricPort]) {
+        guard let inner = wayOut.uplink?.inner else { return }
+        let flows = PublishedFlows(ports, inner: inner)
+        do throws(FabricFault) {
+            try Self.translate { () throws(LinuxError) in try flows.endInside() }
+            try wayOut.namespace.outside { () throws(FabricFault) in
+                try Self.translate { () throws(LinuxError) in try flows.endOutside() }
+            }
+        } catch {
+            EngineLog.write(error.description)
+        }
+    }
+
+    private static func translate(_ body: () throws(LinuxError) -> Void) throws(FabricFault) {
+        do throws(LinuxError) { try body() } catch {
+            throw FabricFault("datagrams for published ports may go on where they went before: \(error)")
+        }
+    }
+
     private static func places(_ plan: FabricPlan) -> [Place: PublishedPort] {
         var places: [Place: PublishedPort] = [:]
         for port in plan.ports {
@@ -109,5 +130,7 @@ extension Engine {
             throw FabricFault("the rules for published ports cannot be set: \(error)")
         }
         try publisher?.setRules(next)
+        let hasDatagrams = (wanted + present).contains { port in port.published.contains { $0.transport == .udp } }
+        if hasDatagrams { publisher?.leadFlows(wanted) }
     }
 }

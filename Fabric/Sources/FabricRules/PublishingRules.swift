@@ -12,14 +12,14 @@ public enum PublishingRules {
     private static let ownNetworks = "10.191.0.0/16"
 
     /// One port of the computer.
-    struct Way {
-        let transport: PublishedPort.Transport
-        let address: IPAddress?
-        let port: UInt16
+    public struct Way: Sendable {
+        public let transport: PublishedPort.Transport
+        public let address: IPAddress?
+        public let port: UInt16
         /// The one by which it is known on the link.
-        let carrier: UInt16
-        let machine: IPAddress
-        let machinePort: UInt16
+        public let carrier: UInt16
+        public let machine: IPAddress
+        public let machinePort: UInt16
     }
 
     /// In the fabric: all rules for these ports in the place of those that there were.
@@ -130,7 +130,7 @@ public enum PublishingRules {
 
     /// Each port by itself, with the one that it has on the link: its own where it is published on all addresses, otherwise one
     /// that its address and number lead to, so that it is the same whatever else is published.
-    static func ways(of ports: [FabricPort]) -> [Way] {
+    public static func ways(of ports: [FabricPort]) -> [Way] {
         var ways: [Way] = []
         var taken: Set<UInt32> = []
         for isAnywhere in [true, false] {

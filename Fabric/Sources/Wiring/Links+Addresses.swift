@@ -4,13 +4,15 @@ import Netlink
 import WireFormats
 
 extension Links {
-    /// The addresses of a link, IPv4 before IPv6.
-    public mutating func addresses(of index: UInt32) throws(LinuxError) -> [Interface.Address] {
+    /// The addresses of a link, IPv4 before IPv6; nil: of all.
+    public mutating func addresses(of index: UInt32?) throws(LinuxError) -> [Interface.Address] {
         var request = NetlinkRequest(RouteMessage.getAddress)
         // struct ifaddrmsg: family, prefix length, flags, scope, index.
         request.body.write(UInt64(0))
         var addresses: [Interface.Address] = []
-        for message in try session.dump(request) where try message.number(at: 4) == index {
+        for message in try session.dump(request) {
+            let link = try message.number(at: 4)
+            if let index, link != index { continue }
             let prefixLength = UInt8(truncatingIfNeeded: try message.number(at: 0) >> 8)
             let attributes = try message.attributes(after: 8)
             // Of IPv4 the other is the peer's on links with one peer; IPv6 has only the other.

@@ -59,6 +59,42 @@ public struct TrackedConnection: Equatable, Sendable {
         return connections
     }
 
+    /// Has the kernel of the thread's network namespace forget connections of TCP, UDP and the like: it asks the rules about the next packet
+    /// of one as about the first. One that is there no more is no error.
+    public static func forget(_ connections: [TrackedConnection]) throws(LinuxError) {
+        if connections.isEmpty { return }
+        var session = try NetlinkSession(.netfilter)
+        var rest = connections[...]
+        while !rest.isEmpty {
+            let requests = rest.prefix(NetlinkSession.maximumRequests).map { $0.forgetting }
+            rest = rest.dropFirst(requests.count)
+            for case let failure? in try session.performAll(requests) where failure != .noEntry { throw failure }
+        }
+    }
+
+    /// IPCTNL_MSG_CT_DELETE. Without a way in it, all would be meant.
+    private var forgetting: NetlinkRequest {
+        let (source, destination) = (question.source.address.bytes, question.destination.address.bytes)
+        var request = NetlinkRequest(0x0102)
+        // struct nfgenmsg: family, version (1 byte each), resource (2).
+        request.body.writeBytes([AddressFamily.of(source), 0, 0, 0])
+        request.nested(Attribute.question) { request in
+            // As `way` reads them.
+            request.nested(1) { request in
+                request.attribute(source.count == 4 ? 1 : 3, source)
+                request.attribute(source.count == 4 ? 2 : 4, destination)
+            }
+            request.nested(2) { request in
+                request.attribute(1, [transport])
+                if let port = question.source.port { request.attribute(2, Self.bytes(port)) }
+                if let port = question.destination.port { request.attribute(3, Self.bytes(port)) }
+            }
+        }
+        return request
+    }
+
+    private static func bytes(_ port: UInt16) -> [UInt8] { [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)] }
+
     /// Nil for what is no connection of IPv4 or IPv6.
     init?(_ message: NetlinkMessage) throws(LinuxError) {
         guard message.type == 0x0100 else { return nil }

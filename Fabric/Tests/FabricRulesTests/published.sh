@@ -137,6 +137,33 @@ datagram='exec 3<> "/dev/udp/$0/6053"; echo question >&3; timeout 2 head -c 3 <&
 is "a datagram is answered" web "$(within visitor bash -c "$datagram" 192.0.2.1)"
 is "on this computer too" web "$(bash -c "$datagram" 127.0.0.1)"
 
+# A flow: who asks on from the same port, before the kernel has forgotten it.
+asks='
+import socket, sys
+flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+flow.bind(("", 5353))
+flow.settimeout(2)
+flow.sendto(b"question", (sys.argv[1], 6053))
+try:
+    print(flow.recv(100).decode().strip())
+except OSError:
+    print("nothing")
+'
+flow() { within visitor python3 -c "$asks" 192.0.2.1; }
+own_flow() { python3 -c "$asks" 127.0.0.1; }
+is "a flow of datagrams is answered" web "$(flow)"
+is "on this computer too" web "$(own_flow)"
+is "the port becomes another machine's" "{}" \
+    "$(change "$(port 1 5 web "$(published tcp 6000 80 2)"),$(port 2 6 shop "$(published udp 6053 53)")")"
+is "the flow goes there" shop "$(flow)"
+is "this computer's too" shop "$(own_flow)"
+is "the port is nobody's" "{}" "$(change "$(port 2 6 shop "")")"
+is "and the flow goes nowhere" nothing "$(flow)"
+is "nor this computer's" nothing "$(own_flow)"
+is "the port is published again" "{}" "$(change "$(port 1 5 web "$(published udp 6053 53)")")"
+is "and the flow that has gone on is answered" web "$(flow)"
+is "this computer's too" web "$(own_flow)"
+
 # The machine sees who asks.
 is "its visitors are who they are" "{}" "$(change "$(port 1 5 web "$(published tcp 6002 82)")")"
 is "by their own addresses" 192.0.2.9 "$(within visitor timeout 3 bash -c 'cat < /dev/tcp/192.0.2.1/6002')"

@@ -56,6 +56,14 @@ struct TrackedConnectionTests {
             #expect(counts.frames >= 1 && counts.bytes == counts.frames * 29)
             #expect(found.answer.counts?.frames == 0)
             #expect((found.beganNanoseconds ?? 0) > 1_700_000_000_000_000_000)
+            // Another one stays.
+            let stranger = try other.within { try TestSocket(port: 5001) }
+            stranger.send([0], to: [10, 9, 0, 1], port: 7)
+            try TrackedConnection.forget([found])
+            let left = try TrackedConnection.all().filter { $0.transport == 17 }.map(\.question.source.port)
+            #expect(left.contains(5001) && !left.contains(5000))
+            // It is no more.
+            try TrackedConnection.forget([found])
         }
     }
 

@@ -39,7 +39,7 @@ struct UnpublishCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unpublish", abstract: "Have ports of this computer lead to a machine no more.",
         discussion: """
-            Connections that are open go on; new ones find nobody.
+            Connections that are open go on; new ones, and datagrams, find nobody.
 
             Examples:
               swiftlet unpublish web 8080
