@@ -225,15 +225,33 @@ extension Engine {
         stretchesAreSwitched(until: until)
     }
 
-    /// Closes the ends that have had their moment. Nanoseconds until the next one; nil when there is none.
+    /// Closes the ends that have had their moment. One that cannot be closed is tried again after another moment: until then it hands
+    /// over what comes out of its appliance. Nanoseconds until the next one; nil when there is none.
     func closeDrained() -> UInt64? {
         let now = Clock.monotonic.nanoseconds()
         let used = usedEnds(of: plan)
-        for entry in draining where entry.untilNanoseconds <= now && !used.contains(entry.end) {
-            if let link = try? links.find(ByteString(FabricPort.tap(entry.end))) { try? wires.disconnect([link.index]) }
+        for place in draining.indices {
+            let entry = draining[place]
+            // The number may be a machine's own place by now.
+            guard entry.untilNanoseconds <= now, !used.contains(entry.end), plan.port(entry.end)?.network == nil
+            else { continue }
+            do throws(FabricFault) { try close(entry.end) } catch {
+                draining[place].untilNanoseconds = now + Self.drainingNanoseconds
+                EngineLog.write("\(error); it is tried again")
+            }
         }
         draining.removeAll { $0.untilNanoseconds <= now }
         return draining.map { $0.untilNanoseconds }.min().map { $0 - now }
+    }
+
+    /// One that is not there, or is closed, is no fault.
+    private func close(_ end: UInt16) throws(FabricFault) {
+        do throws(LinuxError) {
+            guard let link = try links.find(ByteString(FabricPort.tap(end))) else { return }
+            do throws(WireFailure) { try wires.disconnect([link.index]) } catch { throw error.cause }
+        } catch {
+            throw FabricFault("port \(end), an appliance's end, cannot be closed: \(error)")
+        }
     }
 
     /// The ends that are in somebody's wire.
@@ -251,9 +269,7 @@ extension Engine {
         let used = usedEnds(of: plan)
         for port in plan.ports where port.network == nil && !used.contains(port.number) {
             guard let link = try? links.find(ByteString(port.tap)), link.isUp else { continue }
-            do throws(WireFailure) { try wires.disconnect([link.index]) } catch {
-                throw FabricFault("port \(port.number), an appliance's end, cannot be closed: \(error.cause)")
-            }
+            try close(port.number)
         }
     }
 
