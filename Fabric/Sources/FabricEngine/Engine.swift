@@ -19,6 +19,8 @@ public final class Engine {
     /// Nil where there is no way out.
     var publisher: Publisher?
     private let record: PlanRecord
+    /// Whether rules are what this engine has made them. Those that one before has left may be anything, or gone.
+    private var hasSetRules = false
     /// Nil where nothing leads out.
     public var wayOut: WayOut?
     /// The numbers of networks of which somebody's name or address is no more, and who gives them has not been told yet.
@@ -177,10 +179,14 @@ public final class Engine {
         return port.network.flatMap(plan.network).map { PortRules.text(of: port, in: $0) }
     }
 
-    /// One transaction of nftables.
+    /// One transaction of nftables: of what is other than before; of all, until that was done once. What could not be done when this engine
+    /// began is so done with the next change, or nothing is changed.
     private func setRules(
         _ plan: FabricPlan, _ difference: PlanDifference, from before: FabricPlan, isRepair: Bool
     ) throws(FabricFault) {
+        let isRepair = isRepair || !hasSetRules
+        let difference =
+            hasSetRules ? difference : PlanDifference(from: before, to: plan, plan.asChange, makesAll: true)
         var text = ""
         if isRepair { text += PortRules.reset }
         let passages = plan.ports.filter { $0.joined != nil }
@@ -203,6 +209,7 @@ public final class Engine {
         do throws(FabricFault) { try Rules.set(text) } catch {
             throw FabricFault("the rules cannot be set: \(error)")
         }
+        hasSetRules = true
         // Where rules need it, the kernel has begun to remember connections: how much goes over each and since when, it only
         // remembers of those that begin from now on.
         for name in ["acct", "timestamp"] {

@@ -15,6 +15,10 @@ public enum EgressRules {
     /// So many of a machine's connections are written down in a second at most, of those that it opens and of those that it is refused.
     static let logged = "limit rate 20/second burst 100 packets"
 
+    /// On packets of machines that have rules, until these let them pass: what comes with it to the end of the way, of which the rules are
+    /// not there, goes no further.
+    static let heldMark = 0x5357
+
     /// Between a provider and its customers, and in overlay networks; the other private ones dnsmasq does not answer. Source: RFC 6598.
     private static let sharedAddresses = "100.64.0.0/10"
 
@@ -25,7 +29,7 @@ public enum EgressRules {
         add set \(table) named { type ifname . ether_addr; }
         add chain \(table) forward { type filter hook forward priority -2; policy accept; }
         flush chain \(table) forward
-        add rule \(table) forward ct direction reply accept
+        add rule \(table) forward ct direction reply meta mark set 0 accept
         add rule \(table) forward iifname . ether saddr vmap @machines
         add chain \(table) input { type filter hook input priority -2; policy accept; }
         flush chain \(table) input
@@ -49,7 +53,7 @@ public enum EgressRules {
         for (place, rule) in policy.rules.enumerated() {
             for match in matches(rule, in: network) {
                 rules += note(chain, match + " ct state new", port, "\(place)", isWanted: policy.log != nil)
-                rules += "add rule \(chain) \(match) counter accept\n"
+                rules += "add rule \(chain) \(match) counter meta mark set 0 accept\n"
             }
         }
         rules += note(chain, "", port, "-", isWanted: policy.log != nil)

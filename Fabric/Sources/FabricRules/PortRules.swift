@@ -33,6 +33,8 @@ public enum PortRules {
             add rule \(chain) ether saddr != \(HardwareAddress.text(port.hardwareAddress)) \(drop("another machine's hardware address"))
 
             """
+        // Let go again by those rules alone: where they are not, nothing gets out.
+        if port.egress != nil { rules += "add rule \(chain) meta mark set \(EgressRules.heldMark)\n" }
         // Linux takes what has a priority tag as if it had none; the rules below look behind no tag.
         for tag in ["8021q", "8021ad"] { rules += rule(chain, "ether type \(tag)", "a frame with a tag") }
         let own4 = port.addresses.filter { $0.family == .v4 }.map { $0.description }

@@ -22,6 +22,7 @@ public enum RoutingRules {
             chain input {
                 type filter hook input priority 0; policy drop;
                 iifname "lo" accept
+                meta mark \(EgressRules.heldMark) meta l4proto { tcp, udp } th dport 53 \(held)
                 ct state established,related accept
                 ct state invalid counter drop comment "no connection that is known"
                 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-query, mld-listener-report } accept
@@ -29,6 +30,7 @@ public enum RoutingRules {
             }
             chain forward {
                 type filter hook forward priority 0; policy drop;
+                meta mark \(EgressRules.heldMark) \(held)
         \(passages(networks, ports))        ct mark != \(throughAppliances) ct state established,related accept
                 ct state invalid counter drop comment "no connection that is known"
                 iifname "\(uplink)" ct status dnat counter accept comment "published ports"
@@ -42,6 +44,8 @@ public enum RoutingRules {
 
         """
     }
+
+    private static let held = PortRules.drop("the machine's rules are not there (swiftlet network repair)")
 
     /// Nothing in a network that a machine leads out of is for the fabric; it may have the addresses of others.
     private static func led(_ networks: [FabricNetwork]) -> String {
