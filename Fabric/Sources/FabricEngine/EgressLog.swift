@@ -50,7 +50,8 @@ enum EgressLog {
     }
 }
 
-/// What the programs that answer for names have refused.
+/// What the programs that answer for names have refused. They do not wait for anybody to read it: while this process has no time, what
+/// there is no room for is lost, and each question is answered.
 final class RefusedNames {
     private static let mostBytes = 64 << 10
     /// Of one machine in a second: whoever asks without end fills no disk, and hides nobody else's.
@@ -62,12 +63,12 @@ final class RefusedNames {
     private var second: (begin: UInt64, counts: [IPAddress: Int]) = (0, [:])
 
     var reading: Int32 { pipe.reading.number }
-    /// For the programs' output.
+    /// For what the programs say.
     var writing: Int32 { pipe.writing.number }
 
     init() throws(LinuxError) {
         pipe = try PipePair()
-        try setNonBlocking(pipe.reading.number)
+        for end in [pipe.reading.number, pipe.writing.number] { try setNonBlocking(end) }
     }
 
     /// What they have said since the last call, each name of a machine once. Never waits.
@@ -80,6 +81,8 @@ final class RefusedNames {
         let last = lines.removeLast()
         for line in lines {
             if let name = RefusedName(line: line), seen.insert(name).inserted { names.append(name) }
+            // Why one does not begin; whatever else it says bears its number.
+            if line.starts(with: "dnsmasq: ".utf8) { EngineLog.write(String(decoding: line, as: UTF8.self)) }
         }
         // A line without an end is none of theirs.
         rest = last.count < 4096 ? Array(last) : []

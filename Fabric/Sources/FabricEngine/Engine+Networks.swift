@@ -40,7 +40,7 @@ extension Engine {
     ) throws(FabricFault) {
         try strictNameServers.serveStrictly(
             network, plan.ports(in: network), in: folder.strictNames(network.number),
-            names: folder.names(network).names, output: refusedNames.writing, isBridgeNew: isBridgeNew)
+            names: folder.names(network).names, log: refusedNames.writing, isBridgeNew: isBridgeNew)
     }
 
     func remove(_ network: FabricNetwork) {

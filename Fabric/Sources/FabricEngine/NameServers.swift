@@ -19,7 +19,7 @@ struct NameServers {
         let settings: String
         let since: UInt64
     }
-    /// What it is told to end by. One that keeps nothing, and waits for its log to be read, ends by SIGKILL alone.
+    /// What it is told to end by. One that keeps nothing, and waits at its end for its log to be read, ends by SIGKILL alone.
     private let endSignal: Int32
 
     init(endSignal: Int32 = SignalNumber.terminate) { self.endSignal = endSignal }
@@ -46,23 +46,23 @@ struct NameServers {
     /// Starts, or starts anew, the one that answers those who may not reach everything; ends it where there is none of them.
     /// - Parameters:
     ///   - names: where the names of the network's machines are.
-    ///   - output: where it says what it refuses.
+    ///   - log: where it says what it refuses; to be one that it need not wait for.
     mutating func serveStrictly(
         _ network: FabricNetwork, _ ports: [FabricPort], in folder: NameFolder, names: String,
-        output: Int32, isBridgeNew: Bool = false
+        log: Int32, isBridgeNew: Bool = false
     ) throws(FabricFault) {
         guard network.givesNames,
             let settings = EgressNames.text(of: network, ports, names: names, pidFile: folder.pidFile)
         else { return end(network.number) }
         try EngineFolder.make(folder.path)
-        try serve(network, by: settings, in: folder, isBridgeNew: isBridgeNew, output: output) {
+        try serve(network, by: settings, in: folder, isBridgeNew: isBridgeNew, log: log) {
             () throws(FabricFault) in
         }
     }
 
     /// - Parameter prepare: what is to be done when the one before has ended.
     private mutating func serve(
-        _ network: FabricNetwork, by settings: String, in folder: NameFolder, isBridgeNew: Bool, output: Int32 = 2,
+        _ network: FabricNetwork, by settings: String, in folder: NameFolder, isBridgeNew: Bool, log: Int32 = 2,
         _ prepare: () throws(FabricFault) -> Void
     ) throws(FabricFault) {
         if !isBridgeNew, let running = processes[network.number], running.settings == settings { return }
@@ -72,7 +72,7 @@ struct NameServers {
         try EngineFolder.write([UInt8](settings.utf8), to: folder.settings)
         do throws(LinuxError) {
             let process = try Programs.start(
-                [Self.program, "--conf-file=" + ByteString(folder.settings)], output: output)
+                [Self.program, "--conf-file=" + ByteString(folder.settings)], output: 2, errors: log)
             processes[network.number] = Running(
                 network: network.name, process: process, settings: settings, since: Clock.monotonic.nanoseconds())
         } catch {

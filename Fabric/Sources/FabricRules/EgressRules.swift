@@ -176,8 +176,8 @@ public enum EgressNames {
             "bogus-priv", "local-ttl=0", "cache-size=1000", "max-ttl=\(mostSeconds)", "max-cache-ttl=\(mostSeconds)",
             // Whoever owns a domain that is allowed could have it lead to machines of this computer.
             "stop-dns-rebind", "address=/#/",
-            // What it refuses is for the log: see `RefusedName`.
-            "log-queries=extra", "log-facility=/proc/self/fd/1",
+            // What it refuses is for the log: see `RefusedName`. Standard error is as it was given: what may not wait there does not.
+            "log-queries=extra", "log-facility=-",
         ]
         for domain in EgressRules.domains(of: ports) {
             lines += network.nameServers.map { "server=/\(domain)/\($0)" }

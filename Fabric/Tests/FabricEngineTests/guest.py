@@ -2,6 +2,7 @@
 
 Usage: guest.py dhcp TAP MAC         prints the address and the longest packet that it is given
        guest.py name SERVER NAME     prints the address that the name has, or "none"
+       guest.py questions SERVER PORT COUNT    prints how many of so many questions, one after the other, are answered
        guest.py knock TAP MAC ADDRESS GATEWAY-MAC TARGET PORT      whether TCP there is "answered", "refused" or says "nothing"
        guest.py lookup TAP MAC ADDRESS GATEWAY-MAC SERVER NAME [PORT]    as name does, from the guest (and a port of its)
        guest.py flows TAP MAC ADDRESS GATEWAY-MAC TARGET COUNT    sends so many packets of a connection each
@@ -131,6 +132,20 @@ def name(server, text):
     return "no answer"
 
 
+def questions(server, port, count):
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(PATIENCE)
+    answered = 0
+    try:
+        for _ in range(int(count)):
+            client.sendto(question_for("other.test"), (server, int(port)))
+            client.recv(4096)
+            answered += 1
+    except OSError:
+        pass
+    return answered
+
+
 def packets(tap, own, address, gateway, sent, patience=PATIENCE):
     """What comes to the guest of IPv4 while it sends something again and again, and says who has its address."""
     head = HEADER + station(gateway) + own + b"\x08\0"
@@ -198,5 +213,5 @@ def sent(name, own, source, other_name, other, target):
     return "nothing"
 
 
-print({"dhcp": dhcp, "name": name, "knock": knock, "lookup": lookup, "flows": flows, "arp": arp,
+print({"dhcp": dhcp, "name": name, "questions": questions, "knock": knock, "lookup": lookup, "flows": flows, "arp": arp,
        "sent": sent}[sys.argv[1]](*sys.argv[2:]))

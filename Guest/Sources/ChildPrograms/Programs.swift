@@ -17,11 +17,13 @@ public enum Programs {
     private static let environment: [[UInt8]] = [ByteString("PATH=/usr/sbin:/usr/bin:/sbin:/bin").bytes]
     private static let mostOutputBytes = 256 << 10
 
-    /// Starts one that stays; its output is this program's, unless another place is given.
-    public static func start(_ arguments: [ByteString], output place: Int32 = 1) throws(LinuxError) -> Int32 {
+    /// Starts one that stays; its output and what it complains of are this program's, unless other places are given.
+    public static func start(
+        _ arguments: [ByteString], output place: Int32 = 1, errors: Int32 = 2
+    ) throws(LinuxError) -> Int32 {
         let null = try FileTree.open(ByteString("/dev/null").bytes, .readOnly)
         let output = try copy(of: place)
-        let errors = try copy(of: 2)
+        let errors = try copy(of: errors)
         return try start(arguments, null.number, output.number, errors.number)
     }
 
