@@ -79,7 +79,7 @@ let package = Package(
         .testTarget(
             name: "PacketsTests",
             dependencies: [
-                "FabricTestSupport", "Packets", .product(name: "AgentProtocol", package: "Guest"),
+                "FabricTestSupport", "Packets", "Seeing", "Wiring", .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "LinuxCalls", package: "Monitor"),
             ],
             swiftSettings: settings),
@@ -98,9 +98,9 @@ let package = Package(
         .target(
             name: "FabricTestSupport",
             dependencies: [
-                "FabricEngine", "FabricProtocol", "FabricRules", "Packets", "Wiring",
+                "FabricEngine", "FabricProtocol", "FabricRules", "Packets", "Seeing", "Wiring",
                 .product(name: "AgentProtocol", package: "Guest"),
-                .product(name: "LinuxCalls", package: "Monitor"),
+                .product(name: "LinuxCalls", package: "Monitor"), .product(name: "WireFormats", package: "Monitor"),
             ],
             path: "Tests/TestSupport/FabricTestSupport", swiftSettings: settings),
         .testTarget(

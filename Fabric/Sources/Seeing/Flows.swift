@@ -2,7 +2,7 @@ import AgentProtocol
 public import FabricProtocol
 import LinuxCalls
 import WireFormats
-import Wiring
+public import Wiring
 
 /// Tells the connections that the fabric's kernel knows: a JSON object on a line each. In its network namespace.
 public enum Flows {
@@ -14,21 +14,26 @@ public enum Flows {
     }
 
     public static func tell() throws(FabricFault) {
-        var connections: [TrackedConnection]
+        let connections: [TrackedConnection]
         do throws(LinuxError) { connections = try TrackedConnection.all() } catch {
             throw FabricFault("the kernel does not tell its connections: \(error)")
         }
+        try? writeAll(1, lines(connections, at: Clock.realTime.nanoseconds()))
+    }
+
+    /// - Parameter now: since 1970.
+    public static func lines(_ all: [TrackedConnection], at now: UInt64) -> [UInt8] {
+        var connections = all
         if connections.count > most {
             connections.sort { carried($0) > carried($1) }
             connections.removeLast(connections.count - most)
         }
-        let now = Clock.realTime.nanoseconds()
         var lines: [UInt8] = []
         for connection in connections {
             document(connection, now).write(to: &lines)
             lines.append(0x0a)
         }
-        try? writeAll(1, lines)
+        return lines
     }
 
     private static func document(_ connection: TrackedConnection, _ now: UInt64) -> JSONValue {

@@ -59,6 +59,16 @@ public struct TrackedConnection: Equatable, Sendable {
         return connections
     }
 
+    /// Those of one datagram.
+    public static func read(_ datagram: [UInt8]) throws(LinuxError) -> [TrackedConnection] {
+        var messages = NetlinkMessages(datagram)
+        var connections: [TrackedConnection] = []
+        while let message = try messages.next() {
+            if let connection = try TrackedConnection(message) { connections.append(connection) }
+        }
+        return connections
+    }
+
     /// Has the kernel of the thread's network namespace forget connections of TCP, UDP and the like: it asks the rules about the next packet
     /// of one as about the first. One that is there no more is no error.
     public static func forget(_ connections: [TrackedConnection]) throws(LinuxError) {

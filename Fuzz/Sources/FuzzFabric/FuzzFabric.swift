@@ -2,7 +2,7 @@ import FabricTestSupport
 import Glibc
 
 private let targets: [(name: String, run: @Sendable ([UInt8]) -> Void)] = [
-    ("fabric", fuzzFabric), ("packets", fuzzPackets),
+    ("fabric", fuzzFabric), ("packets", fuzzPackets), ("flows", fuzzFlows),
 ]
 
 private let chosen: @Sendable ([UInt8]) -> Void = {
