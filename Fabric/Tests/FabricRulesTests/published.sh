@@ -72,11 +72,12 @@ machine() { # name last-byte
     within "$1" ip route add default via 10.190.1.1
     mkdir -p "$folder/$1"
     echo "$1" > "$folder/$1/index.html"
+    # Without `within`, whose process would be a shell's that waits for them.
     for number in 80 81; do
-        within "$1" busybox httpd -f -p "$number" -h "$folder/$1" &
+        ip netns exec "$1" busybox httpd -f -p "$number" -h "$folder/$1" &
         processes+=($!)
     done
-    within "$1" python3 -c "$answers" "$1" &
+    ip netns exec "$1" python3 -c "$answers" "$1" &
     processes+=($!)
 }
 machine web 5
