@@ -21,7 +21,7 @@ import Testing
                 + #""seconds_left":431999,"age_milliseconds":3000}"# + "\n")
     }
 
-    @Test func `what the fuzzers found is asked again without a trap, and what is made from it`() throws {
+    @Test func `what the corpus has is read without a trap, and what is made from it`() throws {
         let files = try FileManager.default.contentsOfDirectory(at: Self.corpus, includingPropertiesForKeys: nil)
         #expect(!files.isEmpty)
         for file in files {
