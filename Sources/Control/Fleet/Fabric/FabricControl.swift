@@ -2,6 +2,7 @@ import AgentClient
 import AgentProtocol
 import FabricProtocol
 import HostFiles
+import LinuxCalls
 import Networks
 import WireFormats
 
@@ -15,6 +16,10 @@ struct FabricControl {
 
     /// Inside the emulated host it is the host's own; everything in it goes with that.
     private var folder: String { launcher.isEmulated ? "/run/swiftlet/networks" : store.paths.runtime + "/networks" }
+
+    /// Where requests are written down for it: the emulated host sees this computer's files, and has a `/run` of its own.
+    private var requestFolder: HostPath { HostPath(launcher.isEmulated ? store.paths.data : store.paths.runtime) }
+    private static let requestPrefix = ".network-"
 
     /// What is put before a program's arguments so that it runs in the fabric's network namespace.
     var entrance: [String] { [store.paths.fabric, "enter", folder] }
@@ -184,6 +189,19 @@ struct FabricControl {
             try carryOut(change, startsEngine: true)
         }
         stopStrayForwards()
+        removeStrayRequests()
+    }
+
+    /// Removes what commands that were killed have left. None takes this long to be answered.
+    private func removeStrayRequests() {
+        let latest = Int64(Clock.realTime.nanoseconds() / 1_000_000_000) - 600
+        for name in (try? requestFolder.folderNames()) ?? [] {
+            let path = requestFolder.appending(String(decoding: name, as: UTF8.self))
+            guard name.starts(with: Self.requestPrefix.utf8), let status = try? path.status(),
+                status.modifiedSeconds < latest
+            else { continue }
+            try? path.removeFile()
+        }
     }
 
     /// A fabric that is not there, or does not have the network, is left as it is.
@@ -217,7 +235,7 @@ struct FabricControl {
     private func ask(_ request: FabricRequest, startsEngine: Bool) throws(FleetError) -> String {
         var bytes: [UInt8] = []
         request.document.write(to: &bytes)
-        let request = HostPath(store.paths.runtime).appending(".network-\(UInt32.random(in: .min ... .max))")
+        let request = requestFolder.appending("\(Self.requestPrefix)\(UInt32.random(in: .min ... .max))")
         try files { () throws(HostFileError) in try request.replaceQuickly(bytes) }
         defer { try? request.removeFile() }
         var reason = ""
