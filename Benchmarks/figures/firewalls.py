@@ -14,7 +14,7 @@ COUNT = int(os.environ.get("FIREWALLS", 50))
 # After so many seconds no more are started: those that run are measured.
 PATIENCE_SECONDS = int(os.environ.get("PATIENCE", 1800))
 # So many start at the same time.
-AT_ONCE = int(os.environ.get("AT_ONCE", 2))
+AT_ONCE = int(os.environ.get("AT_ONCE", 1))
 MEBIBYTES = 64
 swiftlet = os.environ["SWIFTLET"]
 appliance = os.environ["APPLIANCE"]
