@@ -142,7 +142,7 @@ extension InlineAppliance {
     init(_ document: JSONValue) throws(FabricFault) {
         let reader = try ObjectReader(
             document, "an appliance in line",
-            ["name", "inside", "outside", "fails_open", "bypassed", "patience_ms", "shadow"])
+            ["name", "inside", "outside", "fails_open", "bypassed", "patience_ms", "shadow", "routing"])
         let name = try reader.text("name")
         guard FabricPort.isName(name) else { throw FabricFault("\"\(name)\" is no name for an appliance") }
         var patience: UInt32?
@@ -159,6 +159,7 @@ extension InlineAppliance {
             }
             shadow = Shadow(inside: ends[0], outside: ends[1])
         }
+        if reader.has("routing"), let document = document["routing"] { routing = try Stations(document) }
     }
 
     var document: JSONValue {
@@ -172,6 +173,21 @@ extension InlineAppliance {
             JSONMember(
                 "shadow",
                 shadow.map { .array([.integer(Int64($0.inside)), .integer(Int64($0.outside))]) } ?? .null),
+            JSONMember("routing", routing?.document ?? .null),
+        ])
+    }
+}
+
+extension InlineAppliance.Stations {
+    init(_ document: JSONValue) throws(FabricFault) {
+        let reader = try ObjectReader(document, "routing of an appliance in line", ["inside", "outside"])
+        self.init(inside: try reader.hardwareAddress("inside"), outside: try reader.hardwareAddress("outside"))
+    }
+
+    var document: JSONValue {
+        .object([
+            JSONMember("inside", .string(HardwareAddress.text(inside))),
+            JSONMember("outside", .string(HardwareAddress.text(outside))),
         ])
     }
 }

@@ -179,6 +179,7 @@ public struct FabricPlan: Sendable {
         guard let network = network(name) else {
             throw FabricFault("there is no network \(name), in which port \(port.number) is to be")
         }
+        try checkRouting(port)
         guard port.egress == nil || network.isRouted else {
             throw FabricFault(
                 "a machine leads out of \(name), and decides what others there may reach; port \(port.number) has rules of its own"
@@ -219,6 +220,27 @@ public struct FabricPlan: Sendable {
             guard let port = self.port(end), port.network == nil else {
                 throw FabricFault("port \(end), which is to be in a wire, is no end for wires")
             }
+        }
+    }
+
+    /// One that routes is the next hop of what goes by, so that there is one, and only where the fabric itself sends it there.
+    private func checkRouting(_ port: FabricPort) throws(FabricFault) {
+        let routing = port.line.filter { $0.routing != nil }
+        guard let first = routing.first else { return }
+        guard port.joined != nil else {
+            throw FabricFault(
+                "\(first.name) routes, and port \(port.number) is a machine's place in a network, whose wire takes what leaves hardware addresses as they are"
+            )
+        }
+        guard routing.count == 1 else {
+            throw FabricFault("\(first.name) and \(routing[1].name) both route, and are in one wire")
+        }
+        guard first.shadow == nil else {
+            throw FabricFault("\(first.name) routes, and nobody else takes what is sent to its hardware addresses")
+        }
+        let own = [FabricPort.upperStation(port.number), FabricPort.lowerStation(port.number)]
+        if let stations = first.routing, own.contains(stations.inside) || own.contains(stations.outside) {
+            throw FabricFault("\(first.name) has a hardware address of the wire's own ends")
         }
     }
 

@@ -120,6 +120,20 @@ public struct InlineAppliance: Equatable, Sendable {
     public var patienceMilliseconds: UInt32?
     /// One that gets a copy of all that it gets, each at the same end; what that one sends goes nowhere.
     public var shadow: Shadow?
+    /// The hardware addresses of its interfaces, of one that routes: what is to go through it is sent to them. Nil: it leaves hardware
+    /// addresses as they are.
+    public var routing: Stations?
+
+    /// Six bytes each, of one station.
+    public struct Stations: Equatable, Sendable {
+        public var inside: [UInt8]
+        public var outside: [UInt8]
+
+        public init(inside: [UInt8], outside: [UInt8]) {
+            self.inside = inside
+            self.outside = outside
+        }
+    }
 
     public struct Shadow: Equatable, Sendable {
         public var inside: UInt16
@@ -140,7 +154,7 @@ public struct InlineAppliance: Equatable, Sendable {
 
     public init(
         name: String, inside: UInt16, outside: UInt16, failsOpen: Bool = true, isBypassed: Bool = false,
-        patienceMilliseconds: UInt32? = nil
+        patienceMilliseconds: UInt32? = nil, routing: Stations? = nil
     ) {
         self.name = name
         self.inside = inside
@@ -148,5 +162,6 @@ public struct InlineAppliance: Equatable, Sendable {
         self.failsOpen = failsOpen
         self.isBypassed = isBypassed
         self.patienceMilliseconds = patienceMilliseconds
+        self.routing = routing
     }
 }

@@ -86,6 +86,39 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(fault(inUse, inUse.completing(gone)) != nil)
     }
 
+    @Test func `one appliance between networks may route, and none in a machine's wire`() throws {
+        func routing(_ inside: UInt16, _ station: [UInt8] = [2, 0, 0, 0, 1, 1]) -> InlineAppliance {
+            InlineAppliance(
+                name: "wall", inside: inside, outside: inside + 1,
+                routing: InlineAppliance.Stations(inside: station, outside: [2, 0, 0, 0, 1, 2]))
+        }
+        func passage(_ line: InlineAppliance...) -> FabricPort {
+            var passage = port(7, "b")
+            passage.joined = "a"
+            passage.line = line
+            return passage
+        }
+        let before = try plan().after(change([], [port(8, nil), port(9, nil)]))
+        let routed = try before.after(change([], [passage(routing(3))]))
+        #expect(try FabricPlan().after(routed.asChange) == routed)
+        let bridge = InlineAppliance(name: "bridge", inside: 8, outside: 9)
+        #expect(fault(before, change([], [passage(routing(3), bridge)])) == nil)
+        #expect(try #require(fault(before, change([], [passage(routing(3), routing(8))]))).contains("both route"))
+        var machine = port(1, "a", "10.1.0.5")
+        machine.line = [routing(3)]
+        #expect(try #require(fault(before, change([], [machine]))).contains("a machine's place"))
+        var shadowed = routing(3)
+        shadowed.shadow = InlineAppliance.Shadow(inside: 8, outside: 9)
+        #expect(try #require(fault(before, change([], [passage(shadowed)]))).contains("nobody else takes"))
+        for station in [FabricPort.upperStation(7), FabricPort.lowerStation(7)] {
+            #expect(try #require(fault(before, change([], [passage(routing(3, station))]))).contains("own ends"))
+        }
+        // With other hardware addresses it is another one.
+        let other = change([], [passage(routing(3, [2, 0, 0, 0, 1, 3]))])
+        let difference = PlanDifference(from: routed, to: try routed.after(other), other, makesAll: false)
+        #expect(difference.ports.map { $0.number } == [7])
+    }
+
     @Test func `the wire of a machine may be impaired, and no other`() throws {
         var machine = port(1, "a", "10.1.0.5")
         machine.impairment = Impairment()

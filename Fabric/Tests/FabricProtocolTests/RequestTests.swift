@@ -146,6 +146,22 @@ private func fault(_ text: String) -> String? {
         (#""fails_open":true"#, #""fails_open":1"#), (#""bypassed":false"#, #""by":false"#),
         (#""bypassed":false"#, #""bypassed":false,"shadow":[7]"#),
         (#""bypassed":false"#, #""bypassed":false,"shadow":[0,7]"#),
+        (#""bypassed":false"#, #""bypassed":false,"routing":true"#),
+        (#""bypassed":false"#, #""bypassed":false,"routing":["02:00:00:00:00:01","02:00:00:00:00:02"]"#),
+        (#""bypassed":false"#, #""bypassed":false,"routing":{}"#),
+        (#""bypassed":false"#, #""bypassed":false,"routing":{"inside":"02:00:00:00:00:01"}"#),
+        (
+            #""bypassed":false"#,
+            #""bypassed":false,"routing":{"inside":"02:00:00:00:00:01","outside":"ff:ff:ff:ff:ff:ff"}"#
+        ),
+        (
+            #""bypassed":false"#,
+            #""bypassed":false,"routing":{"inside":"00:00:00:00:00:00","outside":"02:00:00:00:00:02"}"#
+        ),
+        (
+            #""bypassed":false"#,
+            #""bypassed":false,"routing":{"inside":"02:00:00:00:00:01","outside":"02:00:00:00:00:02","hop":""}"#
+        ),
     ])
     func `an appliance that is none is refused`(part: String, wrong: String) {
         let appliance = #"{"name":"w","inside":1,"outside":2,"fails_open":true,"bypassed":false}"#

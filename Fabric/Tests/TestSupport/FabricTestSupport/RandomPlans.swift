@@ -48,7 +48,11 @@ extension FabricPlan {
         passage.joined = one.name
         if Bool.random(using: &generator) {
             var wall = InlineAppliance(name: "wall", inside: 101, outside: 102)
-            if Bool.random(using: &generator) { wall.shadow = InlineAppliance.Shadow(inside: 103, outside: 104) }
+            if Bool.random(using: &generator) {
+                wall.shadow = InlineAppliance.Shadow(inside: 103, outside: 104)
+            } else if Bool.random(using: &generator) {
+                wall.routing = InlineAppliance.Stations(inside: station(101), outside: station(102))
+            }
             passage.line = [wall]
         }
         return ends + [passage]
