@@ -23,7 +23,7 @@ public enum RoutingRules {
                 type filter hook input priority 0; policy drop;
                 iifname "lo" accept
                 meta mark \(EgressRules.heldMark) meta l4proto { tcp, udp } th dport 53 \(held)
-                ct state established,related accept
+        \(appliances(ports))        ct state established,related accept
                 ct state invalid counter drop comment "no connection that is known"
                 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-query, mld-listener-report } accept
         \(services(networks))        counter drop comment "the network's own address answers for names and addresses only"
@@ -70,6 +70,13 @@ public enum RoutingRules {
         return rules
     }
 
+    /// Whatever comes out of appliances between networks, nothing of it is for the fabric.
+    private static func appliances(_ ports: [FabricPort]) -> String {
+        ports.flatMap { [$0.upperEnd, $0.bridgePort] }.map { link in
+            "        iifname \"\(link)\" counter drop comment \"an appliance between networks leads to these alone\"\n"
+        }.joined()
+    }
+
     /// What goes into appliances between networks, and comes out of them; which way it goes is not asked here.
     private static func passages(_ networks: [FabricNetwork], _ ports: [FabricPort]) -> String {
         var rules = ""
@@ -78,6 +85,9 @@ public enum RoutingRules {
                 guard let bridge = networks.first(where: { $0.name == name })?.bridge else { continue }
                 rules += "        iifname \"\(bridge)\" oifname \"\(link)\" ct mark set \(throughAppliances) accept\n"
                 rules += "        iifname \"\(link)\" oifname \"\(bridge)\" accept\n"
+                // Not for being part of a connection that leads elsewhere.
+                rules +=
+                    "        iifname \"\(link)\" counter drop comment \"an appliance between networks leads to these alone\"\n"
             }
         }
         return rules

@@ -36,7 +36,7 @@ struct NetworkFilterTests {
             port.network.flatMap(plan.network).map { PortRules.text(of: port, in: $0) } ?? ""
         }
         let rules = PortRules.frame + ports.map(text).joined()
-        let routing = RoutingRules.text(of: plan.networks)
+        let routing = RoutingRules.text(of: plan.networks, joinedBy: plan.ports.filter { $0.joined != nil })
         // From nothing, once more over what is there, without some, and nothing again.
         let life = [
             routing + rules, PortRules.reset + routing + rules + rules,
