@@ -38,9 +38,12 @@ extension Engine {
         let machine = try prepared(port.tap)
         let network = try prepared(port.wireEnd)
         let mirrors = try prepareMirrors(of: port)
+        let aim = Aim(port, active, among: present)
         var (quiet, busy): ([Wire], [Wire]) = ([], [])
+        var stations: [UInt32: [UInt8]] = [:]
         var shadows: [UInt32: UInt32] = [:]
-        func add(_ from: UInt32, _ to: UInt32, isQuiet: Bool) {
+        func add(_ from: UInt32, _ to: UInt32, isQuiet: Bool, _ station: [UInt8]? = nil) {
+            stations[from] = station
             var wire = Wire(from: from, to: to, copies: from == machine || to == machine ? mirrors : [])
             if let shadow = shadows[to] { wire.copies.append(shadow) }
             if isQuiet { quiet.append(wire) } else { busy.append(wire) }
@@ -54,7 +57,9 @@ extension Engine {
                 shadows[ends[ends.count - 1].outside] = shadow.outside
             }
             if appliance.patienceMilliseconds != nil {
-                probes.watch(appliance, ends[ends.count - 1], isTrusted: !newcomers.contains(appliance))
+                probes.watch(
+                    appliance, ends[ends.count - 1], through: probeRoute(appliance, of: port),
+                    isTrusted: !newcomers.contains(appliance))
             }
         }
         func isQuiet(_ place: Int) -> Bool {
@@ -62,7 +67,7 @@ extension Engine {
         }
         var before = machine
         for place in present.indices {
-            add(ends[place].inside, before, isQuiet: isQuiet(place))
+            add(ends[place].inside, before, isQuiet: isQuiet(place), aim?.up(from: place))
             if active.contains(present[place]) { before = ends[place].outside }
         }
         // Next to the network, behind all others.
@@ -73,14 +78,15 @@ extension Engine {
             add(stretch.outside, network, isQuiet: !isImpaired)
             if isImpaired { (before, after) = (stretch.outside, stretch.inside) }
         }
-        add(network, before, isQuiet: false)
+        add(network, before, isQuiet: false, aim?.up(from: present.count))
         for place in present.indices.reversed() {
-            add(ends[place].outside, after, isQuiet: isQuiet(place))
+            add(ends[place].outside, after, isQuiet: isQuiet(place), aim?.down(from: place))
             if active.contains(present[place]) { after = ends[place].inside }
         }
-        add(machine, after, isQuiet: false)
+        add(machine, after, isQuiet: false, aim?.down(from: -1))
         stops?.reach(.prepared)
         try join(quiet, of: port)
+        for (appliance, ends) in zip(present, ends) { try prepareRouting(of: appliance, ends, port) }
         stops?.reach(.joined)
         for (appliance, ends) in zip(present, ends) where newcomers.contains(appliance) {
             if let fault = try fault(of: appliance, ends, of: port, isPatient: isStrict), isStrict { throw fault }
@@ -91,8 +97,12 @@ extension Engine {
         stops?.reach(.ready)
         // Between networks nothing may go without an appliance.
         if active.isEmpty { try steer(port.number, isOn: false) }
+        try keepFormerWays(busy, stations, of: port, isUsed: !active.isEmpty)
         try join(busy, of: port)
-        if !active.isEmpty { try steer(port.number, isOn: true) }
+        if !active.isEmpty {
+            if let aim { try self.aim(port.number, down: aim.down(from: -1), up: aim.up(from: present.count)) }
+            try steer(port.number, isOn: true)
+        }
         stops?.reach(.switched)
         joined[port.number] = active.map { $0.inside }
         stretches[port.number]?.isJoined = isImpaired
@@ -172,8 +182,7 @@ extension Engine {
         guard appliance.patienceMilliseconds != nil else { return nil }
         try passProbes(at: [ends.inside, ends.outside])
         if awaitPassing(appliance.inside, of: port, isPatient: isPatient) { return nil }
-        return FabricFault(
-            "\(appliance.name) lets no frames through from one of its interfaces to the other; nothing was switched")
+        return faultOfProbes(appliance, of: port)
     }
 
     /// Those who are to look at a wire must read what they get.
@@ -235,6 +244,7 @@ extension Engine {
             // The number may be a machine's own place by now.
             guard entry.untilNanoseconds <= now, !used.contains(entry.end), plan.port(entry.end)?.network == nil
             else { continue }
+            endRouting(at: entry.end)
             do throws(FabricFault) { try close(entry.end) } catch {
                 draining[place].untilNanoseconds = now + Self.drainingNanoseconds
                 EngineLog.write("\(error); it is tried again")
@@ -268,6 +278,7 @@ extension Engine {
     func closeUnused(_ plan: FabricPlan) throws(FabricFault) {
         let used = usedEnds(of: plan)
         for port in plan.ports where port.network == nil && !used.contains(port.number) {
+            endRouting(at: port.number)
             guard let link = try? links.find(ByteString(port.tap)), link.isUp else { continue }
             try close(port.number)
         }

@@ -3,6 +3,16 @@ import FabricProtocol
 import LinuxCalls
 import Wiring
 
+/// What is known of a wire between two networks.
+struct Passage {
+    /// The ways that lead into it.
+    var ways: [Steering]
+    /// The networks' own addresses, of one family, between which probes are sent through an appliance that routes; nil: they have none.
+    var probed: (upper: IPAddress, lower: IPAddress)?
+    /// Where what goes through it goes on, by the link at which it arrives, and to which station it is sent there.
+    var wires: [UInt32: (to: UInt32, station: [UInt8])] = [:]
+}
+
 /// Appliances between two networks. A wire whose two ends are the fabric's own: routing leads what goes from one of the networks to the
 /// other into it, and takes it up where it comes out.
 extension Engine {
@@ -49,23 +59,41 @@ extension Engine {
                         Steering(
                             arrival: ByteString(from.bridge),
                             destination: Interface.Address(prefix.base, prefixLength: prefix.length),
-                            link: own[place], station: sides[1 - place].station,
-                            table: 0x5357_0000 + UInt32(port.number) * 2 + UInt32(place)))
+                            link: own[place], table: 0x5357_0000 + UInt32(port.number) * 2 + UInt32(place)))
                 }
             }
             for way in ways { try links.prepare(way) }
-            let old = steerings[port.number] ?? []
-            steerings[port.number] = ways
+            let old = passages[port.number]?.ways ?? []
+            if passages[port.number] == nil { passages[port.number] = Passage(ways: []) }
+            passages[port.number]?.ways = ways
+            passages[port.number]?.probed = Self.probed(upper, lower)
+            // What is at their ends is put right, too.
+            for appliance in port.line where appliance.routing != nil {
+                (routerEnds[appliance.inside], routerEnds[appliance.outside]) = (nil, nil)
+            }
             for way in old where !ways.contains(way) { try links.end(way) }
         } catch {
             throw FabricFault("\(upper.name) and \(lower.name) cannot be joined: \(error)")
         }
     }
 
+    /// Their own addresses, of IPv4 where both have one.
+    private static func probed(
+        _ upper: FabricNetwork, _ lower: FabricNetwork
+    ) -> (upper: IPAddress, lower: IPAddress)? {
+        for family in [IPAddress.Family.v4, .v6] {
+            let own = [upper, lower].compactMap { network in
+                network.ownAddresses.first { $0.address.family == family }?.address
+            }
+            if own.count == 2 { return (own[0], own[1]) }
+        }
+        return nil
+    }
+
     /// Leads what goes between two networks into their wire, or where it would go without. Of a machine's port there is nothing to do.
     func steer(_ port: UInt16, isOn: Bool) throws(FabricFault) {
         do throws(LinuxError) {
-            for way in steerings[port] ?? [] {
+            for way in passages[port]?.ways ?? [] {
                 if isOn { try links.begin(way) } else { try links.end(way) }
             }
         } catch {

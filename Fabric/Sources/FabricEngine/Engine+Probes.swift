@@ -34,6 +34,8 @@ extension Engine {
 
     /// To be watched for being readable: probes have come out.
     public var probesDescriptor: Int32 { probes.descriptor }
+    /// The same of those that route; nil while there is none.
+    public var routedProbesDescriptor: Int32? { probes.routedDescriptor }
 
     /// Judges and probes the appliances that are due: what fails open is gone around, and comes back when it lets frames
     /// through again.

@@ -47,6 +47,7 @@ extension Engine {
                         JSONMember("port", .integer(Int64(port.number))),
                         JSONMember("inside", .integer(Int64(appliance.inside))),
                         JSONMember("is_bypassed", .boolean(appliance.isBypassed)),
+                        JSONMember("is_routing", .boolean(appliance.routing != nil)),
                         JSONMember("is_failing", .boolean(!appliance.isBypassed && isFailing(appliance))),
                         JSONMember("is_in_line", .boolean(line(of: port).contains(appliance))),
                     ])

@@ -32,8 +32,10 @@ public final class Engine {
     var lastRoundNanoseconds: UInt64?
     /// The inner ends of the appliances through which the wires of ports lead.
     var joined: [UInt16: [UInt16]] = [:]
-    /// The ways that lead into appliances between networks, by their ports.
-    var steerings: [UInt16: [Steering]] = [:]
+    /// What is between networks, by its port.
+    var passages: [UInt16: Passage] = [:]
+    /// The ends of appliances that route, by their ports.
+    var routerEnds: [UInt16: RouterEnd] = [:]
     /// The stretches of wires that are impaired, by their ports.
     var stretches: [UInt16: Stretch] = [:]
     /// This one's own path: of what the processes of stretches run.
@@ -131,7 +133,7 @@ public final class Engine {
         for port in difference.gonePorts {
             drain(port, besides: nil)
             joined[port.number] = nil
-            steerings[port.number] = nil
+            passages[port.number] = nil
             removeStretch(of: port)
         }
         for network in difference.networks { try make(network, in: next) }
@@ -170,6 +172,7 @@ public final class Engine {
                 return true
             }
             return before.patienceMilliseconds == nil && appliance.patienceMilliseconds != nil
+                || before.routing != appliance.routing
         }
     }
 

@@ -22,6 +22,8 @@ public final class EngineServer: EventHandler {
     private let events: LinkEvents
     private let timer: TimerFile
     private var isDone = false
+    /// Nil where nobody waits for these.
+    private var routedProbes: Int32?
     /// Whether the last request was for a change.
     private var wasChange = false
     /// When it ends unless there is a port by then.
@@ -149,8 +151,16 @@ public final class EngineServer: EventHandler {
         armTimer()
     }
 
+    /// Those of appliances that route come to a place of their own, which is there with the first of them.
+    private func watchRoutedProbes() {
+        guard let descriptor = engine.routedProbesDescriptor, descriptor != routedProbes else { return }
+        guard (try? loop.add(descriptor, .readable, handler: self, token: Token.probes)) != nil else { return }
+        routedProbes = descriptor
+    }
+
     /// For what is to happen next: an end of a wire that has had its moment, or its own end.
     private func armTimer() {
+        watchRoutedProbes()
         let now = Clock.monotonic.nanoseconds()
         if !engine.isNeeded {
             if idleUntil == nil { idleUntil = now + idleNanoseconds }

@@ -7,6 +7,8 @@ struct Probes: ~Copyable {
     /// How things are with one appliance.
     private struct Watched {
         var ends: (inside: UInt32, outside: UInt32)
+        /// Of one that routes.
+        var route: ProbeRoute?
         var patienceNanoseconds: UInt64
         var isPassing: Bool
         /// When the last probe came out at each end; 0: none has.
@@ -30,6 +32,8 @@ struct Probes: ~Copyable {
     private static let mostTaken = 256
 
     private let socket: ProbeSocket
+    /// Where those of appliances that route arrive; nil where there is none.
+    private var routed: RoutedProbes?
     /// Only who has seen a probe can make one; machines on either side of an appliance never do.
     private let token: [UInt8]
     /// By the ports of their inner ends.
@@ -42,17 +46,28 @@ struct Probes: ~Copyable {
         socket = try ProbeSocket(token: token)
     }
 
+    /// Has those of appliances that route arrive at a link. Once more is no error.
+    mutating func listen(at link: UInt32) throws(LinuxError) {
+        if routed?.link != link { routed = try RoutedProbes(token, at: link) }
+    }
+
+    /// Where these are to be waited for, too; nil where nobody routes.
+    var routedDescriptor: Int32? { routed?.socket.descriptor.number }
+
     /// Begins to watch an appliance, or goes on.
-    /// - Parameter isTrusted: it is thought to carry until it is known better.
+    /// - Parameters:
+    ///   - route: of one that routes.
+    ///   - isTrusted: it is thought to carry until it is known better.
     mutating func watch(
-        _ appliance: InlineAppliance, _ ends: (inside: UInt32, outside: UInt32), isTrusted: Bool
+        _ appliance: InlineAppliance, _ ends: (inside: UInt32, outside: UInt32), through route: ProbeRoute?,
+        isTrusted: Bool
     ) {
         let patience = UInt64(appliance.patienceMilliseconds ?? 0) * 1_000_000
-        if let known = watched[appliance.inside], known.ends == ends {
+        if let known = watched[appliance.inside], known.ends == ends, known.route == route {
             watched[appliance.inside]?.patienceNanoseconds = patience
             return
         }
-        var new = Watched(ends: ends, patienceNanoseconds: patience, isPassing: isTrusted)
+        var new = Watched(ends: ends, route: route, patienceNanoseconds: patience, isPassing: isTrusted)
         if isTrusted {
             let now = Clock.monotonic.nanoseconds()
             (new.insideNanoseconds, new.outsideNanoseconds) = (now, now)
@@ -69,19 +84,24 @@ struct Probes: ~Copyable {
     mutating func fails(_ inside: UInt16) {
         guard let state = watched[inside] else { return }
         watched[inside] = Watched(
-            ends: state.ends, patienceNanoseconds: state.patienceNanoseconds, isPassing: false,
+            ends: state.ends, route: state.route, patienceNanoseconds: state.patienceNanoseconds, isPassing: false,
             dueNanoseconds: state.dueNanoseconds)
     }
 
     /// Sends one in at each end.
     func send(through inside: UInt16) {
-        guard let ends = watched[inside]?.ends else { return }
-        try? socket.send(frame(through: inside, isOutward: true), over: ends.inside)
-        try? socket.send(frame(through: inside, isOutward: false), over: ends.outside)
+        guard let state = watched[inside] else { return }
+        for isOutward in [true, false] {
+            let frame =
+                state.route?.frame(contents(through: inside, isOutward: isOutward), isOutward: isOutward)
+                ?? frame(through: inside, isOutward: isOutward)
+            try? socket.send(frame, over: isOutward ? state.ends.inside : state.ends.outside)
+        }
     }
 
     /// Takes those that have come out.
     mutating func take(at now: UInt64) {
+        takeRouted(at: now)
         for _ in 0..<Self.mostTaken {
             guard let (bytes, link) = socket.receive() else { return }
             let place = 14 + ProbeSocket.tokenBytes
@@ -90,6 +110,21 @@ struct Probes: ~Copyable {
             guard let ends = watched[inside]?.ends else { continue }
             if bytes[place + 2] == 1, link == ends.outside { watched[inside]?.outsideNanoseconds = now }
             if bytes[place + 2] == 0, link == ends.inside { watched[inside]?.insideNanoseconds = now }
+        }
+    }
+
+    /// The end at which one has come out is known by the network whose address it is sent to.
+    private mutating func takeRouted(at now: UInt64) {
+        guard let routed else { return }
+        for _ in 0..<Self.mostTaken {
+            guard let (bytes, _) = routed.socket.receive() else { return }
+            guard let place = RoutedProbes.contents(of: bytes).map({ $0 + ProbeSocket.tokenBytes }),
+                bytes.count > place + 2
+            else { continue }
+            let inside = UInt16(bytes[place]) << 8 | UInt16(bytes[place + 1])
+            guard watched[inside]?.route != nil else { continue }
+            if bytes[place + 2] == 1 { watched[inside]?.outsideNanoseconds = now }
+            if bytes[place + 2] == 0 { watched[inside]?.insideNanoseconds = now }
         }
     }
 
@@ -136,7 +171,28 @@ struct Probes: ~Copyable {
         let outer: [UInt8] = [0x02, 0x73, 0x77, 1] + number
         var frame = isOutward ? outer + inner : inner + outer
         frame += [UInt8(ProbeSocket.etherType >> 8), UInt8(ProbeSocket.etherType & 0xff)]
-        frame += token + number + [isOutward ? 1 : 0]
+        frame += contents(through: inside, isOutward: isOutward)
         return frame + [UInt8](repeating: 0, count: Self.frameBytes - frame.count)
+    }
+
+    private func contents(through inside: UInt16, isOutward: Bool) -> [UInt8] {
+        token + [UInt8(inside >> 8), UInt8(inside & 0xff), isOutward ? 1 : 0]
+    }
+}
+
+/// Where probes arrive that have come out of appliances that route.
+private final class RoutedProbes {
+    let link: UInt32
+    let socket: ProbeSocket
+
+    init(_ token: [UInt8], at link: UInt32) throws(LinuxError) {
+        self.link = link
+        socket = try ProbeSocket(token: token, inDatagramsAt: link)
+    }
+
+    /// Where a datagram's contents begin; nil for what is no packet. Options and further headers are looked for by nobody.
+    static func contents(of frame: [UInt8]) -> Int? {
+        guard frame.count > 14 else { return nil }
+        return ProbeSocket.datagramPlaces.first { $0.etherType == UInt16(frame[12]) << 8 | UInt16(frame[13]) }?.place
     }
 }

@@ -1,4 +1,4 @@
-import AgentProtocol
+public import AgentProtocol
 public import FabricProtocol
 
 /// What a machine may send into its network, as nftables reads it: a chain for each port of a bridge, reached by one look
@@ -87,7 +87,7 @@ public enum PortRules {
     }
 
     /// Made of a hardware address. Source: RFC 4291, appendix A.
-    static func linkAddress(of station: [UInt8]) -> IPAddress {
+    public static func linkAddress(of station: [UInt8]) -> IPAddress {
         let bytes =
             [0xfe, 0x80, 0, 0, 0, 0, 0, 0, station[0] ^ 2, station[1], station[2], 0xff, 0xfe] + station[3..<6]
         return IPAddress(networkOrder: bytes) ?? IPAddress(v4: 0, 0, 0, 0)

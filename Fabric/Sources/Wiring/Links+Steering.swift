@@ -11,18 +11,13 @@ public struct Steering: Equatable, Sendable {
     public var destination: Interface.Address
     /// The index of the link that they leave over.
     public var link: UInt32
-    /// The hardware address of who takes them there.
-    public var station: [UInt8]
     /// The number of the table.
     public var table: UInt32
 
-    public init(
-        arrival: ByteString, destination: Interface.Address, link: UInt32, station: [UInt8], table: UInt32
-    ) {
+    public init(arrival: ByteString, destination: Interface.Address, link: UInt32, table: UInt32) {
         self.arrival = arrival
         self.destination = destination
         self.link = link
-        self.station = station
         self.table = table
     }
 
@@ -39,8 +34,8 @@ extension Links {
     private static let priority: UInt32 = 21_335
     private static let (newNeighbour, newRule, deleteRule): (UInt16, UInt16, UInt16) = (28, 32, 33)
 
-    /// Makes the table of a way, over a link that is up, with nothing sent there yet.
-    public mutating func prepare(_ steering: Steering) throws(LinuxError) {
+    /// Has what goes that way be sent to a station, from one packet to the next.
+    public mutating func aim(_ steering: Steering, at station: [UInt8]) throws(LinuxError) {
         let family = AddressFamily.of(steering.gateway)
         var neighbour = NetlinkRequest(Self.newNeighbour, .put)
         neighbour.body.write(UInt32(family))
@@ -49,8 +44,13 @@ extension Links {
         neighbour.body.write(UInt32(0x80))
         // NDA_DST, NDA_LLADDR
         neighbour.attribute(1, steering.gateway)
-        neighbour.attribute(2, steering.station)
+        neighbour.attribute(2, station)
         try session.perform(neighbour)
+    }
+
+    /// Makes the table of a way, over a link that is up, with nothing sent there yet. Whom it is sent to is said by `aim`.
+    public mutating func prepare(_ steering: Steering) throws(LinuxError) {
+        let family = AddressFamily.of(steering.gateway)
         // Of the table RT_TABLE_UNSPEC, as RTA_TABLE says it; RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST; RTNH_F_ONLINK: no route to
         // the gateway is asked for.
         var route = NetlinkRequest(RouteMessage.newRoute, .put)

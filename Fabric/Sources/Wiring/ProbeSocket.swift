@@ -13,14 +13,36 @@ public struct ProbeSocket: ~Copyable, Sendable {
     /// Readable when a frame has arrived.
     public let descriptor: FileDescriptor
 
+    /// Where the contents of a datagram of UDP begin in a frame, by the kind of the packet around it, which has no options.
+    public static let datagramPlaces: [(etherType: UInt16, place: Int)] = [(0x0800, 42), (0x86dd, 62)]
+
     /// - Parameter token: frames without it are not kept: whoever sends many of the same type takes no room.
     public init(token: [UInt8]) throws(LinuxError) {
+        try self.init(Self.filter(token, at: 14), etherType: Self.etherType, link: 0)
+    }
+
+    /// Takes those that are datagrams, and arrive at one link.
+    public init(token: [UInt8], inDatagramsAt link: UInt32) throws(LinuxError) {
+        var program: [sock_filter] = []
+        for (etherType, place) in Self.datagramPlaces {
+            let rest = Self.filter(token, at: place)
+            // BPF_LD | BPF_H | BPF_ABS; BPF_JMP | BPF_JEQ | BPF_K, which leads behind the rest but for this kind.
+            program.append(sock_filter(code: 0x28, jt: 0, jf: 0, k: 12))
+            program.append(sock_filter(code: 0x15, jt: 0, jf: UInt8(rest.count), k: UInt32(etherType)))
+            program += rest
+        }
+        program.append(sock_filter(code: 0x06, jt: 0, jf: 0, k: 0))
+        // ETH_P_ALL
+        try self.init(program, etherType: 0x0003, link: link)
+    }
+
+    private init(_ filter: [sock_filter], etherType: UInt16, link: UInt32) throws(LinuxError) {
         // It hears nothing until it has its filter.
         // SAFETY: no address is passed. AF_PACKET is 17, SOCK_RAW 3.
         let descriptor = FileDescriptor(
             owning: Int32(
                 truncatingIfNeeded: unsafe try systemCall(__NR_socket, 17, 3 | Int(O_CLOEXEC | O_NONBLOCK), 0)))
-        var program = Self.filter(token)
+        var program = filter
         let number = Int(descriptor.number)
         // SAFETY: the kernel copies the program, which outlives the call. SOL_SOCKET is 1, SO_ATTACH_FILTER 26.
         unsafe try program.withUnsafeMutableBufferPointer { program throws(LinuxError) in
@@ -30,8 +52,9 @@ public struct ProbeSocket: ~Copyable, Sendable {
                     __NR_setsockopt, number, 1, 26, Int(bitPattern: head), MemoryLayout<sock_fprog>.size)
             }
         }
-        let address: [UInt8] =
-            [17, 0, UInt8(Self.etherType >> 8), UInt8(Self.etherType & 0xff)] + [UInt8](repeating: 0, count: 16)
+        var address: [UInt8] = [17, 0, UInt8(etherType >> 8), UInt8(etherType & 0xff)]
+        for place in 0..<4 { address.append(UInt8(truncatingIfNeeded: link >> (8 * UInt32(place)))) }
+        address += [UInt8](repeating: 0, count: 12)
         // SAFETY: the array outlives the call.
         unsafe try address.withUnsafeBufferPointer { address throws(LinuxError) in
             _ = unsafe try systemCall(__NR_bind, number, Int(bitPattern: address.baseAddress), address.count)
@@ -39,18 +62,18 @@ public struct ProbeSocket: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
-    /// Classic BPF: the token's words must stand behind the Ethernet header.
-    private static func filter(_ token: [UInt8]) -> [sock_filter] {
+    /// Classic BPF: the token's words must stand at a place of the frame. All of it is kept then, or nothing.
+    private static func filter(_ token: [UInt8], at start: Int) -> [sock_filter] {
         let words = UInt8(tokenBytes / 4)
         var program: [sock_filter] = []
         for word in 0..<words {
             let place = Int(word) * 4
             let value = token[place..<(place + 4)].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             // BPF_LD | BPF_W | BPF_ABS; BPF_JMP | BPF_JEQ | BPF_K, which leads to the last but for the right word.
-            program.append(sock_filter(code: 0x20, jt: 0, jf: 0, k: UInt32(14 + place)))
+            program.append(sock_filter(code: 0x20, jt: 0, jf: 0, k: UInt32(start + place)))
             program.append(sock_filter(code: 0x15, jt: 0, jf: (words - word) * 2 - 1, k: value))
         }
-        // BPF_RET | BPF_K: all of it, or nothing.
+        // BPF_RET | BPF_K
         program.append(sock_filter(code: 0x06, jt: 0, jf: 0, k: UInt32(mostFrameBytes)))
         program.append(sock_filter(code: 0x06, jt: 0, jf: 0, k: 0))
         return program

@@ -15,8 +15,18 @@ struct RedirectFilter {
     private static let information: UInt32 = 1 << 16 | 0x0300
     /// Table 800, node 800.
     private static let handle: UInt32 = 0x8000_0800
-    /// Of the same table a node that is looked at before.
-    private static let probeHandle: UInt32 = 0x8000_0001
+    /// Of the same table nodes that are looked at before, in this order, each for some frames.
+    enum Special: UInt32 {
+        /// Probes of appliances that leave hardware addresses as they are.
+        case probes = 0x8000_0001
+        /// Those of appliances that route.
+        case routedProbes = 0x8000_0002
+        /// What such an appliance asks its neighbour.
+        case questions4 = 0x8000_0003
+        case questions6 = 0x8000_0004
+        /// What is for the station that everything was sent to before.
+        case formerStation = 0x8000_0010
+    }
     /// TCA_KIND and TCA_OPTIONS of filters; TCA_ACT_KIND and TCA_ACT_OPTIONS of actions have the same numbers.
     private static let kind: UInt16 = 1
     private static let options: UInt16 = 2
@@ -41,8 +51,7 @@ struct RedirectFilter {
         var request = request(RouteMessage.newFilter, .create, wire.from, handle: handle, parent: ingress, information)
         request.attribute(kind, text: Array("u32".utf8))
         request.nested(options) { request in
-            // TC_U32_TERMINAL, and no keys.
-            request.attribute(selector, [1] + [UInt8](repeating: 0, count: 15))
+            request.attribute(selector, FrameMatch().selector)
             request.nested(actions) { request in
                 var number: UInt16 = 0
                 for copy in wire.copies {
@@ -55,18 +64,25 @@ struct RedirectFilter {
         return request
     }
 
-    /// Lets probes through to the kernel's own stack, where their socket takes them: what matches and has no action passes.
-    static func passingProbes(at link: UInt32) -> NetlinkRequest {
-        var request = request(RouteMessage.newFilter, .create, link, handle: probeHandle, parent: ingress, information)
+    /// Makes a node that frames are looked at by before: what matches goes out at a link, or nil: passes to the kernel's own stack. Of one
+    /// that is there already the kernel changes where it leads, and not what matches.
+    static func making(_ special: Special, at link: UInt32, _ match: FrameMatch, to: UInt32? = nil) -> NetlinkRequest {
+        var request = request(
+            RouteMessage.newFilter, .create, link, handle: special.rawValue, parent: ingress, information)
         request.attribute(kind, text: Array("u32".utf8))
         request.nested(options) { request in
-            // TC_U32_TERMINAL, and one key: mask (4), value (4), offset (4), and one that is not used. Four bytes before a frame's
-            // contents stands, in the last two, what kind they are.
-            var key: [UInt8] = [1, 0, 1] + [UInt8](repeating: 0, count: 13)
-            key += [0, 0, 0xff, 0xff, 0, 0, UInt8(ProbeSocket.etherType >> 8), UInt8(ProbeSocket.etherType & 0xff)]
-            key += [0xfc, 0xff, 0xff, 0xff, 0, 0, 0, 0]
-            request.attribute(selector, key)
+            request.attribute(selector, match.selector)
+            if let to {
+                request.nested(actions) { request in action(1, result: 4, 1, to, &request) }
+            }
         }
+        return request
+    }
+
+    static func removing(_ special: Special, from link: UInt32) -> NetlinkRequest {
+        var request = request(
+            RouteMessage.deleteFilter, [], link, handle: special.rawValue, parent: ingress, information)
+        request.attribute(kind, text: Array("u32".utf8))
         return request
     }
 

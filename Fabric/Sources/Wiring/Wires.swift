@@ -42,7 +42,7 @@ public struct WireFailure: Error, Equatable, Sendable {
 /// **Up and connected are one.** A link without a filter that is up hands its frames to the kernel's own stack, which may answer or route
 /// them; so a link is prepared while it is down, `connect` brings it up behind its filter, and `disconnect` takes it down before its filter.
 public struct Wires: ~Copyable {
-    private var session: NetlinkSession
+    var session: NetlinkSession
 
     public init() throws(LinuxError) { session = try NetlinkSession() }
 
@@ -74,7 +74,8 @@ public struct Wires: ~Copyable {
 
     /// Has probes that arrive at links leave their wires, for `ProbeSocket`. The links are connected already.
     public mutating func passProbes(at indices: [UInt32]) throws(WireFailure) {
-        try performAll(indices.map { RedirectFilter.passingProbes(at: $0) })
+        let match = FrameMatch(etherType: ProbeSocket.etherType)
+        try performAll(indices.map { RedirectFilter.making(.probes, at: $0, match) })
     }
 
     /// Takes links down, and then their wires away. A link that is not there, or not connected, is no error.
@@ -103,7 +104,7 @@ public struct Wires: ~Copyable {
     }
 
     /// - Parameter besides: what is no error.
-    private mutating func performAll(
+    mutating func performAll(
         _ requests: [NetlinkRequest], besides: [LinuxError] = []
     ) throws(WireFailure) {
         let failures: [LinuxError?]

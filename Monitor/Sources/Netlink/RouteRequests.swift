@@ -80,15 +80,18 @@ extension NetlinkRequest {
     }
 
     /// About an address of a link, of 4 or 16 bytes in network order. It is used at once: nobody else has it (IFA_F_NODAD).
+    /// - Parameter isOfLink: of IPv4: it is nobody's but on this link, and nothing is sent from it elsewhere.
     public static func address(
-        _ type: UInt16, _ flags: NetlinkFlags, _ address: [UInt8], prefixLength: UInt8, link: UInt32
+        _ type: UInt16, _ flags: NetlinkFlags, _ address: [UInt8], prefixLength: UInt8, link: UInt32,
+        isOfLink: Bool = false
     ) -> NetlinkRequest {
         var request = NetlinkRequest(type, flags)
         let family = AddressFamily.of(address)
         request.body.write(family)
         request.body.write(prefixLength)
         request.body.write(UInt8(family == AddressFamily.ipv6 ? 0x02 : 0))
-        request.body.write(UInt8(0))
+        // RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
+        request.body.write(UInt8(isOfLink ? 253 : 0))
         request.body.write(link)
         request.attribute(RouteAttribute.addressLocal, address)
         request.attribute(RouteAttribute.addressPeer, address)
