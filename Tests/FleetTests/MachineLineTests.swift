@@ -105,6 +105,69 @@ private final class Scratch {
         #expect(throws: FleetError.self) { try Passages.read(from: scratch.path) }
     }
 
+    @Test func `of one that routes the hardware addresses are written down, between networks, and once`() throws {
+        let scratch = try Scratch()
+        var passages = Passages()
+        let place = try passages.place(["lan", "dmz"])
+        var policy = LinePolicy()
+        policy.isRouting = true
+        let stations = LineEntry.Stations(inside: "02:00:00:00:00:01", outside: "02:00:00:00:00:02")
+        var entry = LineEntry(machine: "a", name: "wall", inside: 3, outside: 4, failsOpen: true, isBypassed: false)
+        policy.apply(to: &entry, stations)
+        passages.all[place].entries = [entry]
+        try passages.write(to: scratch.path)
+        #expect(try Passages.read(from: scratch.path) == passages)
+        let told = passages.all[place].ports.last?.line.first?.routing
+        #expect(told?.inside == [2, 0, 0, 0, 0, 1] && told?.outside == [2, 0, 0, 0, 0, 2])
+        // What is not said stays, also here.
+        LinePolicy().apply(to: &entry, nil)
+        #expect(entry.routing == stations)
+        // Somebody has written into the file what there cannot be: it is not taken for a bridge.
+        for wrong in ["", "02:00:00:00:00", "ff:ff:ff:ff:ff:ff"] {
+            passages.all[place].entries[0].routing?.outside = wrong
+            try passages.write(to: scratch.path)
+            #expect(throws: FleetError.self) { try Passages.read(from: scratch.path) }
+        }
+    }
+
+    @Test func `one that routes is refused where it cannot be, with what can be done`() throws {
+        let scratch = try Scratch()
+        let folder = scratch.path.description
+        let store = MachineStore(ProductPaths(data: folder, runtime: folder + "/run", libexec: folder))
+        var specification = MachineSpecification()
+        specification.command = ["sh"]
+        specification.interfaces = try ["wire", "wire"].map { try MachineInterface(parsing: $0) }
+        let record = try store.create(specification, name: "wall").record
+        let lines = Lines(store: store, records: [record])
+        let numbers = record.interfaces.compactMap(\.portNumber)
+        try #require(numbers.count == 2)
+        var entry = LineEntry(
+            machine: record.id, name: "wall", inside: numbers[1], outside: numbers[0], failsOpen: true,
+            isBypassed: false)
+        // Turned round as the ends are.
+        let stations = try #require(lines.stations(of: entry))
+        #expect(stations.inside == record.interfaces[1].hardwareAddress)
+        #expect(stations.outside == record.interfaces[0].hardwareAddress)
+        entry.routing = stations
+        var other = LineEntry(machine: "b", name: "bridge", inside: 7, outside: 8, failsOpen: true, isBypassed: false)
+        try lines.checkRouting([other, entry], at: .between(["lan", "dmz"]))
+        func refusal(_ entries: [LineEntry], _ site: WireSite) -> String {
+            do throws(FleetError) {
+                try lines.checkRouting(entries, at: site)
+                return ""
+            } catch { return error.message }
+        }
+        #expect(refusal([entry], .interface(record, place: "eth0")).contains("insert --routing … between …"))
+        other.routing = stations
+        let two = refusal([entry, other], .between(["lan", "dmz"]))
+        #expect(two.contains("routes already between \"lan\" and \"dmz\""))
+        entry.shadow = LineEntry.Shadow(machine: "c", name: "new", inside: 9, outside: 10)
+        #expect(refusal([entry], .between(["lan", "dmz"])).contains("swiftlet remove new"))
+        var looking = entry
+        looking.outside = nil
+        #expect(lines.stations(of: looking) == nil)
+    }
+
     @Test func `what is not said of an appliance stays as it was`() {
         var entry = LineEntry(
             machine: "a", name: "a", inside: 1, outside: 2, failsOpen: false, isBypassed: true,

@@ -20,14 +20,21 @@ struct InsertCommand: ParsableCommand {
             interface towards the first network, and it alone says what may pass. Without it, or when traffic goes around it, they
             reach each other as network create --reach says.
 
+            There it may be a router (--routing), with routes to the networks' subnets: to the first one's by
+            \(RouterHops.gateways.inside) at its inside, to the second one's by \(RouterHops.gateways.outside) at its outside, of IPv6 by
+            fe80::1; its own addresses there are \(RouterHops.own.inside) and \(RouterHops.own.outside). For probes it has to let UDP pass
+            to port \(RouterHops.probePort) from one network's own address to the other's, both ways.
+
             Examples:
               swiftlet run -d --name ips --network wire --network wire suricata
               swiftlet insert ips before web
               swiftlet insert --fail closed ips before web:eth1
               swiftlet insert firewall between office and dmz
+              swiftlet insert --routing firewall between office and dmz
               swiftlet remove ips
             """)
 
+    @Flag(help: "It is a router: between two networks, with addresses of its own.") var routing = false
     @Option(
         help: ArgumentHelp(
             "What happens when it fails: traffic goes around it (open), or stops (closed).", valueName: "open|closed"))
@@ -70,6 +77,7 @@ struct InsertCommand: ParsableCommand {
     func run() throws {
         var policy = LinePolicy()
         policy.failsOpen = fail.map { $0 == .open }
+        policy.isRouting = routing
         if let patience { policy.patience = try Self.patience(patience) }
         if let secondNetwork, place == .between {
             return try Product.fleet.insert(appliance, between: target, and: secondNetwork, policy)
@@ -142,7 +150,8 @@ struct WiresCommand: ParsableCommand {
         for wire in wires {
             let document = WireDocument(wire)
             var members = document.appliances.map { appliance in
-                var notes = appliance.state == "inline" ? [] : [appliance.state]
+                var notes = appliance.isRouting == true ? ["routing"] : []
+                if appliance.state != "inline" { notes.append(appliance.state) }
                 if let shadow = appliance.shadow { notes.append("\(shadow) is tried beside it") }
                 return notes.isEmpty ? appliance.name : "\(appliance.name) (\(notes.joined(separator: ", ")))"
             }
@@ -169,6 +178,8 @@ struct WireDocument: Encodable {
         var patienceMilliseconds: UInt32?
         /// One that gets a copy of what it gets, and lets nothing through.
         var shadow: String?
+        /// Whether it routes, and does not leave hardware addresses as they are. Nil for a stray.
+        var isRouting: Bool?
     }
 
     /// What becomes of packets next to the network.
@@ -202,7 +213,8 @@ struct WireDocument: Encodable {
             Appliance(
                 name: member.entry.name, state: Self.state(member, machineRuns: wire.isRunning),
                 failsOpen: member.entry.failsOpen,
-                patienceMilliseconds: member.entry.patienceMilliseconds, shadow: member.entry.shadow?.name)
+                patienceMilliseconds: member.entry.patienceMilliseconds, shadow: member.entry.shadow?.name,
+                isRouting: member.entry.routing != nil)
         }
         appliances += wire.strangers.map { Appliance(name: $0, state: "stray") }
     }

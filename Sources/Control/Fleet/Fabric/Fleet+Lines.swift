@@ -16,10 +16,14 @@ public struct LinePolicy: Sendable {
     public var failsOpen: Bool?
     /// After how long without a probe that came through it is said to fail.
     public var patience: Patience?
+    /// Whether it routes, and does not leave hardware addresses as they are.
+    public var isRouting = false
 
     public init() {}
 
-    func apply(to entry: inout LineEntry) {
+    /// - Parameter stations: the hardware addresses of its ends.
+    func apply(to entry: inout LineEntry, _ stations: LineEntry.Stations? = nil) {
+        if isRouting { entry.routing = stations }
         if let failsOpen { entry.failsOpen = failsOpen }
         switch patience {
         case nil: break
@@ -107,6 +111,7 @@ extension MachineFleet {
             newcomer.failsOpen = entries[index].failsOpen
             newcomer.patienceMilliseconds = entries[index].patienceMilliseconds
             newcomer.isBypassed = entries[index].isBypassed
+            if entries[index].routing != nil { newcomer.routing = lines.stations(of: newcomer) }
             entries[index] = newcomer
             try lines.set(entries, site)
         }
@@ -138,6 +143,12 @@ extension MachineFleet {
             var (site, entries, index, newcomer) = try lines.swapping(old, new)
             if entries[index].shadow?.machine != newcomer.machine {
                 try lines.check(newcomer, at: site, isMoved: false)
+            }
+            guard entries[index].routing == nil else {
+                throw FleetError(
+                    .invalidSetting,
+                    "\"\(entries[index].name)\" routes: what it gets is sent to its own hardware addresses, and \"\(newcomer.name)\" would take none of it; swap without --shadow"
+                )
             }
             if let other = entries[index].shadow, other.machine != newcomer.machine {
                 throw FleetError(

@@ -111,7 +111,8 @@ extension MachineFleet {
             let state = told?.appliances.first { $0.inside == entry.inside }
             let isAsWritten =
                 entry.outside == nil
-                ? told?.looking.contains(entry.inside) ?? false : isInOrder && state?.isBypassed == entry.isBypassed
+                ? told?.looking.contains(entry.inside) ?? false
+                : isInOrder && state?.isBypassed == entry.isBypassed && state?.isRouting == (entry.routing != nil)
             return WireState.Member(
                 entry: entry, isRunning: records.contains { $0.id == entry.machine && !$0.state.isOver },
                 isMissing: told != nil && !isAsWritten, isFailing: state?.isFailing, isInLine: state?.isInLine)
@@ -123,7 +124,10 @@ extension MachineFleet {
 private struct FabricReport {
     struct Line {
         /// From the machine to the network.
-        var appliances: [(name: String, inside: UInt16, isBypassed: Bool, isFailing: Bool, isInLine: Bool)] = []
+        var appliances:
+            [(
+                name: String, inside: UInt16, isBypassed: Bool, isFailing: Bool, isInLine: Bool, isRouting: Bool
+            )] = []
         var looking: Set<UInt16> = []
     }
 
@@ -141,7 +145,8 @@ private struct FabricReport {
             lines[port, default: Line()].appliances.append(
                 (
                     state.text("name") ?? "", end, state.boolean("is_bypassed") ?? false,
-                    state.boolean("is_failing") ?? false, state.boolean("is_in_line") ?? false
+                    state.boolean("is_failing") ?? false, state.boolean("is_in_line") ?? false,
+                    state.boolean("is_routing") ?? false
                 ))
         }
         for looking in document["mirrors"]?.elements ?? [] {

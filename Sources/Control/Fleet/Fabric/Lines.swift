@@ -91,12 +91,47 @@ struct Lines {
                 "\"\(newcomer.name)\" only looks, and sees what goes to and from the machine itself; put it before \"\(record.name)\""
             )
         }
-        policy.apply(to: &newcomer)
+        policy.apply(to: &newcomer, stations(of: newcomer))
         entries.insert(newcomer, at: index)
+        try checkRouting(entries, at: site)
         guard entries.count <= FabricPort.mostInLine else {
             throw FleetError(.invalidSetting, "at most \(FabricPort.mostInLine) appliances are in one wire")
         }
         try set(entries, site)
+    }
+
+    /// The hardware addresses of an appliance's ends; nil for one that has only one.
+    func stations(of entry: LineEntry) -> LineEntry.Stations? {
+        let interfaces = records.first { $0.id == entry.machine }?.interfaces ?? []
+        func station(_ end: UInt16?) -> String? { interfaces.first { $0.portNumber == end }?.hardwareAddress }
+        guard let outside = entry.outside, let one = station(entry.inside), let other = station(outside) else {
+            return nil
+        }
+        return LineEntry.Stations(inside: one, outside: other)
+    }
+
+    /// One that routes is the next hop of what goes by, which the fabric can make it between networks alone.
+    func checkRouting(_ entries: [LineEntry], at site: WireSite) throws(FleetError) {
+        let routing = entries.filter { $0.routing != nil }
+        guard let first = routing.first else { return }
+        if case .interface(let record, _) = site {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(first.name)\" routes (--routing), and the machine and its network have each other's hardware addresses, so that what is before \"\(record.name)\" is to be a bridge; put one that routes between two networks (insert --routing … between …), or have it lead out of a network (network create --gateway)"
+            )
+        }
+        guard routing.count == 1 else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(first.name)\" routes already \(site.words), and one does at most; swap them (swiftlet swap), or put the other one between one of these networks and a third one"
+            )
+        }
+        guard first.shadow == nil else {
+            throw FleetError(
+                .invalidSetting,
+                "\"\(first.name)\" has another one tried beside it, which would take nothing of what is sent to one that routes; end that first: swiftlet remove \(first.shadow?.name ?? "")"
+            )
+        }
     }
 
     /// What it takes to put one appliance into the place of another.

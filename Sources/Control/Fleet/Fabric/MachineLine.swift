@@ -21,6 +21,25 @@ public struct LineEntry: Codable, Equatable, Sendable {
     public var patienceMilliseconds: UInt32?
     /// Another appliance that is tried beside it.
     public var shadow: Shadow?
+    /// The hardware addresses of its ends, of one that routes; nil: it leaves them as they are.
+    public var routing: Stations?
+
+    /// As people write them.
+    public struct Stations: Codable, Equatable, Sendable {
+        public var inside: String
+        public var outside: String
+
+        /// Nil for what somebody else has written.
+        var stations: InlineAppliance.Stations? {
+            guard let inside = HardwareAddress.bytes(inside), let outside = HardwareAddress.bytes(outside) else {
+                return nil
+            }
+            return InlineAppliance.Stations(inside: inside, outside: outside)
+        }
+    }
+
+    /// Whether it can be told to the fabric as it is written down.
+    var isReadable: Bool { routing.map { $0.stations != nil } ?? true }
 
     /// An appliance that gets a copy of what another one gets, and lets nothing through.
     public struct Shadow: Codable, Equatable, Sendable {
@@ -42,7 +61,7 @@ public struct LineEntry: Codable, Equatable, Sendable {
         guard let outside else { return nil }
         var inline = InlineAppliance(
             name: FabricPort.isName(name) ? name : machine, inside: inside, outside: outside, failsOpen: failsOpen,
-            isBypassed: isBypassed, patienceMilliseconds: patienceMilliseconds)
+            isBypassed: isBypassed, patienceMilliseconds: patienceMilliseconds, routing: routing?.stations)
         inline.shadow = shadow.map { InlineAppliance.Shadow(inside: $0.inside, outside: $0.outside) }
         return inline
     }

@@ -51,7 +51,7 @@ struct Passages: Codable, Equatable {
             throw FleetError(.damagedRecord, "what is between networks cannot be read: \(error)")
         }
         guard let passages = try? JSONDecoder().decode(Passages.self, from: Data(bytes)),
-            passages.all.allSatisfy({ $0.networks.count == 2 })
+            passages.all.allSatisfy({ $0.networks.count == 2 && $0.entries.allSatisfy(\.isReadable) })
         else {
             throw FleetError(
                 .damagedRecord,
