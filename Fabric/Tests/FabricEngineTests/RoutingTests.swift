@@ -151,7 +151,7 @@ struct RoutingTests {
                         report("\(way.fails): noticed after \(failed) ms")
                         // The promise is its patience; a busy computer is allowed more.
                         #expect(failed < 3000)
-                        between.expect(failsOpen, failsOpen, carriedBy: router, isUsed: false)
+                        between.expect(failsOpen, failsOpen, carriedBy: failsOpen ? router : nil, isUsed: false)
                         try router.shell(way.goesOn)
                         #expect(between.awaits { !$0.isFailing(routing(11, failsOpen: failsOpen, patience: 200)) })
                         between.expect(true, true, carriedBy: router)
@@ -166,6 +166,8 @@ struct RoutingTests {
                 let between = try Between(reach: true)
                 defer { between.end() }
                 let router = try Place.router(11, 12)
+                // What is refused does not take the ends with it.
+                try between.set([])
                 func refuses() -> Bool {
                     do throws(FabricFault) {
                         try between.engine.apply(between.change([routing(11)]))

@@ -103,7 +103,7 @@ struct Lines {
     /// The hardware addresses of an appliance's ends; nil for one that has only one.
     func stations(of entry: LineEntry) -> LineEntry.Stations? {
         let interfaces = records.first { $0.id == entry.machine }?.interfaces ?? []
-        func station(_ end: UInt16?) -> String? { interfaces.first { $0.portNumber == end }?.hardwareAddress }
+        func station(_ end: UInt16) -> String? { interfaces.first { $0.portNumber == end }?.hardwareAddress }
         guard let outside = entry.outside, let one = station(entry.inside), let other = station(outside) else {
             return nil
         }
