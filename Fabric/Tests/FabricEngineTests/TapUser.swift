@@ -47,12 +47,18 @@ final class Carrier: Sendable {
     private let count = Atomic<Int>(0)
     /// How long a frame is under way in it.
     private let delayNanoseconds: UInt64
+    /// Of one that routes.
+    private let router: RoutedPackets?
 
     /// What it has carried so far.
     var carried: Int { count.load(ordering: .acquiring) }
 
-    init(_ inside: UInt16, _ outside: UInt16, isDeaf: Bool = false, delayMilliseconds: UInt64 = 0) throws {
+    init(
+        _ inside: UInt16, _ outside: UInt16, isDeaf: Bool = false, delayMilliseconds: UInt64 = 0,
+        routing router: RoutedPackets? = nil
+    ) throws {
         delayNanoseconds = delayMilliseconds * 1_000_000
+        self.router = router
         isOpen.store(!isDeaf, ordering: .releasing)
         let (inner, outer) = (try TapUser(inside), try TapUser(outside))
         try startThread { [self] in
@@ -69,8 +75,15 @@ final class Carrier: Sendable {
             _ = unsafe poll(&entries, 2, held.isEmpty ? 20 : 1)
             let now = Clock.monotonic.nanoseconds()
             for (from, to) in [(inner, outer), (outer, inner)] {
-                while let frame = from.next() {
-                    if isOpen.load(ordering: .acquiring) { held.append((now + delayNanoseconds, frame, to)) }
+                while let arrived = from.next() {
+                    guard isOpen.load(ordering: .acquiring) else { continue }
+                    guard let router else {
+                        held.append((now + delayNanoseconds, arrived, to))
+                        continue
+                    }
+                    if let frame = router.handedOn(arrived, isOutward: from === inner) {
+                        held.append((now + delayNanoseconds, frame, to))
+                    }
                 }
             }
             let due = held.prefix { $0.due <= now }
@@ -112,11 +125,23 @@ final class NumberedFlow: Sendable {
     private let shortestDelay = Atomic<UInt64>(UInt64(UInt32.max) * 1000)
     private let result = Mutex<Result?>(nil)
 
-    init(from sender: FabricPort, to receiver: FabricPort, packetsPerSecond: UInt64) throws {
+    /// What stands before the contents of each.
+    private let head: [UInt8]
+
+    /// - Parameter gateway: the station that hands them on, as packets; nil: they are frames from the one to the other.
+    init(
+        from sender: FabricPort, to receiver: FabricPort, by gateway: [UInt8]? = nil, packetsPerSecond: UInt64
+    ) throws {
         self.packetsPerSecond = packetsPerSecond
         let (source, sink) = (try TapUser(sender.number), try TapUser(receiver.number))
-        let head = Self.head(from: sender, to: receiver)
-        try startThread { self.send(head, by: source) }
+        head =
+            [UInt8](repeating: 0, count: TapUser.headerBytes) + (gateway ?? receiver.hardwareAddress)
+            + sender.hardwareAddress
+            + (gateway == nil
+                ? Self.type
+                : RoutedPackets.head(
+                    from: sender.addresses[0], to: receiver.addresses[0], contentsBytes: Self.contentsBytes))
+        try startThread { self.send(by: source) }
         try startThread { self.receive(by: sink) }
     }
 
@@ -124,13 +149,9 @@ final class NumberedFlow: Sendable {
     private static let type: [UInt8] = [0x88, 0xb6]
     static let contentsBytes = 128
 
-    private static func head(from sender: FabricPort, to receiver: FabricPort) -> [UInt8] {
-        [UInt8](repeating: 0, count: TapUser.headerBytes) + receiver.hardwareAddress + sender.hardwareAddress + type
-    }
-
     private static let countsNot = Int(UInt32.max)
 
-    private func send(_ head: [UInt8], by source: TapUser) {
+    private func send(by source: TapUser) {
         while !isThrough.load(ordering: .acquiring), !isEnding.load(ordering: .acquiring) {
             source.send(Self.frame(Self.countsNot, head))
             usleep(5000)
@@ -172,10 +193,9 @@ final class NumberedFlow: Sendable {
             // What is under way in an appliance arrives within that.
             if unsafe poll(&entry, 1, 500) == 0, isSent.load(ordering: .acquiring) { break }
             while let frame = sink.next() {
-                let place = TapUser.headerBytes + 14
-                guard frame.count == place + Self.contentsBytes, Array(frame[(place - 2)..<place]) == Self.type else {
-                    continue
-                }
+                let (place, type) = (head.count, TapUser.headerBytes + 12)
+                guard frame.count == place + Self.contentsBytes, frame[type..<(type + 2)] == head[type..<(type + 2)]
+                else { continue }
                 let now = Clock.monotonic.nanoseconds()
                 let number = Int(Self.number(frame[place..<(place + 8)]))
                 let delay = now - Self.number(frame[(place + 8)..<(place + 16)])

@@ -169,4 +169,42 @@ struct TraceTests {
                 #expect(onward.places("question") == [">p2", "q2", ">q1", "p1", ">t12"])
             })
     }
+
+    @Test func `a router between networks is a place on the way, also one that knows no route`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer { engine.nameServers.endAll() }
+                _ = [try Place(1, "10.9.1.2"), try Place(2, "10.9.2.2")]
+                let router = try Place.router(11, 12)
+                let ports = [port(1, "inner", "10.9.1.2"), port(2, "outer", "10.9.2.2")]
+                let ends = [11, 12].map {
+                    FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, UInt8($0)])
+                }
+                var between = FabricPort(number: 7, network: "outer", hardwareAddress: FabricPort.upperStation(7))
+                between.joined = "inner"
+                between.line = [
+                    InlineAppliance(
+                        name: "router", inside: 11, outside: 12, patienceMilliseconds: 1000,
+                        routing: InlineAppliance.Stations(
+                            inside: [2, 0, 0, 1, 0, 0x11], outside: [2, 0, 0, 1, 0, 0x12]))
+                ]
+                let networks = [network("inner", 1, "10.9.1.0/24"), network("outer", 2, "10.9.2.0/24")]
+                try engine.put(change(networks, ports + ends + [between]))
+                let forth = [">p1", "q1", "n1", ">u7", "t7", ">t11", "t12", ">p7", "q7", ">n2", ">q2", "p2", ">t2"]
+                var told = try Told(.tcp, from: ports[0], to: "10.9.2.2", Self.gateway, 81)
+                // Links that are new take a moment.
+                for _ in 0..<60 where told.places("reset").isEmpty {
+                    told = try Told(.tcp, from: ports[0], to: "10.9.2.2", Self.gateway, 81)
+                }
+                #expect(told.places("question") == forth)
+                #expect(told.places("reset").contains("t11") && told.places("reset").last == ">t1")
+                try router.shell("ip route del 10.9.2.0/24; ip route add unreachable 10.9.2.0/24")
+                let refused = try Told(.tcp, from: ports[0], to: "10.9.2.2", Self.gateway, 81)
+                #expect(refused.places("question") == [">p1", "q1", "n1", ">u7", "t7", ">t11"])
+                #expect(refused.places("refused").first == "t11" && refused.places("refused").last == ">t1")
+                let from = Set(refused.lines.filter { $0.text("seen") == "refused" }.map { $0.text("from") })
+                #expect(from == ["169.254.83.2"])
+            })
+    }
 }

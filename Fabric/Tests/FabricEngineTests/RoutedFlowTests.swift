@@ -1,0 +1,88 @@
+import AgentProtocol
+import ChildPrograms
+import FabricProtocol
+import LinuxCalls
+import Testing
+
+@testable import FabricEngine
+
+/// Routers that come into the wire between two networks and go, under a steady flow, by an engine that serves.
+@Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
+struct RoutedFlowTests {
+    @Test func `no packet between networks is lost when routers come, are passed by, swapped, and go`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try ServedFabric()
+                defer { fabric.end() }
+                let machines = [port(3, "inner", "10.9.1.2"), port(4, "outer", "10.9.2.2")]
+                let networks = [
+                    network("inner", 11, "10.9.1.0/24") { $0.reachableNetworks = ["outer"] },
+                    network("outer", 12, "10.9.2.0/24"),
+                ]
+                try fabric.ask(.change(change(networks, machines + [passage([])])))
+                for end in [3, 4, 31, 32] { try run("/usr/sbin/ip", "link", "set", "t\(end)", "txqueuelen", "50000") }
+                // Nobody answers in its place.
+                try run(
+                    "/usr/sbin/ip", "neigh", "replace", "10.9.2.2", "lladdr",
+                    HardwareAddress.text(machines[1].hardwareAddress), "nud", "permanent", "dev", networks[1].bridge)
+                let flow = try NumberedFlow(
+                    from: machines[0], to: machines[1], by: networks[0].hardwareAddress, packetsPerSecond: 8000)
+                let carriers = try [11, 31].map { number in
+                    try Carrier(number, number + 1, routing: RoutedPackets(stations(number), at: 7))
+                }
+                let bridge = try Carrier(21, 22)
+                pause(300)
+                var gaps: [String: [UInt64]] = [:]
+                func step(_ name: String, _ line: [InlineAppliance]) throws {
+                    _ = flow.takeLongestGap()
+                    try fabric.ask(.change(change([], [passage(line)])))
+                    pause(30)
+                    gaps[name, default: []].append(flow.takeLongestGap())
+                }
+                var bypassed = router(11)
+                bypassed.isBypassed = true
+                for _ in 0..<20 {
+                    try step("insert", [router(11)])
+                    try step("bypass on", [bypassed])
+                    try step("bypass off", [router(11)])
+                    try step("swap", [router(31)])
+                    try step("insert a bridge", [appliance("bridge", 21), router(31)])
+                    try step("turn round", [router(31), appliance("bridge", 21)])
+                    try step("remove the bridge", [router(31)])
+                    try step("remove", [])
+                    pause(30)
+                    gaps["nothing", default: []].append(flow.takeLongestGap())
+                }
+                // The last one's ends hand over for a second.
+                pause(1200)
+                let result = flow.end()
+                for name in gaps.keys.sorted() {
+                    let sorted = gaps[name, default: []].sorted()
+                    report(
+                        "\(name): \(sorted.count) times, gap: median \(sorted[sorted.count / 2]) us, longest \(sorted[sorted.count - 1]) us"
+                    )
+                }
+                report(
+                    "routers: \(result.sent) packets, \(result.missing) lost, \(result.doubled) doubled, \(result.overtaken) overtaken; "
+                        + "\(carriers.map(\.carried)) through routers, \(bridge.carried) through the bridge")
+                #expect(result.missing == 0 && result.doubled == 0)
+                #expect(result.sent > 20_000 && (carriers + [bridge]).allSatisfy { $0.carried > 2000 })
+            })
+    }
+}
+
+private func stations(_ inside: UInt16) -> InlineAppliance.Stations {
+    InlineAppliance.Stations(inside: [2, 0, 0, 1, 0, UInt8(inside)], outside: [2, 0, 0, 1, 0, UInt8(inside + 1)])
+}
+
+private func router(_ inside: UInt16) -> InlineAppliance {
+    var router = appliance("router", inside)
+    router.routing = stations(inside)
+    return router
+}
+
+private func passage(_ line: [InlineAppliance]) -> FabricPort {
+    var port = FabricPort(number: 7, network: "outer", hardwareAddress: FabricPort.upperStation(7), line: line)
+    port.joined = "inner"
+    return port
+}
