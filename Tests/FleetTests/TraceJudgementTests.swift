@@ -169,4 +169,37 @@ import Testing
         let untaken = judged(route, []) { $0.appliances["p1"] = appliance }
         #expect(untaken.explanation.contains("nobody reads the end of filter"))
     }
+
+    @Test func `what an appliance that routes does with it is said as that`() throws {
+        var entry = LineEntry(machine: "r", name: "router", inside: 900, outside: 901, failsOpen: true, isBypassed: false)
+        #expect(entry.nextHop(from: 900, .v4) == nil)
+        entry.routing = LineEntry.Stations(inside: "02:00:00:00:00:01", outside: "02:00:00:00:00:02")
+        #expect(entry.nextHop(from: 901, .v4) == RouterHops.gateways.inside)
+        #expect(entry.nextHop(from: 900, .v6) == RouterHops.gateway6)
+        let route = try route(to: "shop")
+        func judged(_ lines: [String]) -> PacketTrace {
+            self.judged(route, lines) {
+                for (end, name) in [(UInt16(900), "eth0"), (901, "eth1")] {
+                    $0.places.add(.appliance(name: "router", end: name), device: "t\(end)")
+                    $0.appliances["t\(end)"] = TraceJudgement.Appliance(
+                        name: "router", isFailing: false, failsOpen: true, nextHop: entry.nextHop(from: end, .v4))
+                }
+            }
+        }
+        let gets = seen("question", "t900", sent: true)
+        let through = judged([gets, seen("question", "t901", sent: false)])
+        #expect(through.steps.map(\.words).suffix(2) == ["gets it as tcp a > b", "routes it"])
+        #expect(through.explanation == "router has let it out there, and it was seen nowhere behind")
+        #expect(
+            judged([gets]).explanation
+                == "router took it at its end there and did not let it out; it takes a route to 10.8.0.2 by 169.254.84.1")
+        // It says so itself.
+        let told = #","kind":3,"code":0"#
+        let refused = judged([
+            gets, seen("refused", "t900", sent: false, more: told),
+            seen("refused", "t\(try port(0))", sent: true, more: told),
+        ])
+        #expect(refused.lastPlace == "router:eth0")
+        #expect(refused.explanation == "router (10.9.0.1) says: no way leads to that network")
+    }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import FabricProtocol
 import FoundationEssentials
 import HostFiles
@@ -40,6 +41,13 @@ public struct LineEntry: Codable, Equatable, Sendable {
 
     /// Whether it can be told to the fabric as it is written down.
     var isReadable: Bool { routing.map { $0.stations != nil } ?? true }
+
+    /// Whom it hands what it gets at that end, if it routes.
+    func nextHop(from end: UInt16, _ family: IPAddress.Family) -> IPAddress? {
+        guard routing != nil else { return nil }
+        guard family == .v4 else { return RouterHops.gateway6 }
+        return end == inside ? RouterHops.gateways.outside : RouterHops.gateways.inside
+    }
 
     /// An appliance that gets a copy of what another one gets, and lets nothing through.
     public struct Shadow: Codable, Equatable, Sendable {

@@ -49,9 +49,12 @@ extension MachineFleet {
         }
         var judgement = TraceJudgement(route: route, sightings: sightings, places: places)
         for member in wires().flatMap(\.members) {
-            let appliance = TraceJudgement.Appliance(
+            var appliance = TraceJudgement.Appliance(
                 name: member.entry.name, isFailing: member.isFailing ?? false, failsOpen: member.entry.failsOpen)
-            for end in member.entry.ends { judgement.appliances[FabricPort.tap(end)] = appliance }
+            for end in member.entry.ends {
+                appliance.nextHop = member.entry.nextHop(from: end, route.destination.address.family)
+                judgement.appliances[FabricPort.tap(end)] = appliance
+            }
         }
         if sightings.frames.last(where: { $0.kind == .question })?.device == "up0" {
             judgement.hindrances = outsideHindrances()

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Networks
 
 /// Says in plain words what has become of a packet.
@@ -8,6 +9,8 @@ struct TraceJudgement {
         /// Whether it is known to let nothing through.
         var isFailing: Bool
         var failsOpen: Bool
+        /// Of one that routes: to whom it is to hand what it gets at that end.
+        var nextHop: IPAddress?
     }
 
     let route: TraceRoute
@@ -91,6 +94,7 @@ struct TraceJudgement {
         }
         var words =
             switch places[frame.device] {
+            case .appliance where !frame.isSent && appliances[frame.device]?.nextHop != nil: "routes \(it)"
             case .machine, .appliance: frame.isSent ? "gets \(it)" : "sends \(it) on"
             case .wire(_, let network): frame.isSent ? "enters \(network)" : "leaves \(network)"
             case .passage: frame.isSent ? "leaves the wire between them" : "enters the wire between them"
@@ -189,9 +193,16 @@ struct TraceJudgement {
                 trace.lastPlace = sightings.frames.last { $0.kind == .question && isShown($0) }.flatMap {
                     places[$0.device]?.name
                 }
-                trace.explanation = "\(back.from) says: \(Self.message(kind, code, isVersion6: isVersion6))"
+                trace.explanation = "\(speaker(of: back)) says: \(Self.message(kind, code, isVersion6: isVersion6))"
             }
         }
+    }
+
+    /// Its address, and its name where it is an appliance.
+    private func speaker(of answer: TraceSightings.Frame) -> String {
+        let first = sightings.frames.first { $0.kind == answer.kind && $0.from == answer.from }
+        guard let first, !first.isSent, case .appliance(let name, _) = places[first.device] else { return answer.from }
+        return "\(name) (\(answer.from))"
     }
 
     /// Whether it has come to whom it is for.
@@ -216,7 +227,8 @@ struct TraceJudgement {
                     $0.isFailing ? "; it lets no probes through either\($0.failsOpen ? "" : " (--fail closed)")" : ""
                 }
                 ?? ""
-            return "\(appliance?.name ?? name) took it at its end there and did not let it out\(state)"
+            let route = appliance?.nextHop.map { "; it takes a route to \(self.route.destination.address) by \($0)" } ?? ""
+            return "\(appliance?.name ?? name) took it at its end there and did not let it out\(route)\(state)"
         case .machine(let name, _, _): return "\(name) got it and has not sent it on"
         case .wire(_, let network):
             guard last.isSent else { return "nobody took it at the end of the wire" }
