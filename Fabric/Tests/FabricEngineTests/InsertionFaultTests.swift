@@ -36,56 +36,103 @@ struct InsertionFaultTests {
     @Test func `the engine may be killed at any step: whoever asks again has it done`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
-                let fabric = try KilledFabric()
-                let carrier = try fabric.inside { try Carrier(11, 12) }
-                for step in InsertionFaultTests.steps {
-                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
-                    fabric.killEngine()
-                    try fabric.goOn()
-                    // Who has an answer by then has the right one.
-                    let end = try Children.wait(for: asker)
-                    let isRight = (end == .exited(0)) == (step == .answered)
-                    if !isRight { report("engine killed at \(step): who asked ended with \(end)") }
-                    #expect(isRight)
-                    // The kernel goes on with what there is, also when it is half of it.
-                    try fabric.flows("engine killed at \(step)")
-                    // As commands do.
-                    try fabric.tell(fabric.inserted)
-                    try fabric.comesTrue("in line, engine killed at \(step)") { fabric.state?.isInLine == true }
-                    try fabric.carries(carrier, "engine killed at \(step)")
-                    try fabric.takeOut()
-                }
-                try fabric.end(carrier)
+                try InsertionFaultTests.killEngines(KilledFabric())
             })
+    }
+
+    @Test func `so it may with a router between networks`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                try InsertionFaultTests.killEngines(KilledFabric(isRouted: true))
+            })
+    }
+
+    private static func killEngines(_ fabric: KilledFabric) throws {
+        let carrier = try fabric.inside { try Carrier(11, 12, routing: fabric.routedPackets) }
+        for step in InsertionFaultTests.steps {
+            let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+            fabric.killEngine()
+            try fabric.goOn()
+            // Who has an answer by then has the right one.
+            let end = try Children.wait(for: asker)
+            let isRight = (end == .exited(0)) == (step == .answered)
+            if !isRight { report("engine killed at \(step): who asked ended with \(end)") }
+            #expect(isRight)
+            // The kernel goes on with what there is, also when it is half of it.
+            try fabric.flows("engine killed at \(step)")
+            // As commands do.
+            try fabric.tell(fabric.inserted)
+            try fabric.comesTrue("in line, engine killed at \(step)") { fabric.state?.isInLine == true }
+            try fabric.carries(carrier, "engine killed at \(step)")
+            try fabric.takeOut()
+        }
+        try fabric.end(carrier)
     }
 }
 
-/// Two machines that send all the time, with the ends of an appliance, and an engine that is a process of its own.
+/// Two machines that send all the time, with the ends of an appliance, and an engine that is a process of its own. They are in one network,
+/// with the appliance in a machine's wire; or in two, with one that routes between them.
 private struct KilledFabric {
+    private static let stations = InlineAppliance.Stations(inside: [2, 0, 0, 1, 0, 11], outside: [2, 0, 0, 1, 0, 12])
     let folder: EngineFolder
     let flow: NumberedFlow
+    private let isRouted: Bool
 
-    init() throws {
+    init(isRouted: Bool = false) throws {
+        self.isRouted = isRouted
         folder = try TestComputer().folder
         try EngineFolder.make(folder.path + "/stops")
         let folder = folder
-        try Self.tell(Self.change([]), folder)
+        let change = Self.change([], isRouted: isRouted)
+        try Self.tell(change, folder)
         flow = try Self.inside(folder) {
-            try NumberedFlow(
-                from: FabricPort(number: 1, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, 1]),
-                to: FabricPort(number: 2, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, 2]), packetsPerSecond: 500)
+            let machines = change.ports.filter(\.isMachine)
+            if isRouted {
+                // Nobody answers in its place.
+                try run(
+                    "/usr/sbin/ip", "neigh", "replace", "10.9.2.2", "lladdr",
+                    HardwareAddress.text(machines[1].hardwareAddress), "nud", "permanent", "dev",
+                    change.networks[1].bridge)
+            }
+            return try NumberedFlow(
+                from: machines[0], to: machines[1], by: isRouted ? change.networks[0].hardwareAddress : nil,
+                packetsPerSecond: 500)
         }
     }
 
-    private static func change(_ line: [InlineAppliance]) -> FabricChange {
+    /// What the appliance does, if it routes.
+    var routedPackets: RoutedPackets? { isRouted ? RoutedPackets(Self.stations, at: 7) : nil }
+
+    private static func change(_ line: [InlineAppliance], isRouted: Bool) -> FabricChange {
+        guard isRouted else { return bridged(line) }
+        var between = FabricPort(
+            number: 7, network: "outer", hardwareAddress: FabricPort.upperStation(7), line: line)
+        between.joined = "inner"
+        let networks = [
+            network("inner", 1, "10.9.1.0/24") { $0.reachableNetworks = ["outer"] },
+            network("outer", 2, "10.9.2.0/24"),
+        ]
+        let machines = [port(1, "inner", "10.9.1.2"), port(2, "outer", "10.9.2.2")]
+        return FabricEngineTests.change(networks, machines + ends + [between])
+    }
+
+    private static let ends = [UInt16(11), 12].map {
+        FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, 0])
+    }
+
+    private static func bridged(_ line: [InlineAppliance]) -> FabricChange {
         var ports = [1, 2].map { FabricPort(number: $0, network: "lan", hardwareAddress: [2, 0, 0, 0, 0, UInt8($0)]) }
         ports[0].line = line
-        ports += [11, 12].map { FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, 0]) }
-        return FabricEngineTests.change([FabricNetwork(name: "lan", number: 1, prefixes: [])], ports)
+        return FabricEngineTests.change([FabricNetwork(name: "lan", number: 1, prefixes: [])], ports + ends)
     }
 
     var inserted: FabricChange {
-        Self.change([InlineAppliance(name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000)])
+        Self.change(
+            [
+                InlineAppliance(
+                    name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000,
+                    routing: isRouted ? Self.stations : nil)
+            ], isRouted: isRouted)
     }
 
     /// Does something in the fabric's network, by a thread of its own.
@@ -145,7 +192,7 @@ private struct KilledFabric {
         try run(engineProgram, "ask", folder.path, folder.path + "/request")
     }
 
-    func takeOut() throws { try tell(Self.change([])) }
+    func takeOut() throws { try tell(Self.change([], isRouted: isRouted)) }
 
     /// What the engine says of the appliance; nil: it has none.
     var state: (isFailing: Bool, isInLine: Bool)? {
