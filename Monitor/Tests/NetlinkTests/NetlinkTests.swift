@@ -29,6 +29,21 @@ import WireFormats
             ])
     }
 
+    @Test func `an address is the computer's, or of its link alone`() throws {
+        func message(_ address: [UInt8], isOfLink: Bool) throws -> NetlinkMessage {
+            var messages = NetlinkMessages(
+                encoded(
+                    .address(
+                        RouteMessage.newAddress, .make, address, prefixLength: 32, link: 3, isOfLink: isOfLink)))
+            return try #require(try messages.next())
+        }
+        // Family, length, flags, scope (253: of the link), index.
+        let own = try message([169, 254, 83, 1], isOfLink: true)
+        #expect(Array(own.body.prefix(8)) == [2, 32, 0, 253, 3, 0, 0, 0])
+        #expect(try own.attributes(after: 8).first(RouteAttribute.addressLocal)?.value == [169, 254, 83, 1])
+        #expect(Array(try message([10, 0, 0, 1], isOfLink: false).body.prefix(8)) == [2, 32, 0, 0, 3, 0, 0, 0])
+    }
+
     @Test func `what is written is read again, message by message and attribute by attribute`() throws {
         var request = NetlinkRequest(99)
         request.body.write(UInt32(5))
