@@ -171,7 +171,8 @@ import Testing
     }
 
     @Test func `what an appliance that routes does with it is said as that`() throws {
-        var entry = LineEntry(machine: "r", name: "router", inside: 900, outside: 901, failsOpen: true, isBypassed: false)
+        var entry = LineEntry(
+            machine: "r", name: "router", inside: 900, outside: 901, failsOpen: true, isBypassed: false)
         #expect(entry.nextHop(from: 900, .v4) == nil)
         entry.routing = LineEntry.Stations(inside: "02:00:00:00:00:01", outside: "02:00:00:00:00:02")
         #expect(entry.nextHop(from: 901, .v4) == RouterHops.gateways.inside)
@@ -192,7 +193,8 @@ import Testing
         #expect(through.explanation == "router has let it out there, and it was seen nowhere behind")
         #expect(
             judged([gets]).explanation
-                == "router took it at its end there and did not let it out; it takes a route to 10.8.0.2 by 169.254.84.1")
+                == "router took it at its end there and did not let it out; it takes a route to 10.8.0.2 by 169.254.84.1"
+        )
         // It says so itself.
         let told = #","kind":3,"code":0"#
         let refused = judged([

@@ -227,7 +227,8 @@ struct TraceJudgement {
                     $0.isFailing ? "; it lets no probes through either\($0.failsOpen ? "" : " (--fail closed)")" : ""
                 }
                 ?? ""
-            let route = appliance?.nextHop.map { "; it takes a route to \(self.route.destination.address) by \($0)" } ?? ""
+            let route =
+                appliance?.nextHop.map { "; it takes a route to \(self.route.destination.address) by \($0)" } ?? ""
             return "\(appliance?.name ?? name) took it at its end there and did not let it out\(route)\(state)"
         case .machine(let name, _, _): return "\(name) got it and has not sent it on"
         case .wire(_, let network):
