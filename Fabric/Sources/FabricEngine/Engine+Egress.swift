@@ -66,7 +66,7 @@ extension Engine {
         if next.nanoseconds > now { return next.nanoseconds - now }
         nextEmptying = (now + Self.emptyingNanoseconds, next.half == "a" ? "b" : "a")
         if let text = EgressRules.emptying(next.half, of: plan) {
-            do throws(FabricFault) { try Rules.set(text) } catch {
+            do throws(FabricFault) { try setRules(text) } catch {
                 EngineLog.write("addresses of domains stay allowed: \(error)")
             }
         }

@@ -51,9 +51,10 @@ extension Engine {
         folder.names(network).remove()
     }
 
-    /// A program that gives names has ended without being told to: it is started anew, unless it could not begin. The next
+    /// A program has ended without being told to. One that gives names is started anew, unless it could not begin: the next
     /// change of its network, or a repair, tries that again.
-    func nameServerEnded(_ process: Int32) {
+    func programEnded(_ process: Int32) {
+        if ruleSession.ended(process) { return }
         let isStrict = strictNameServers.serves(process)
         guard let ended = isStrict ? strictNameServers.ended(process) : nameServers.ended(process),
             let network = plan.network(ended.network)

@@ -40,8 +40,8 @@ extension Engine {
                 if end.maximumTransmissionUnit != unit { try links.set(end.index, maximumTransmissionUnit: unit) }
                 // Whom it belongs to says nothing by itself; what comes back by another way is as good as any.
                 for (name, value) in [
-                    ("ipv6/conf/\(side.own)/addr_gen_mode", "1"), ("ipv4/conf/\(side.own)/rp_filter", "0"),
-                    ("ipv6/conf/\(side.end)/disable_ipv6", "1"),
+                    ("ipv6/conf/\(side.own)/disable_ipv6", "0"), ("ipv6/conf/\(side.own)/addr_gen_mode", "1"),
+                    ("ipv4/conf/\(side.own)/rp_filter", "0"), ("ipv6/conf/\(side.end)/disable_ipv6", "1"),
                 ] {
                     guard let file = try? open("/proc/sys/net/" + name, .writeOnly) else { continue }
                     try writeAll(file.number, value)

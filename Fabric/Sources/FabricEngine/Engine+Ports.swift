@@ -10,17 +10,18 @@ extension Engine {
         if port.joined != nil { return try makePassage(port, in: plan) }
         do throws(LinuxError) {
             let tap = ByteString(port.tap)
-            if try links.find(tap) == nil { try TapDevices.make(tap, owner: port.owner) }
+            var known: [ByteString] = []
+            if try links.find(tap) == nil { try TapDevices.make(tap, owner: port.owner) } else { known.append(tap) }
             guard let network = port.network.flatMap(plan.network) else { return }
             let (end, bridgePort) = (ByteString(port.wireEnd), ByteString(port.bridgePort))
-            if try links.find(end) == nil { try links.makePair(end, peer: bridgePort) }
+            if try links.find(end) == nil { try links.makePair(end, peer: bridgePort) } else { known.append(end) }
             guard let bridge = try links.find(ByteString(network.bridge)), let present = try links.find(bridgePort)
             else { throw .noDevice }
             let unit = network.maximumTransmissionUnit
             for name in [tap, end] {
                 guard let link = try links.find(name) else { throw .noDevice }
-                // The kernel would tell the other side of groups that it is in.
-                if let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly) {
+                // The kernel would tell the other side of groups that it is in. Of a new one it does not.
+                if known.contains(name), let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly) {
                     try writeAll(file.number, "1")
                 }
                 if link.maximumTransmissionUnit != unit { try links.set(link.index, maximumTransmissionUnit: unit) }

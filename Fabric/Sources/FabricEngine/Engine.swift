@@ -19,6 +19,7 @@ public final class Engine {
     /// Nil where there is no way out.
     var publisher: Publisher?
     private let record: PlanRecord
+    let ruleSession: RuleSession
     /// Whether rules are what this engine has made them. Those that one before has left may be anything, or gone.
     private var hasSetRules = false
     /// Nil where nothing leads out.
@@ -58,6 +59,7 @@ public final class Engine {
             wires = try Wires()
             probes = try Probes()
             refusedNames = try RefusedNames()
+            ruleSession = try RuleSession()
             packetLog = try? PacketLog(group: EgressRules.logGroup, mostBytes: Self.loggedBytes)
             if let loopback = try links.find("lo") { try links.set(loopback.index, isUp: true) }
             // What goes from port to port of a bridge is not routed, whatever else this computer's kernel is used for.
@@ -66,6 +68,8 @@ public final class Engine {
                 ("bridge/bridge-nf-call-ip6tables", "0"), ("bridge/bridge-nf-call-arptables", "0"),
                 // Nobody is told in one network what the fabric is called in another.
                 ("ipv4/conf/all/arp_ignore", "1"),
+                // A link has addresses and routes of IPv6 where that is said of it, and is not told to others.
+                ("ipv6/conf/default/disable_ipv6", "1"),
             ] {
                 guard let file = try? open("/proc/sys/net/" + name, .writeOnly) else { continue }
                 try writeAll(file.number, value)
@@ -176,6 +180,9 @@ public final class Engine {
         }
     }
 
+    /// One transaction in the fabric's own network: all of the text, or nothing.
+    func setRules(_ text: String) throws(FabricFault) { if !ruleSession.set(text) { try Rules.set(text) } }
+
     /// Nil for who is in no network.
     private static func rules(of port: FabricPort, _ plan: FabricPlan) -> String? {
         guard port.isMachine else { return nil }
@@ -209,7 +216,7 @@ public final class Engine {
         }
         text += egressRules(plan, difference, from: before, isRepair: isRepair)
         if text.isEmpty { return }
-        do throws(FabricFault) { try Rules.set(text) } catch {
+        do throws(FabricFault) { try setRules(text) } catch {
             throw FabricFault("the rules cannot be set: \(error)")
         }
         hasSetRules = true

@@ -70,6 +70,7 @@ public enum EngineProcess {
         try? removeFile(folder.socket)
         engine.nameServers.endAll()
         engine.strictNameServers.endAll()
+        engine.ruleSession.end()
         if server.wasEnded { takeAway(engine, folder, namespace) }
         _ = consume lock
     }

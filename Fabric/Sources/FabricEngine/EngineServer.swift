@@ -135,7 +135,7 @@ public final class EngineServer: EventHandler {
     private func takeSignals() {
         while let number = signals.next() {
             guard number == SignalNumber.child else { return loop.stop() }
-            while let child = try? Children.reap() { engine.nameServerEnded(child.process) }
+            while let child = try? Children.reap() { engine.programEnded(child.process) }
         }
     }
 

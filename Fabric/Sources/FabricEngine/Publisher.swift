@@ -126,7 +126,7 @@ extension Engine {
                 $0.published == $1.published && $0.addresses == $1.addresses && $0.hidesVisitors == $1.hidesVisitors
             }
         if isSame, !isRepair { return }
-        do throws(FabricFault) { try Rules.set(PublishingRules.inside(wanted)) } catch {
+        do throws(FabricFault) { try setRules(PublishingRules.inside(wanted)) } catch {
             throw FabricFault("the rules for published ports cannot be set: \(error)")
         }
         try publisher?.setRules(next)

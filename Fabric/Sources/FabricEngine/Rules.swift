@@ -7,9 +7,9 @@ enum Rules {
     private static let program: ByteString = "/usr/sbin/nft"
     /// Others that change rules are waited for, but not for ever: nobody else is answered meanwhile. The first rules have the kernel load
     /// its modules, which takes an emulated processor that is busy more than ten seconds.
-    private static let patienceNanoseconds: UInt64 = 90_000_000_000
+    static let patienceNanoseconds: UInt64 = 90_000_000_000
 
-    /// All of the text, or nothing.
+    /// All of the text, or nothing. Changes of the fabric are made by `Engine.setRules`.
     static func set(_ text: String) throws(FabricFault) {
         let outcome = Programs.run(
             [program, "-f", "-"], input: ByteString(text), patienceNanoseconds: patienceNanoseconds)
