@@ -54,6 +54,8 @@ enum EgressLog {
 /// there is no room for is lost, and each question is answered.
 final class RefusedNames {
     private static let mostBytes = 64 << 10
+    /// At once: mostly there is nothing.
+    private static let readBytes = 1024
     /// Of one machine in a second: whoever asks without end fills no disk, and hides nobody else's.
     private static let mostInSecond = 20
     private static let second: UInt64 = 1_000_000_000
@@ -73,8 +75,13 @@ final class RefusedNames {
 
     /// What they have said since the last call, each name of a machine once. Never waits.
     func take() -> [RefusedName] {
-        guard let count = try? read(pipe.reading.number, appendingTo: &rest, maximumBytes: Self.mostBytes), count > 0
-        else { return [] }
+        var total = 0
+        while total < Self.mostBytes,
+            let count = try? read(pipe.reading.number, appendingTo: &rest, maximumBytes: Self.readBytes), count > 0
+        {
+            total += count
+        }
+        if total == 0 { return [] }
         var names: [RefusedName] = []
         var seen: Set<RefusedName> = []
         var lines = rest.split(separator: 0x0a, omittingEmptySubsequences: false)

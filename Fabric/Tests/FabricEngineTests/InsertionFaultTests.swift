@@ -10,7 +10,8 @@ import WireFormats
 
 @testable import FabricEngine
 
-/// At each step of an insertion somebody is killed: who has asked for it, or the engine. Documentation/insertion.md lists the steps.
+/// At each step of an insertion somebody is killed: who has asked for it, the engine, or the appliance. Documentation/insertion.md lists
+/// the steps.
 @Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
 struct InsertionFaultTests {
     private static let steps = [EngineStops.Step.asked, .prepared, .joined, .ready, .switched, .written, .answered]
@@ -68,6 +69,70 @@ struct InsertionFaultTests {
         }
         try fabric.end(carrier)
     }
+
+    @Test func `the appliance may be killed at any step: it is refused, or gone around`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try KilledFabric()
+                for step in InsertionFaultTests.steps {
+                    let isReady = ![.asked, .prepared, .joined].contains(step)
+                    let carrier = try fabric.carrier()
+                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+                    try fabric.kill(carrier)
+                    try fabric.goOn()
+                    let end = try Children.wait(for: asker)
+                    if (end == .exited(0)) != isReady { report("killed at \(step): who asked ended with \(end)") }
+                    #expect((end == .exited(0)) == isReady)
+                    if isReady {
+                        try fabric.comesTrue("gone around, killed at \(step)") { fabric.stands(isFailing: true, isInLine: false) }
+                        try fabric.flows("killed at \(step)")
+                        // One that is started again is used again.
+                        let another = try fabric.carrier()
+                        try fabric.comesTrue("used again, killed at \(step)") { fabric.stands(isFailing: false, isInLine: true) }
+                        try fabric.flows("used again, killed at \(step)")
+                        try fabric.takeOut()
+                        try fabric.kill(another)
+                    } else {
+                        #expect(fabric.state == nil, "killed at \(step)")
+                        try fabric.flows("killed at \(step)")
+                    }
+                    try fabric.comesTrue("its ends are in no wire, killed at \(step)") { fabric.isOut }
+                }
+                try fabric.end()
+            })
+    }
+
+    @Test func `one that must not be gone around stops what comes when it is killed`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try KilledFabric(failsOpen: false)
+                for step in [EngineStops.Step.joined, .ready, .switched, .answered] {
+                    let carrier = try fabric.carrier()
+                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+                    try fabric.kill(carrier)
+                    try fabric.goOn()
+                    #expect((try Children.wait(for: asker) == .exited(0)) == (step != .joined), "killed at \(step)")
+                    if step == .joined {
+                        #expect(fabric.state == nil)
+                        try fabric.flows("killed at \(step)")
+                        continue
+                    }
+                    try fabric.comesTrue("in line, killed at \(step)") { fabric.stands(isFailing: true, isInLine: true) }
+                    try fabric.comesTrue("nothing arrives, killed at \(step)") {
+                        _ = fabric.flow.takeLongestGap()
+                        sleep(nanoseconds: 300_000_000)
+                        return fabric.flow.takeLongestGap() > 290_000
+                    }
+                    let another = try fabric.carrier()
+                    try fabric.comesTrue("used again, killed at \(step)") { fabric.stands(isFailing: false, isInLine: true) }
+                    try fabric.flows("used again, killed at \(step)")
+                    try fabric.kill(another)
+                    try fabric.takeOut()
+                    try fabric.flows("taken out, killed at \(step)")
+                }
+                try fabric.end()
+            })
+    }
 }
 
 /// Two machines that send all the time, with the ends of an appliance, and an engine that is a process of its own. They are in one network,
@@ -77,9 +142,11 @@ private struct KilledFabric {
     let folder: EngineFolder
     let flow: NumberedFlow
     private let isRouted: Bool
+    private let failsOpen: Bool
 
-    init(isRouted: Bool = false) throws {
+    init(isRouted: Bool = false, failsOpen: Bool = true) throws {
         self.isRouted = isRouted
+        self.failsOpen = failsOpen
         folder = try TestComputer().folder
         try EngineFolder.make(folder.path + "/stops")
         let folder = folder
@@ -130,7 +197,7 @@ private struct KilledFabric {
         Self.change(
             [
                 InlineAppliance(
-                    name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000,
+                    name: "a", inside: 11, outside: 12, failsOpen: failsOpen, patienceMilliseconds: 1000,
                     routing: isRouted ? Self.stations : nil)
             ], isRouted: isRouted)
     }
@@ -204,6 +271,37 @@ private struct KilledFabric {
         return (appliance.boolean("is_failing") ?? true, appliance.boolean("is_in_line") ?? false)
     }
 
+    // MARK: An appliance that is a process
+
+    /// One that carries, and may be killed.
+    func carrier() throws -> Int32 {
+        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "guest.py").path
+        let file = folder.path + "/carrying"
+        try removeFile(file)
+        let process = try Programs.start(
+            ["/usr/bin/nsenter", "--net=\(folder.namespace)", "python3", script, "carry", "t11", "t12", file].map {
+                ByteString($0)
+            })
+        try comesTrue("an appliance begins") { (try? FileTree.facts(Array(file.utf8))) != nil }
+        return process
+    }
+
+    func kill(_ process: Int32) throws {
+        try Children.signal(process, SignalNumber.kill)
+        _ = try Children.wait(for: process)
+    }
+
+    func stands(isFailing: Bool, isInLine: Bool) -> Bool {
+        state.map { $0.isFailing == isFailing && $0.isInLine == isInLine } ?? false
+    }
+
+    /// Whether its ends are down, as those are that are in no wire.
+    var isOut: Bool {
+        ["t11", "t12"].allSatisfy {
+            succeeds("/usr/bin/nsenter", "--net=\(folder.namespace)", "/bin/sh", "-c", "! ip link show up dev \($0) | grep -q .")
+        }
+    }
+
     func killEngine() {
         _ = Programs.run([
             "/bin/sh", "-c",
@@ -243,12 +341,17 @@ private struct KilledFabric {
     }
 
     func end(_ carrier: Carrier) throws {
+        try end()
+        carrier.end()
+    }
+
+    /// A packet may be lost with who is killed; none is doubled.
+    func end() throws {
         let result = flow.end()
         report(
             "\(result.sent) packets while somebody is killed at each step: \(result.missing) lost, \(result.doubled) doubled"
         )
         #expect(result.doubled == 0)
-        carrier.end()
         try run("/bin/sh", "-c", "printf '{\"end\":{}}' > \(folder.path)/request")
         try run(engineProgram, "ask", folder.path, folder.path + "/request")
     }

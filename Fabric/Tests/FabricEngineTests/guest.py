@@ -8,6 +8,7 @@ Usage: guest.py dhcp TAP MAC         prints the address and the longest packet t
        guest.py flows TAP MAC ADDRESS GATEWAY-MAC TARGET COUNT    sends so many packets of a connection each
        guest.py arp TAP MAC ADDRESS TARGET      prints the hardware address that the target has, or "nobody"
        guest.py sent TAP MAC SOURCE OTHER-TAP OTHER-MAC TARGET    prints whether a datagram comes from one to the other
+       guest.py carry TAP OTHER-TAP FILE    hands frames from each to the other, for ever; FILE is made when it begins
 """
 import fcntl
 import ipaddress
@@ -213,5 +214,18 @@ def sent(name, own, source, other_name, other, target):
     return "nothing"
 
 
+def carry(name, other_name, file):
+    taps = [plug(name), plug(other_name)]
+    open(file, "w").close()
+    while True:
+        for tap in select.select(taps, [], [])[0]:
+            frame = os.read(tap, 1 << 16)
+            try:
+                os.write(taps[1 - taps.index(tap)], frame)
+            except OSError:
+                # The other one is down as yet.
+                pass
+
+
 print({"dhcp": dhcp, "name": name, "questions": questions, "knock": knock, "lookup": lookup, "flows": flows, "arp": arp,
-       "sent": sent}[sys.argv[1]](*sys.argv[2:]))
+       "sent": sent, "carry": carry}[sys.argv[1]](*sys.argv[2:]))
