@@ -30,6 +30,24 @@ import Testing
         #expect(throws: CommandFailure.self) { try ImpairCommand.kilobits(text) }
     }
 
+    @Test func `between two networks both are named, and the ways by them`() throws {
+        func parsed(_ words: String...) throws -> ImpairCommand { try ImpairCommand.parse(words) }
+        for words in [["between", "a", "and", "b"], ["between", "a", "b"]] {
+            let command = try ImpairCommand.parse(words + ["--delay", "1ms", "--direction", "to-b"])
+            #expect(try #require(command.networks) == ("a", "b"))
+            #expect(try command.ways(("a", "b")) == (false, true))
+            #expect(try command.ways(("b", "a")) == (true, false))
+            #expect(throws: CommandFailure.self) { try command.ways(("machine", "network")) }
+        }
+        #expect(try parsed("web", "--off").networks == nil)
+        #expect(try parsed("web", "--off").ways(("machine", "network")) == (true, true))
+        for wrong in [
+            ["between"], ["between", "a"], ["between", "a", "and"], ["web", "other"], ["between", "a", "or", "b"],
+        ] {
+            #expect(throws: (any Error).self) { try ImpairCommand.parse(wrong + ["--off"]) }
+        }
+    }
+
     @Test func `what is so is told in words`() {
         var way = WireImpairment.Way()
         #expect(way.words == "nothing")

@@ -38,6 +38,17 @@ import Testing
         #expect(TopologyPicture(topology).text.contains("← 18080:80/tcp, 127.0.0.1:18081-18082:81-82/tcp"))
     }
 
+    @Test func `what is impaired between networks is drawn there`() {
+        var impairment = WireImpairment()
+        impairment.toNetwork.lossPercent = 1
+        let passage = WireState(
+            between: ["office", "dmz"], machine: "", isRunning: true, interface: "", addresses: [], network: "",
+            members: [], strangers: [], impairment: impairment)
+        let topology = Topology([], [passage])
+        #expect(topology.text == "office ─ impaired ─ dmz")
+        #expect(TopologyPicture(topology).text.contains(">impaired<"))
+    }
+
     @Test func `programs are told them as elsewhere`() throws {
         let data = try JSONEncoder().encode(topology)
         let document = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])

@@ -34,6 +34,21 @@ private final class Scratch {
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
     }
 
+    @Test func `what becomes of frames between networks is written beside what is there, and alone`() throws {
+        let scratch = try Scratch()
+        var passages = Passages()
+        let place = try passages.place(["a", "b"])
+        #expect(passages.all[place].isPlain && passages.all[place].ports[0].impairment == nil)
+        var impairment = WireImpairment()
+        impairment.toNetwork.delayMicroseconds = 40_000
+        passages.all[place].impairment = impairment
+        try passages.write(to: scratch.path)
+        #expect(try Passages.read(from: scratch.path) == passages)
+        #expect(try passages.place(["b", "a"]) == place && !passages.all[place].isPlain)
+        let port = try #require(passages.all[place].ports.last)
+        #expect(port.joined == "a" && port.network == "b" && port.impairment == impairment.impairment)
+    }
+
     @Test func `what becomes of frames is written beside, in the fabric's terms, and nothing is left of what is none`()
         throws
     {

@@ -23,7 +23,7 @@ final class Stretch {
     var isEmpty: Bool { page.toMachine.waiting == 0 && page.toNetwork.waiting == 0 }
 }
 
-/// The last stretch of a machine's wire, where frames are delayed and lost. To the wire it is an appliance that is next to the network
+/// The last stretch of a wire, where frames are delayed and lost. To the wire it is an appliance that is next to the network
 /// and fails open, with a process of this program behind it.
 extension Engine {
     /// One that ends is started again, not more often than this.

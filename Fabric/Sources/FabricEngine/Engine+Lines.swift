@@ -74,8 +74,8 @@ extension Engine {
         let (stretch, isImpaired) = (try stretchEnds(of: port), isImpaired(port))
         var after = network
         if let stretch {
-            add(stretch.inside, before, isQuiet: !isImpaired)
-            add(stretch.outside, network, isQuiet: !isImpaired)
+            add(stretch.inside, before, isQuiet: !isImpaired, aim?.up(from: present.count))
+            add(stretch.outside, network, isQuiet: !isImpaired, aim?.down(from: present.count - 1))
             if isImpaired { (before, after) = (stretch.outside, stretch.inside) }
         }
         add(network, before, isQuiet: false, aim?.up(from: present.count))
@@ -95,11 +95,19 @@ extension Engine {
         // Some may have failed, and some may not have.
         if line(of: port) != active || self.isImpaired(port) != isImpaired { return try connect(port) }
         stops?.reach(.ready)
-        // Between networks nothing may go without an appliance.
-        if active.isEmpty { try steer(port.number, isOn: false) }
-        try keepFormerWays(busy, stations, of: port, isUsed: !active.isEmpty)
+        // Between networks nothing may go without an appliance that the networks do not let through.
+        let isUsed = !active.isEmpty || isImpaired
+        if active.isEmpty {
+            if isImpaired {
+                try setEntrance(port, isPlain: true)
+            } else {
+                try steer(port.number, isOn: false)
+            }
+        }
+        try keepFormerWays(busy, stations, of: port, isUsed: isUsed)
         try join(busy, of: port)
-        if !active.isEmpty {
+        if !active.isEmpty { try setEntrance(port, isPlain: false) }
+        if isUsed {
             if let aim { try self.aim(port.number, down: aim.down(from: -1), up: aim.up(from: present.count)) }
             try steer(port.number, isOn: true)
         }

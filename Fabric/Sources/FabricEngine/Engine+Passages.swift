@@ -1,5 +1,6 @@
 import AgentProtocol
 import FabricProtocol
+import FabricRules
 import LinuxCalls
 import Wiring
 
@@ -13,8 +14,8 @@ struct Passage {
     var wires: [UInt32: (to: UInt32, station: [UInt8])] = [:]
 }
 
-/// Appliances between two networks. A wire whose two ends are the fabric's own: routing leads what goes from one of the networks to the
-/// other into it, and takes it up where it comes out.
+/// Appliances between two networks, and what is impaired there. A wire whose two ends are the fabric's own: routing leads what goes from one of
+/// the networks to the other into it, and takes it up where it comes out.
 extension Engine {
     /// Whether anybody is plugged in who needs a fabric.
     var isNeeded: Bool { plan.ports.contains { $0.joined == nil } }
@@ -72,9 +73,30 @@ extension Engine {
                 (routerEnds[appliance.inside], routerEnds[appliance.outside]) = (nil, nil)
             }
             for way in old where !ways.contains(way) { try links.end(way) }
+            entrances[port.number] = (
+                plain: RoutingRules.text(ofEntrance: port, between: [upper, lower], isPlain: true),
+                open: RoutingRules.text(ofEntrance: port, between: [upper, lower], isPlain: false)
+            )
         } catch {
             throw FabricFault("\(upper.name) and \(lower.name) cannot be joined: \(error)")
         }
+        try makeStretch(port, maximumTransmissionUnit: unit)
+    }
+
+    /// Whether what goes into the port's wire must be what both networks may reach, as far as is known before it is connected: an appliance
+    /// that is not known to be in the way decides about nothing.
+    func isPlain(_ port: FabricPort) -> Bool {
+        port.line.isEmpty || plainPassages.contains(port.number)
+            || (port.impairment != nil && joined[port.number]?.isEmpty ?? true)
+    }
+
+    /// Has the rules of a wire between networks say who may send into it. Of a machine's wire there is nothing to do.
+    func setEntrance(_ port: FabricPort, isPlain: Bool) throws(FabricFault) {
+        guard let rules = entrances[port.number], plainPassages.contains(port.number) != isPlain else { return }
+        do throws(FabricFault) { try setRules(isPlain ? rules.plain : rules.open) } catch {
+            throw FabricFault("the rules between networks cannot be set: \(error)")
+        }
+        if isPlain { plainPassages.insert(port.number) } else { plainPassages.remove(port.number) }
     }
 
     /// Their own addresses, of IPv4 where both have one.

@@ -37,6 +37,10 @@ public final class Engine {
     var passages: [UInt16: Passage] = [:]
     /// The ends of appliances that route, by their ports.
     var routerEnds: [UInt16: RouterEnd] = [:]
+    /// The wires between networks into which there goes what the networks may reach, and not what appliances decide about.
+    var plainPassages: Set<UInt16> = []
+    /// The rules of either kind for those, by their ports.
+    var entrances: [UInt16: (plain: String, open: String)] = [:]
     /// The stretches of wires that are impaired, by their ports.
     var stretches: [UInt16: Stretch] = [:]
     /// This one's own path: of what the processes of stretches run.
@@ -138,6 +142,8 @@ public final class Engine {
             drain(port, besides: nil)
             joined[port.number] = nil
             passages[port.number] = nil
+            plainPassages.remove(port.number)
+            entrances[port.number] = nil
             removeStretch(of: port)
         }
         for network in difference.networks { try make(network, in: next) }
@@ -200,11 +206,15 @@ public final class Engine {
         var text = ""
         if isRepair { text += PortRules.reset }
         let passages = plan.ports.filter { $0.joined != nil }
+        var plain = plainPassages
         let isJoinedOtherwise =
             difference.gonePorts.contains { $0.joined != nil }
             || passages.contains { before.port($0.number) == nil }
         if isRepair || isJoinedOtherwise || !difference.networks.isEmpty || !difference.goneNetworks.isEmpty {
-            text += RoutingRules.text(of: plan.networks, joinedBy: passages) + ConnectionRules.text() + PortRules.frame
+            plain = Set(passages.filter(isPlain).map { $0.number })
+            text +=
+                RoutingRules.text(of: plan.networks, joinedBy: passages, plain: plain) + ConnectionRules.text()
+                + PortRules.frame
         }
         if !isRepair {
             for port in difference.gonePorts where port.isMachine { text += PortRules.removal(of: port) }
@@ -220,6 +230,7 @@ public final class Engine {
             throw FabricFault("the rules cannot be set: \(error)")
         }
         hasSetRules = true
+        plainPassages = plain
         // Where rules need it, the kernel has begun to remember connections: how much goes over each and since when, it only
         // remembers of those that begin from now on.
         for name in ["acct", "timestamp"] {

@@ -165,8 +165,8 @@ public struct FabricPlan: Sendable {
     }
 
     private func check(_ port: FabricPort) throws(FabricFault) {
-        guard port.impairment == nil || port.isMachine else {
-            throw FabricFault("port \(port.number) is no machine's place in a network, and its wire cannot be impaired")
+        guard port.impairment == nil || port.network != nil else {
+            throw FabricFault("port \(port.number) is an end for wires, and no wire of its own can be impaired")
         }
         guard let name = port.network else {
             if !port.addresses.isEmpty || !port.line.isEmpty || !port.mirrors.isEmpty

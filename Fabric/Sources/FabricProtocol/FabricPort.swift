@@ -36,7 +36,8 @@ public struct FabricPort: Equatable, Sendable {
     public var hidesVisitors: Bool
     /// What it may open connections to outside of its network; nil: whatever its network lets it.
     public var egress: EgressPolicy?
-    /// What becomes of frames between its appliances and its network; nil: nothing.
+    /// What becomes of frames between its appliances and its network; nil: nothing. Where it joins networks and none of its appliances is in
+    /// the way, what may go from one to the other is what the networks say.
     public var impairment: Impairment?
 
     public init(

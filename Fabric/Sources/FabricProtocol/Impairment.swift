@@ -1,7 +1,8 @@
 import AgentProtocol
 import WireFormats
 
-/// What becomes of frames on the last stretch of a machine's wire, which is next to its network.
+/// What becomes of frames on the last stretch of a machine's wire, which is next to its network, or of a wire between two networks, next to the
+/// second.
 public struct Impairment: Equatable, Sendable {
     /// What becomes of those that go one way.
     public struct Way: Equatable, Sendable {
@@ -29,9 +30,9 @@ public struct Impairment: Equatable, Sendable {
         public var isPlain: Bool { self == Way() }
     }
 
-    /// What is sent to the machine.
+    /// What is sent to the machine, or to the first network.
     public var toMachine = Way()
-    /// What the machine sends.
+    /// What the machine sends, or is sent to the second network.
     public var toNetwork = Way()
 
     public init() {}

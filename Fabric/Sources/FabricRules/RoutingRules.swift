@@ -11,7 +11,10 @@ public enum RoutingRules {
     public static let uplink = "up0"
 
     /// All rules for these networks, and for what is between them, in the place of all that there were.
-    public static func text(of networks: [FabricNetwork], joinedBy ports: [FabricPort] = []) -> String {
+    /// - Parameter plain: the numbers of those ports that have no appliance in the way: what they reach is what is said (`--reach`).
+    public static func text(
+        of networks: [FabricNetwork], joinedBy ports: [FabricPort] = [], plain: Set<UInt16> = []
+    ) -> String {
         """
         add table \(table)
         delete table \(table)
@@ -19,7 +22,7 @@ public enum RoutingRules {
             chain led {
                 type filter hook prerouting priority raw; policy accept;
         \(led(networks))    }
-            chain input {
+        \(chains(networks, ports, plain))    chain input {
                 type filter hook input priority 0; policy drop;
                 iifname "lo" accept
                 meta mark \(EgressRules.heldMark) meta l4proto { tcp, udp } th dport 53 \(held)
@@ -77,18 +80,52 @@ public enum RoutingRules {
         }.joined()
     }
 
-    /// What goes into appliances between networks, and comes out of them; which way it goes is not asked here.
+    /// What goes into a wire between networks, by the wire's own chain, and comes out of it; which way it goes is not asked here.
     private static func passages(_ networks: [FabricNetwork], _ ports: [FabricPort]) -> String {
         var rules = ""
         for port in ports {
             for (name, link) in [(port.joined, port.upperEnd), (port.network, port.bridgePort)] {
                 guard let bridge = networks.first(where: { $0.name == name })?.bridge else { continue }
-                rules += "        iifname \"\(bridge)\" oifname \"\(link)\" ct mark set \(throughAppliances) accept\n"
+                rules += "        iifname \"\(bridge)\" oifname \"\(link)\" jump \(port.upperEnd)\n"
                 rules += "        iifname \"\(link)\" oifname \"\(bridge)\" accept\n"
                 // Not for being part of a connection that leads elsewhere.
                 rules +=
                     "        iifname \"\(link)\" counter drop comment \"an appliance between networks leads to these alone\"\n"
             }
+        }
+        return rules
+    }
+
+    private static func chains(
+        _ networks: [FabricNetwork], _ ports: [FabricPort], _ plain: Set<UInt16>
+    ) -> String {
+        ports.map { port in
+            let rules = entrance(port, networks, isPlain: plain.contains(port.number))
+            return "    chain \(port.upperEnd) {\n" + rules.map { "        \($0)\n" }.joined() + "    }\n"
+        }.joined()
+    }
+
+    /// The chain of one wire between networks, in the place of what it was.
+    public static func text(
+        ofEntrance port: FabricPort, between networks: [FabricNetwork], isPlain: Bool
+    ) -> String {
+        let chain = "\(table) \(port.upperEnd)"
+        let rules = entrance(port, networks, isPlain: isPlain).map { "add rule \(chain) \($0)\n" }
+        return "flush chain \(chain)\n" + rules.joined()
+    }
+
+    /// Appliances say what may pass; without any, both networks do.
+    private static func entrance(_ port: FabricPort, _ networks: [FabricNetwork], isPlain: Bool) -> [String] {
+        guard isPlain else { return ["ct mark set \(throughAppliances) accept"] }
+        guard let upper = networks.first(where: { $0.name == port.joined }),
+            let lower = networks.first(where: { $0.name == port.network })
+        else { return [] }
+        var rules: [String] = []
+        for (from, to, way, back) in [
+            (upper, lower, port.upperEnd, port.bridgePort), (lower, upper, port.bridgePort, port.upperEnd),
+        ] where from.reachableNetworks.contains(to.name) {
+            rules.append("oifname \"\(way)\" accept")
+            rules.append("oifname \"\(back)\" ct direction reply ct state established,related accept")
         }
         return rules
     }

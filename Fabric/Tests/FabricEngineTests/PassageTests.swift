@@ -111,6 +111,90 @@ struct PassageTests {
                 #expect(appliance.received > before + 50)
             })
     }
+
+    @Test func `what goes from network to network is impaired, with appliances and without, and gets no further`() async
+    {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                engine.program = fabricProgram
+                defer { engine.nameServers.endAll() }
+                let machines = [try Place(1, "10.9.1.2"), try Place(2, "10.9.2.2")]
+                let appliance = try Place.bridge(11, 12)
+                let networks = [
+                    network("inner", 1, "10.9.1.0/24") { $0.reachableNetworks = ["outer"] },
+                    network("outer", 2, "10.9.2.0/24"),
+                ]
+                try engine.put(change(networks, [port(1, "inner", "10.9.1.2"), port(2, "outer", "10.9.2.2")] + ends))
+                #expect((0..<20).contains { _ in machines[0].reaches("10.9.2.2") })
+                try engine.put(change([], [passage([])]))
+                var slow = Impairment()
+                slow.toNetwork.delayMicroseconds = 100_000
+                slow.toMachine.delayMicroseconds = 60_000
+                /// Whether what is sent from the inner network is late, and whether it is reached from the outer one, by the appliance or
+                /// not.
+                func expect(_ isLate: Bool, _ isReached: Bool, _ isCarried: Bool, line: Int = #line) {
+                    var found: [Bool] = []
+                    for _ in 0..<5 where found != [isLate, isReached, isCarried] {
+                        let before = appliance.received
+                        let time = machines[0].roundTrip("10.9.2.2")
+                        if let time { report("line \(line): \(time) ms") }
+                        found = [(time ?? 0) >= 160, machines[1].reaches("10.9.1.2"), appliance.received > before + 1]
+                        if time == nil { found = [] }
+                    }
+                    if found != [isLate, isReached, isCarried] { report("line \(line): \(found)") }
+                    #expect(found == [isLate, isReached, isCarried])
+                }
+                func set(_ line: [InlineAppliance], _ impairment: Impairment?) throws {
+                    var passage = passage(line)
+                    passage.impairment = impairment
+                    try engine.put(change([], ends + [passage]))
+                }
+                let inline = InlineAppliance(name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000)
+                var bypassed = inline
+                bypassed.isBypassed = true
+                expect(false, false, false)
+                try set([], slow)
+                expect(true, false, false)
+                // Whole, as `network repair` asks for it.
+                try engine.put(engine.plan.asChange)
+                expect(true, false, false)
+                try set([inline], slow)
+                expect(true, true, true)
+                try engine.put(engine.plan.asChange)
+                expect(true, true, true)
+                // What only the appliance has let through is over with it.
+                try set([bypassed], slow)
+                expect(true, false, false)
+                try engine.put(change([network("inner", 1, "10.9.1.0/24")]))
+                #expect(!machines[0].reaches("10.9.2.2") && !machines[1].reaches("10.9.1.2"))
+                try engine.put(change([networks[0]]))
+                expect(true, false, false)
+                try set([inline], nil)
+                expect(false, true, true)
+                try set([inline], slow)
+                expect(true, true, true)
+                try set([], nil)
+                expect(false, false, false)
+                // 1000 packets in two seconds, while it becomes slow and is not.
+                try machines[0].startPing("10.9.2.2", to: "/run/ping")
+                for _ in 0..<6 {
+                    try set([], slow)
+                    sleep(nanoseconds: 150_000_000)
+                    try set([], nil)
+                    sleep(nanoseconds: 100_000_000)
+                }
+                var said = ""
+                for _ in 0..<1200 where !said.contains("packet loss") {
+                    sleep(nanoseconds: 50_000_000)
+                    said = try String(contentsOfFile: "/run/ping", encoding: .utf8)
+                }
+                report("impaired under a flow: \(said.split(separator: "\n").dropFirst(2).joined(separator: "; "))")
+                #expect(said.contains(" 0% packet loss"))
+                try engine.put(change(without: [1, 2, 7, 11, 12]))
+                #expect(!succeeds("/usr/sbin/ip", "link", "show", "x7"))
+            })
+    }
 }
 
 private let ends = [UInt16(11), 12].map {

@@ -65,6 +65,15 @@ struct Place {
         succeeds("/usr/sbin/ip", "netns", "exec", name, "/bin/ping", "-qc", "3", "-i", "0.1", "-W", "0.4", address)
     }
 
+    /// The shortest that a ping and its answer took, in milliseconds; nil where none came back.
+    func roundTrip(_ address: String) -> Double? {
+        guard
+            let said = try? shell("/bin/ping -qc 4 -i 0.1 -W 3 \(address)"),
+            let times = said.split(separator: "\n").last(where: { $0.hasPrefix("rtt ") })
+        else { return nil }
+        return times.split(separator: " ")[3].split(separator: "/").first.flatMap { Double($0) }
+    }
+
     /// Frames that have come from both sides.
     var received: Int {
         let lines = (try? shell("grep eth /proc/net/dev"))?.split(separator: "\n") ?? []

@@ -119,7 +119,7 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(difference.ports.map { $0.number } == [7])
     }
 
-    @Test func `the wire of a machine may be impaired, and no other`() throws {
+    @Test func `the wire of a machine may be impaired, or one between networks, and no other`() throws {
         var machine = port(1, "a", "10.1.0.5")
         machine.impairment = Impairment()
         machine.impairment?.toNetwork.delayMicroseconds = 80_000
@@ -133,10 +133,13 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(difference.ports.isEmpty)
         var passage = port(7, "b")
         passage.joined = "a"
-        for var wrong in [passage, port(3, nil)] {
-            wrong.impairment = Impairment()
-            #expect(try #require(fault(plan(), change([], [wrong]))).contains("cannot be impaired"))
-        }
+        passage.impairment = machine.impairment
+        let between = try plan().after(change([], [passage]))
+        #expect(between.port(7)?.impairment == machine.impairment)
+        #expect(try FabricPlan().after(between.asChange) == between)
+        var wrong = port(3, nil)
+        wrong.impairment = Impairment()
+        #expect(try #require(fault(plan(), change([], [wrong]))).contains("can be impaired"))
     }
 
     @Test func `a change that is whole leaves nothing else`() throws {

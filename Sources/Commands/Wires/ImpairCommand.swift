@@ -4,7 +4,8 @@ import Fleet
 
 struct ImpairCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "impair", abstract: "Make the wire of a machine slow, lossy or narrow, while it runs.",
+        commandName: "impair",
+        abstract: "Make the wire of a machine, or what is between two networks, slow, lossy or narrow, while they run.",
         discussion: """
             What is said counts at once, for packets that come from then on, in place of what was said before: what is not said is
             not so. It stays whenever the machine begins again, until --off. Each way is impaired, unless --direction says which:
@@ -14,14 +15,10 @@ struct ImpairCommand: ParsableCommand {
               swiftlet impair web --delay 80ms --jitter 10ms --loss 1.5
               swiftlet impair web:eth1 --rate 10mbit --direction to-machine
               swiftlet impair web --off
+              swiftlet impair between office and dmz --delay 40ms
+              swiftlet impair between office and dmz --loss 1 --direction to-dmz
               swiftlet impair
             """)
-
-    enum Direction: String, ExpressibleByArgument, CaseIterable {
-        case toMachine = "to-machine"
-        case toNetwork = "to-network"
-        case both
-    }
 
     @Option(help: ArgumentHelp("How much later packets arrive: up to 10s.", valueName: "time")) var delay: String?
     @Option(help: ArgumentHelp("By how much that varies, at most by the delay.", valueName: "time")) var jitter: String?
@@ -29,11 +26,20 @@ struct ImpairCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How many of a hundred arrive twice.", valueName: "percent")) var duplicate: String?
     @Option(help: ArgumentHelp("How much passes in a second: 400kbit, 10mbit, 1gbit.", valueName: "rate"))
     var rate: String?
-    @Option(help: "What is sent to the machine, what it sends, or both.") var direction: Direction = .both
+    @Option(
+        help: ArgumentHelp(
+            "to-machine is what is sent to it, to-network what it sends, both is both; between networks to-NETWORK.",
+            valueName: "way"))
+    var direction = "both"
     @Flag(help: "Have it be a plain wire again.") var off = false
     @Argument(
-        help: ArgumentHelp("A machine, or MACHINE:INTERFACE.", valueName: "wire"), completion: Completions.machines)
+        help: ArgumentHelp("A machine, MACHINE:INTERFACE, or the word \"between\".", valueName: "wire"),
+        completion: Completions.machines)
     var target: String?
+    @Argument(
+        help: ArgumentHelp("Behind \"between\": two networks.", valueName: "network and network"),
+        completion: Completions.networkNames)
+    var others: [String] = []
     @OptionGroup var format: FormatOptions
 
     private var isSaid: Bool { ![delay, jitter, loss, duplicate, rate].allSatisfy { $0 == nil } }
@@ -41,16 +47,50 @@ struct ImpairCommand: ParsableCommand {
     func validate() throws {
         guard !(off && isSaid) else { throw ValidationError("--off takes everything away, and nothing goes with it") }
         guard target != nil || !(off || isSaid) else {
-            throw ValidationError("say which wire: a machine, or MACHINE:INTERFACE")
+            throw ValidationError("say which wire: a machine, MACHINE:INTERFACE, or between NETWORK and NETWORK")
+        }
+        guard (target != "between" && others.isEmpty) || networks != nil else {
+            throw ValidationError(
+                target == "between"
+                    ? "say which networks: swiftlet impair between NETWORK and NETWORK"
+                    : "one wire at a time, not \(([target ?? ""] + others).joined(separator: " "))")
+        }
+    }
+
+    /// The two that are named; nil where a machine is.
+    var networks: (one: String, other: String)? {
+        guard target == "between" else { return nil }
+        let names = others.count == 3 && others[1] == "and" ? [others[0], others[2]] : others
+        return names.count == 2 && names[1] != "and" ? (names[0], names[1]) : nil
+    }
+
+    /// Which ways are meant, to the inner end and to the outer one of the wire.
+    /// - Parameter ends: what the ways are called by.
+    func ways(_ ends: (inner: String, outer: String)) throws -> (toInner: Bool, toOuter: Bool) {
+        switch direction {
+        case "both": return (true, true)
+        case "to-\(ends.inner)": return (true, false)
+        case "to-\(ends.outer)": return (false, true)
+        default:
+            throw CommandFailure(
+                "usage.direction", "--direction is to-\(ends.inner), to-\(ends.outer) or both, not \(direction)")
         }
     }
 
     func run() throws {
         guard let target, off || isSaid else { return try list() }
         let way = try off ? WireImpairment.Way() : wanted()
-        try Product.fleet.impair(target) { impairment in
-            if direction != .toNetwork { impairment.toMachine = way }
-            if direction != .toMachine { impairment.toNetwork = way }
+        func change(_ impairment: inout WireImpairment, _ ways: (toInner: Bool, toOuter: Bool)) {
+            if ways.toInner { impairment.toMachine = way }
+            if ways.toOuter { impairment.toNetwork = way }
+        }
+        guard let networks else {
+            let ways = try ways(("machine", "network"))
+            return try Product.fleet.impair(target) { change(&$0, ways) }
+        }
+        let forth = try ways((networks.one, networks.other))
+        try Product.fleet.impair(between: networks.one, and: networks.other) { impairment, first in
+            change(&impairment, first == networks.one ? forth : (forth.toOuter, forth.toInner))
         }
     }
 
@@ -113,9 +153,12 @@ struct ImpairCommand: ParsableCommand {
     // MARK: Showing
 
     private struct Document: Encodable {
-        var machine: String
-        var interface: String
-        var network: String
+        /// Nil where it is between networks.
+        var machine: String?
+        var interface: String?
+        var network: String?
+        /// The two networks, of which the first stands for the machine; nil where it is a machine's.
+        var between: [String]?
         var toMachine: WireImpairment.Way
         var toNetwork: WireImpairment.Way
         /// Nil where the machine does not run.
@@ -123,29 +166,36 @@ struct ImpairCommand: ParsableCommand {
     }
 
     private func list() throws {
-        let wanted = try target.map { try Product.fleet.wire($0) }
+        let wanted = try networks == nil ? target.map { try Product.fleet.wire($0) } : nil
         let wires = Product.fleet.wires().filter { wire in
-            wire.impairment != nil && (wanted.map { $0.machine == wire.machine && $0.place == wire.interface } ?? true)
+            guard wire.impairment != nil else { return false }
+            if let networks { return wire.between.map { Set($0) == [networks.one, networks.other] } ?? false }
+            return wanted.map { $0.machine == wire.machine && $0.place == wire.interface } ?? true
         }
         if format.isJSON {
             return Output.json(
                 wires.map { wire in
                     let impairment = wire.impairment ?? WireImpairment()
+                    let isBetween = wire.between != nil
                     return Document(
-                        machine: wire.machine, interface: wire.interface, network: wire.network,
+                        machine: isBetween ? nil : wire.machine, interface: isBetween ? nil : wire.interface,
+                        network: isBetween ? nil : wire.network, between: wire.between,
                         toMachine: impairment.toMachine, toNetwork: impairment.toNetwork, counts: wire.stretch)
                 })
         }
         var table = Table("WIRE", "DIRECTION", "IMPAIRED BY", "PACKETS", "LOST", "TWICE", "DROPPED")
         for wire in wires {
             guard let impairment = wire.impairment else { continue }
+            let ends = wire.between ?? ["machine", "network"]
+            let place =
+                wire.between.map { "between \($0[0]) and \($0[1])" } ?? "\(wire.machine):\(wire.interface)"
             let ways = [
-                ("to-machine", impairment.toMachine, wire.stretch?.toMachine),
-                ("to-network", impairment.toNetwork, wire.stretch?.toNetwork),
+                ("to-\(ends[0])", impairment.toMachine, wire.stretch?.toMachine),
+                ("to-\(ends[1])", impairment.toNetwork, wire.stretch?.toNetwork),
             ]
             for (name, way, counts) in ways {
                 let numbers = counts.map { [$0.frames, $0.lost, $0.duplicated, $0.dropped].map { "\($0)" } }
-                table.add(["\(wire.machine):\(wire.interface)", name, way.words] + (numbers ?? ["-", "-", "-", "-"]))
+                table.add([place, name, way.words] + (numbers ?? ["-", "-", "-", "-"]))
             }
         }
         Output.line(table.text)

@@ -63,6 +63,8 @@ struct Topology: Encodable {
         var networks: [String]
         /// From the first to the second.
         var appliances: [WireDocument.Appliance]
+        /// Nil where nothing becomes of packets; `toMachine` is to the first.
+        var impairment: WireDocument.Impaired?
     }
 
     var networks: [Network]
@@ -70,7 +72,11 @@ struct Topology: Encodable {
 
     init(_ records: [NetworkRecord], _ wires: [WireState]) {
         between = wires.compactMap { wire in
-            wire.between.map { Passage(networks: $0, appliances: WireDocument(wire).appliances) }
+            wire.between.map {
+                let document = WireDocument(wire)
+                return Passage(
+                    networks: $0, appliances: document.appliances, impairment: document.impairment)
+            }
         }
         networks = records.map { record in
             let machines = wires.filter { $0.between == nil && $0.network == record.name }.sorted {
@@ -118,7 +124,9 @@ extension Topology.Network {
 }
 
 extension Topology.Passage {
-    var marks: [String] { [networks[0]] + appliances.map(\.mark) + [networks[1]] }
+    var marks: [String] {
+        [networks[0]] + appliances.map(\.mark) + (impairment.map { [$0.mark] } ?? []) + [networks[1]]
+    }
 }
 
 extension Topology.Machine {

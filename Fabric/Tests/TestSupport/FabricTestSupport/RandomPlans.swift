@@ -55,6 +55,11 @@ extension FabricPlan {
             }
             passage.line = [wall]
         }
+        if Bool.random(using: &generator) {
+            var impairment = Impairment()
+            impairment.toNetwork.delayMicroseconds = UInt32.random(in: 0...10_000_000, using: &generator)
+            passage.impairment = impairment
+        }
         return ends + [passage]
     }
 

@@ -12,6 +12,11 @@ extension MachineFleet {
     /// Removes a network that no machine is in, and takes it out of the fabric where that runs.
     public func removeNetwork(_ name: String, isForced: Bool) throws(NetworkError) {
         if let passage = store.readablePassages().first(where: { $0.networks.contains(name) }) {
+            if passage.entries.isEmpty {
+                let place = "between \(passage.networks[0]) and \(passage.networks[1])"
+                throw NetworkError(
+                    .inUse, "what goes \(place) is impaired; end that before: swiftlet impair \(place) --off")
+            }
             let names = passage.entries.map(\.name).joined(separator: " ")
             throw NetworkError(
                 .inUse,

@@ -66,8 +66,8 @@ extension MachineFleet {
             let told = isPlugged ? report.map { $0.lines[passage.number] ?? FabricReport.Line() } : nil
             return WireState(
                 between: passage.networks, machine: "", isRunning: isPlugged, interface: "", addresses: [], network: "",
-                members: Self.members(passage.entries, told, records), strangers: [], impairment: nil, stretch: nil,
-                traffic: nil)
+                members: Self.members(passage.entries, told, records), strangers: [], impairment: passage.impairment,
+                stretch: isPlugged ? report?.stretches[passage.number] : nil, traffic: nil)
         }
         return records.flatMap { record -> [WireState] in
             let line = store.readableLine(of: record)

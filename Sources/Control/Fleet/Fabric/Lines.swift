@@ -273,19 +273,38 @@ struct Lines {
     }
 
     private func set(_ entries: [LineEntry], between networks: [String]) throws(FleetError) {
+        try change(between: networks) { $0.entries = entries }
+    }
+
+    /// Changes what becomes of frames between two networks.
+    func impair(
+        between networks: [String], _ change: (inout WireImpairment, Passage) throws(FleetError) -> Void
+    ) throws(FleetError) {
+        try self.change(between: networks) { passage throws(FleetError) in
+            var impairment = passage.impairment ?? WireImpairment()
+            try change(&impairment, passage)
+            passage.impairment = impairment.isPlain ? nil : impairment
+        }
+    }
+
+    private func change(
+        between networks: [String], _ change: (inout Passage) throws(FleetError) -> Void
+    ) throws(FleetError) {
         let before = try store.passages()
         var passages = before
         let place = try passages.place(networks)
-        let old = passages.all[place].entries
-        passages.all[place].entries = entries
+        let old = passages.all[place]
+        try change(&passages.all[place])
         let passage = passages.all[place]
-        passages.all.removeAll { $0.entries.isEmpty }
+        if old.isPlain, passage.isPlain { return }
+        passages.all.removeAll(where: \.isPlain)
         if passages != before { try store.write(passages) }
         LineStops.reach(.written)
         do throws(FleetError) {
             guard let fabric = try fabric() else { return }
-            let gone = old.filter { old in !entries.contains(old) }
-            try fabric.plug(passage, removedPorts: fabric.unusedEnds(gone, besides: entries), isFirst: old.isEmpty)
+            let gone = old.entries.filter { old in !passage.entries.contains(old) }
+            try fabric.plug(
+                passage, removedPorts: fabric.unusedEnds(gone, besides: passage.entries), isFirst: old.isPlain)
             LineStops.reach(.answered)
         } catch {
             guard passages != before else { throw error }

@@ -2,7 +2,7 @@ import FabricProtocol
 import FoundationEssentials
 import HostFiles
 
-/// Two networks between which all traffic goes through appliances, as it is written down.
+/// Two networks between which traffic goes through appliances, or is impaired, as it is written down.
 struct Passage: Codable, Equatable {
     /// Of its port in the fabric: machines' are lower.
     static let numbers: ClosedRange<UInt16> = 50_001...60_000
@@ -12,6 +12,11 @@ struct Passage: Codable, Equatable {
     var networks: [String]
     /// From the first network to the second.
     var entries: [LineEntry]
+    /// What becomes of frames behind those; nil: nothing.
+    var impairment: WireImpairment?
+
+    /// Whether it is as if it were not there.
+    var isPlain: Bool { entries.isEmpty && impairment == nil }
 
     func joins(_ one: String, _ other: String) -> Bool { Set(networks) == [one, other] }
 
@@ -22,6 +27,7 @@ struct Passage: Codable, Equatable {
         port.joined = networks[0]
         port.line = entries.compactMap(\.inline)
         port.mirrors = entries.filter { $0.outside == nil }.map(\.inside)
+        port.impairment = impairment?.impairment
         return entries.flatMap(\.ends).map { FabricPort.end($0) } + [port]
     }
 

@@ -1,7 +1,7 @@
 import FabricProtocol
 import WireFormats
 
-/// What becomes of frames in the wire of a machine's interface, as it is written down and shown.
+/// What becomes of frames in the wire of a machine's interface, or between two networks, as it is written down and shown.
 public struct WireImpairment: Codable, Equatable, Sendable {
     /// What becomes of those that go one way.
     public struct Way: Codable, Equatable, Sendable {
@@ -33,9 +33,9 @@ public struct WireImpairment: Codable, Equatable, Sendable {
         }
     }
 
-    /// What is sent to the machine.
+    /// What is sent to the machine, or to the first network.
     public var toMachine = Way()
-    /// What it sends.
+    /// What it sends, or is sent to the second network.
     public var toNetwork = Way()
 
     public init() {}
@@ -95,6 +95,21 @@ extension MachineFleet {
         try withLines { lines throws(FleetError) in
             let (record, place) = try lines.interface(target)
             try lines.impair(record, place, change)
+        }
+    }
+
+    /// Changes what becomes of frames between two networks.
+    /// - Parameter change: from what is to what is to be, and which network is the first.
+    /// - Throws: leaving everything as it was.
+    public func impair(
+        between one: String, and other: String,
+        _ change: (inout WireImpairment, _ first: String) throws(FleetError) -> Void
+    ) throws(FleetError) {
+        try withLines { lines throws(FleetError) in
+            guard case .between(let networks) = try lines.site(between: one, and: other) else { return }
+            try lines.impair(between: networks) { impairment, passage throws(FleetError) in
+                try change(&impairment, passage.networks[0])
+            }
         }
     }
 
