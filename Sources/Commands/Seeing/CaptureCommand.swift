@@ -2,6 +2,7 @@ import AgentClient
 import ArgumentParser
 import FabricProtocol
 import Fleet
+import LinuxCalls
 import Packets
 
 struct CaptureCommand: ParsableCommand {
@@ -72,7 +73,8 @@ struct CaptureCommand: ParsableCommand {
                 "a capture's file is nothing for a terminal; pipe it, as in -w - | tshark -r -, or leave -w out")
         }
         let signals = try SignalWatcher()
-        let output = try CaptureOutput(file: write == "-" ? nil : write)
+        let output = try CaptureOutput(file: write == "-" ? nil : write) { signals.hasAskedForTheEnd() }
+        try output.whenUnread { SignalWatcher.tellOwnProcess(SignalNumber.terminate) }
         do { try Product.fleet.capture(wish, signals: signals, output: output) } catch {
             // Why, if it said so.
             try output.finish()

@@ -3,10 +3,17 @@ import AgentProtocol
 import LinuxCalls
 import Synchronization
 
-/// Takes a capture as it comes: to standard output as it is, into a file block by block, so that it never ends in the middle of one.
+/// Takes a capture as it comes: to standard output as it is, into a file block by block, so that it never ends in the middle of one. Who reads
+/// standard output may go, or stop reading: then nobody waits for them.
 final class CaptureOutput: OutputSink {
     /// A packet of 256 KiB, and what is around it.
     private static let mostBlockBytes = 1 << 20
+    /// A pipe that takes anything takes so much at once. Source: pipe(7), PIPE_BUF.
+    private static let pipeBytes = 4096
+    /// How often who waits for a reader looks whether it is to end.
+    private static let glanceMilliseconds: UInt64 = 50
+    /// How long a reader who does not read has when it is.
+    private static let patienceMilliseconds: UInt64 = 2000
 
     private struct State {
         /// What has come of a block that is not whole.
@@ -24,10 +31,19 @@ final class CaptureOutput: OutputSink {
     /// Whether there was none before: then none is left where nothing came.
     private let isNew: Bool
     private let state = Mutex(State())
+    private let output: Int32
+    private let isEnding: @Sendable () -> Bool
+    /// Nobody takes any more.
+    private let isUnread = Atomic<Bool>(false)
 
-    /// - Parameter file: nil for standard output.
-    init(file path: String?) throws(CommandFailure) {
+    /// - Parameters:
+    ///   - file: nil for standard output.
+    ///   - output: which that is.
+    ///   - isEnding: whether somebody has asked for the end.
+    init(file path: String?, output: Int32 = 1, isEnding: @escaping @Sendable () -> Bool) throws(CommandFailure) {
         self.path = path ?? ""
+        self.output = output
+        self.isEnding = isEnding
         guard let path else {
             (file, isNew) = (nil, false)
             return
@@ -49,26 +65,58 @@ final class CaptureOutput: OutputSink {
         if isNew, state.withLock({ $0.fileBytes == 0 }) { try? removeFile(path) }
     }
 
+    /// Has something done when nobody reads standard output any more, also when nothing is written: by a thread of its own.
+    func whenUnread(_ body: @escaping @Sendable () -> Void) throws(CommandFailure) {
+        guard file == nil else { return }
+        let output = output
+        do throws(LinuxError) {
+            try startThread {
+                var entries = [PollEntry(reading: output)]
+                // Nothing but the end of whoever has the other end.
+                entries[0].events = 0
+                while AgentClient.wait(for: &entries, until: .never) == 0 {}
+                body()
+            }
+        } catch { throw CommandFailure("capture.output", "standard output cannot be watched: \(error)") }
+    }
+
     func write(_ bytes: Span<UInt8>, from stream: ProcessStream) -> Bool {
-        state.withLock { state in
+        if file == nil, stream != .standardError {
+            if !isUnread.load(ordering: .relaxed), !writeOn(bytes) { isUnread.store(true, ordering: .relaxed) }
+            return !isUnread.load(ordering: .relaxed)
+        }
+        return state.withLock { state in
             if stream == .standardError {
                 tell(bytes, &state)
                 return true
             }
-            guard file != nil else {
-                do throws(LinuxError) {
-                    try writeWhole(bytes, to: 1)
-                    return true
-                } catch {
-                    if !error.isBrokenPipe {
-                        state.loss = CommandFailure(OutputLoss(stream: .standardOutput, error: error))
-                    }
-                    return false
-                }
-            }
             for index in bytes.indices { state.rest.append(bytes[index]) }
             return writeBlocks(&state)
         }
+    }
+
+    /// To standard output, as fast as it is read; when it is to end, not for ever.
+    /// - Returns: false when nobody takes it.
+    private func writeOn(_ bytes: Span<UInt8>) -> Bool {
+        var place = 0
+        var patience: Deadline?
+        while place < bytes.count {
+            var entries = [PollEntry(writing: output)]
+            if AgentClient.wait(for: &entries, until: Deadline(afterMilliseconds: Self.glanceMilliseconds)) == 0 {
+                if patience == nil, isEnding() { patience = Deadline(afterMilliseconds: Self.patienceMilliseconds) }
+                if patience?.isOver == true { return false }
+                continue
+            }
+            let end = min(place + Self.pipeBytes, bytes.count)
+            do throws(LinuxError) { try writeWhole(bytes.extracting(place..<end), to: output) } catch {
+                if !error.isBrokenPipe {
+                    state.withLock { $0.loss = CommandFailure(OutputLoss(stream: .standardOutput, error: error)) }
+                }
+                return false
+            }
+            place = end
+        }
+        return true
     }
 
     /// What the program says of itself, line by line.

@@ -1,5 +1,6 @@
 import CLinux
 public import LinuxCalls
+import Synchronization
 
 /// The signals that a command line passes on, as something to wait for.
 ///
@@ -19,6 +20,7 @@ public final class SignalWatcher: EndRequests {
         12, SignalNumber.windowChange, endNow, stop)
 
     private let file: SignalFile
+    private let askedForTheEnd = Atomic<Bool>(false)
 
     public init() throws(LinuxError) {
         try blockSignals(Self.watched)
@@ -42,5 +44,15 @@ public final class SignalWatcher: EndRequests {
     }
 
     /// The next signal that came, or nil.
-    public func next() -> Int32? { file.next() }
+    public func next() -> Int32? {
+        guard let signal = file.next() else { return nil }
+        if Self.asksForTheEnd(signal) { askedForTheEnd.store(true, ordering: .relaxed) }
+        return signal
+    }
+
+    /// Whether one has asked for the end, whoever has taken it; of those that wait, it is taken here.
+    public func hasAskedForTheEnd() -> Bool {
+        if !askedForTheEnd.load(ordering: .relaxed) { _ = endingSignal() }
+        return askedForTheEnd.load(ordering: .relaxed)
+    }
 }
