@@ -71,7 +71,7 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-fabric",
             dependencies: [
-                "FabricEngine", "FabricProtocol", "Impairing", "Seeing",
+                "FabricEngine", "FabricProtocol", "Impairing", "Packets", "Seeing",
                 .product(name: "AgentProtocol", package: "Guest"),
                 .product(name: "LinuxCalls", package: "Monitor"), .product(name: "WireFormats", package: "Monitor"),
             ],

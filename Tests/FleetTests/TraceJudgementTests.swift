@@ -6,7 +6,7 @@ import Testing
 
 @testable import Fleet
 
-/// Two machines of a network and one of another, as they are written down; and what is told of packets.
+/// Two machines of a network and one of each of two others, as they are written down; and what is told of packets.
 @Suite final class TraceJudgementTests {
     private let folder = NSTemporaryDirectory() + "trace-\(UInt64.random(in: 0...UInt64.max))"
     private let store: MachineStore
@@ -21,7 +21,10 @@ import Testing
         wish.prefixes = [try #require(NetworkPrefix("10.8.0.0/24"))]
         try store.networks.create("dmz", wish)
         var machines: [MachineRecord] = []
-        for (name, network) in [("client", "lan"), ("web", "lan"), ("shop", "dmz")] {
+        wish.reachesOutside = true
+        wish.prefixes = [try #require(NetworkPrefix("10.7.0.0/24"))]
+        try store.networks.create("outer", wish)
+        for (name, network) in [("client", "lan"), ("web", "lan"), ("shop", "dmz"), ("phone", "outer")] {
             var specification = MachineSpecification()
             specification.command = ["sh"]
             specification.interfaces = [try MachineInterface(parsing: network)]
@@ -91,6 +94,10 @@ import Testing
         #expect(try route(to: "lan").nextStation == gateway && route(to: "@lan").destination.name == "lan")
         let nobody = try route(to: "10.9.0.77")
         #expect(nobody.nextStation == nil && nobody.hindrance == "nobody in lan has 10.9.0.77")
+        #expect(routes.isForeign("example.org") && routes.isForeign("Example.ORG"))
+        for name in ["web", "web.lan.internal", "no.such.internal", "192.0.2.1", "fd00::1", "@a.b", "a..b", "nobody"] {
+            #expect(!routes.isForeign(name))
+        }
         for name in ["example.org", "10.9.0.2", "fd00::1", "@wan"] {
             #expect(throws: FleetError.self) { try self.route(to: name) }
         }
@@ -148,6 +155,48 @@ import Testing
         #expect(try dropped("192.0.2.1", "ip", "theirs", "c", "because").explanation == "because")
     }
 
+    @Test func `the rule that lets it out is told`() throws {
+        let rule =
+            #"{"accepted":"question","family":"inet","table":"swiftlet-egress","chain":"q1","handle":3,"comment":"192.0.2.0/24:443"}"#
+        let one = try port(0)
+        let trace = judged(
+            try route(to: "192.0.2.1"),
+            [
+                seen("question", "p\(one)", sent: true), seen("question", "n1", sent: false),
+                seen("question", "up0", sent: true), rule,
+            ])
+        #expect(trace.steps[3].place == "lan")
+        #expect(trace.steps[3].words == "the egress rule 192.0.2.0/24:443 of client lets it pass")
+    }
+
+    @Test func `why a name has no address is said in words`() throws {
+        func answer(_ code: Int, _ addresses: String = "", of machine: Int = 0, _ rules: [String]? = nil) throws
+            -> TraceNames.Answer?
+        {
+            var route = try routes.names(from: machines[machine], machines[machine].interfaces)
+            route.source.machine?.specification.egress = try rules?.map { try EgressRule(parsing: $0) }
+            let told = #"{"sent_over":"p1","text":"x","answer_code":\#(code),"addresses":[\#(addresses)]}"#
+            return TraceNames(name: "a.test", route: route, sightings: TraceSightings([Array(told.utf8)]))
+                .answer(isVersion6: false)
+        }
+        func words(_ answer: TraceNames.Answer?) -> String {
+            if case .none(let words)? = answer { return words }
+            return ""
+        }
+        #expect(
+            try routes.names(from: machines[0], machines[0].interfaces).destination.address.description == "10.9.0.1")
+        #expect(try answer(0, #""192.0.2.7""#) == .addresses([#require(IPAddress("192.0.2.7"))]))
+        #expect(words(try answer(3)).hasPrefix("lan is isolated"))
+        let outer = 3
+        #expect(words(try answer(3, of: outer)) == "there is no name a.test")
+        #expect(words(try answer(0, of: outer)) == "a.test has no address of IPv4")
+        #expect(words(try answer(5, of: outer)).hasPrefix("outer has nobody to ask"))
+        #expect(words(try answer(2, of: outer)).contains("does not answer"))
+        #expect(words(try answer(3, of: outer, ["other.test"])).contains("egress rules of phone do not let it ask"))
+        #expect(words(try answer(3, of: outer, ["a.test"])) == "there is no name a.test")
+        #expect(words(try answer(3, of: outer, ["test.test", "0.0.0.0/0"])).contains("egress rules"))
+    }
+
     @Test func `where it was last seen says who has lost it`() throws {
         let one = try port(0)
         let route = try route(to: "web")
@@ -166,6 +215,27 @@ import Testing
             $0.hindrances = ["ip filter FORWARD"]
         }
         #expect(outside.lastPlace == "outside" && outside.explanation.contains("\"ip filter FORWARD\""))
+        // How it goes on from there, as far as that is seen.
+        let way = #"{"sent_over":"p1","text":"x","way_outside":{"device":"eth9","gateway":"192.0.2.9"}}"#
+        let left = judged(
+            try self.route(to: "192.0.2.1"),
+            [
+                way, seen("question", "up0", sent: true),
+                seen("question", "swiftlet-up0", sent: false, more: #","is_outside":true"#),
+                seen("question", "eth9", sent: true, more: #","is_outside":true"#),
+            ])
+        #expect(
+            left.outcome == .lost && left.explanation == "it has left this computer by eth9, and nothing has come back")
+        #expect(left.steps.suffix(3).map(\.place) == ["outside", "this computer", "this computer"])
+        #expect(left.steps.suffix(2).map(\.words) == ["its route leads to 192.0.2.9 by eth9", "leaves it by eth9"])
+        let kept = judged(try self.route(to: "192.0.2.1"), [way, seen("question", "up0", sent: true)])
+        #expect(kept.explanation.contains("was not seen leaving this computer"))
+        let nowhere = #"{"sent_over":"p1","text":"x","way_outside":{"error":"network is unreachable"}}"#
+        let unrouted = judged(try self.route(to: "192.0.2.1"), [nowhere, seen("question", "up0", sent: true)])
+        #expect(unrouted.explanation.contains("no route of this computer leads to 192.0.2.1"))
+        let stretch = judged(route, [seen("question", "x\(one)", sent: true)])
+        #expect(stretch.lastPlace == "client:eth0 (impaired)")
+        #expect(stretch.explanation.contains("swiftlet impair client:eth0 shows what is so"))
         let untaken = judged(route, []) { $0.appliances["p1"] = appliance }
         #expect(untaken.explanation.contains("nobody reads the end of filter"))
     }

@@ -164,6 +164,14 @@ public enum EngineProcess {
         }
     }
 
+    /// Whether the thread is in the fabric's network namespace.
+    public static func isInside(_ folder: EngineFolder) -> Bool {
+        guard let own = try? open("/proc/thread-self/ns/net", .readOnly), let one = try? FolderCalls.status(own.number),
+            let fabric = try? open(folder.namespace, .readOnly), let other = try? FolderCalls.status(fabric.number)
+        else { return false }
+        return (one.device, one.inode) == (other.device, other.inode)
+    }
+
     /// Executes a program in the fabric's network namespace, and returns only to say why not.
     public static func enter(_ folder: EngineFolder, _ arguments: [ByteString]) -> FabricFault {
         guard let program = arguments.first else { return FabricFault("a program is to be named") }

@@ -27,6 +27,8 @@ public struct TraceRequest: Equatable, Sendable {
     public var destinationPort: UInt16
     /// For so long it is watched.
     public var milliseconds: UInt64
+    /// What a datagram asks whoever answers for names; nil: nothing.
+    public var question: NameQuestion?
 
     public init(
         port: UInt16, transport: Transport, station: [UInt8], nextStation: [UInt8], source: IPAddress,
@@ -46,11 +48,12 @@ public struct TraceRequest: Equatable, Sendable {
         [
             "\(port)", transport.rawValue, HardwareAddress.text(station), HardwareAddress.text(nextStation),
             source.description, destination.description, "\(destinationPort)", "\(milliseconds)",
-        ]
+        ] + (question.map { [$0.name, $0.isVersion6 ? "6" : "4"] } ?? [])
     }
 
     public init(_ arguments: [String]) throws(FabricFault) {
-        guard arguments.count == 8, let port = UInt16(arguments[0]), FabricPort.numbers.contains(port),
+        guard arguments.count == 8 || arguments.count == 10, let port = UInt16(arguments[0]),
+            FabricPort.numbers.contains(port),
             let transport = Transport(rawValue: arguments[1]), let station = HardwareAddress.bytes(arguments[2]),
             let nextStation = HardwareAddress.bytes(arguments[3]), let source = IPAddress(arguments[4]),
             let destination = IPAddress(arguments[5]), source.family == destination.family,
@@ -60,5 +63,10 @@ public struct TraceRequest: Equatable, Sendable {
         self.init(
             port: port, transport: transport, station: station, nextStation: nextStation, source: source,
             destination: destination, destinationPort: destinationPort, milliseconds: milliseconds)
+        if arguments.count == 8 { return }
+        guard transport == .udp, ["4", "6"].contains(arguments[9]),
+            let question = NameQuestion(arguments[8], isVersion6: arguments[9] == "6")
+        else { throw FabricFault("what is to be asked is not understood") }
+        self.question = question
     }
 }

@@ -53,7 +53,7 @@ public enum EgressRules {
         for (place, rule) in policy.rules.enumerated() {
             for match in matches(rule, in: network) {
                 rules += note(chain, match + " ct state new", port, "\(place)", isWanted: policy.log != nil)
-                rules += "add rule \(chain) \(match) counter meta mark set 0 accept\n"
+                rules += "add rule \(chain) \(match) counter meta mark set 0 accept comment \"\(rule)\"\n"
             }
         }
         rules += note(chain, "", port, "-", isWanted: policy.log != nil)

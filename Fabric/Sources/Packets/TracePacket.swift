@@ -24,7 +24,9 @@ public struct TracePacket: Sendable {
     /// - Parameter random: six bytes.
     public init(_ request: TraceRequest, random: [UInt8]) {
         self.request = request
-        word = random.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+        let number = random.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+        // A question begins with a number of its own, and with what it is.
+        word = request.question == nil ? number : number & 0xffff_0000 | UInt32(NameQuestion.flags)
         // Source: RFC 6335 §6.
         let port = Self.dynamicPorts | random.suffix(2).reduce(0) { $0 << 8 | UInt16($1) }
         sourcePort = port == request.destinationPort ? port ^ 1 : port
@@ -101,10 +103,13 @@ public struct TracePacket: Sendable {
     private var segment: [UInt8] {
         let mark = Self.bytes(UInt16(truncatingIfNeeded: word >> 16)) + Self.bytes(UInt16(truncatingIfNeeded: word))
         let ports = Self.bytes(sourcePort) + Self.bytes(request.destinationPort)
-        let contents = mark + Array("swiftlet".utf8)
+        var contents = mark + Array("swiftlet".utf8)
+        if let question = request.question {
+            contents = question.message(identifier: UInt16(truncatingIfNeeded: word >> 16))
+        }
         switch request.transport {
         case .tcp: return ports + mark + [0, 0, 0, 0, 0x50, 0x02, 0xfa, 0xf0, 0, 0, 0, 0]
-        case .udp: return ports + [0, UInt8(8 + contents.count), 0, 0] + contents
+        case .udp: return ports + Self.bytes(UInt16(8 + contents.count)) + [0, 0] + contents
         case .icmp: return [isVersion6 ? 128 : 8, 0, 0, 0] + Self.bytes(sourcePort) + [0, 1] + contents
         }
     }
@@ -207,6 +212,17 @@ public struct TracePacket: Sendable {
             if kind == (isVersion6 ? 128 : 8) { return sighting(.question) }
             return kind == (isVersion6 ? 129 : 0) ? sighting(.answered) : nil
         }
+    }
+
+    /// What was answered to its question, in a frame that answers it; nil in any other.
+    ///
+    /// Trust: anybody's bytes.
+    public func answer(inFrame frame: [UInt8]) -> NameAnswer? {
+        guard request.question != nil, sighting(inFrame: frame)?.kind == .answered,
+            let head = PacketHead(frame.dropFirst(14), isVersion6: isVersion6),
+            head.half(8) == UInt16(truncatingIfNeeded: word >> 16)
+        else { return nil }
+        return NameAnswer(head.contents.dropFirst(8))
     }
 
     /// Of what a message quotes there may be eight bytes behind the network's header, and no more. Source: RFC 792.

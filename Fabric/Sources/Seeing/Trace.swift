@@ -2,7 +2,7 @@ import AgentProtocol
 import CLinux
 public import FabricProtocol
 import LinuxCalls
-import Packets
+public import Packets
 import WireFormats
 import Wiring
 
@@ -10,20 +10,23 @@ import Wiring
 /// object on a line each. In the fabric's network namespace, with one thread, and every signal blocked.
 public final class Trace: EventHandler {
     private enum Token { static let signals: UInt32 = 0, input: UInt32 = 1, frames: UInt32 = 2 }
-    /// Of each frame.
-    private static let keptBytes: UInt32 = 256
-    private static let bufferBytes: Int32 = 4 << 20
+    /// Of each frame: as much as an answer to a question may need.
+    static let keptBytes: UInt32 = 1514
+    static let bufferBytes: Int32 = 4 << 20
     /// What goes round and round has no end.
     private static let mostSteps = 500
     /// After a rule has dropped the packet something may still be said of it.
     private static let farewellNanoseconds: UInt64 = 100_000_000
 
     private struct Step {
-        let frame: LinkFrame
+        var frame: LinkFrame
         let sighting: PacketSighting
+        /// Whether it is on the computer that the fabric is in.
+        let isOutside: Bool
     }
 
-    private struct Loss {
+    /// A rule's word, which is the last for those who are not let through.
+    private struct Decision {
         let event: RuleTraceEvent
         let isAnswer: Bool
     }
@@ -33,6 +36,7 @@ public final class Trace: EventHandler {
     private let loop: EventLoop
     private let signals: SignalFile
     private let frames: CaptureSocket
+    private let outside: TraceOutside?
     private let rules: RuleTrace?
     private let comments: [RuleName: ByteString]
     private let links: [UInt32: ByteString]
@@ -41,7 +45,7 @@ public final class Trace: EventHandler {
     /// Where what it sends into its wire goes out.
     private let exit: UInt32
     private var steps: [Step] = []
-    private var losses: [Loss] = []
+    private var decisions: [Decision] = []
     /// Whether packets of such a number, of those that rules have met, are answers.
     private var isAnswer: [UInt32: Bool] = [:]
     private var room = [UInt8](repeating: 0, count: Int(keptBytes))
@@ -51,10 +55,12 @@ public final class Trace: EventHandler {
     private var isEnding = false
 
     /// Opens what is looked at, sends the packet, and gives up every right before anything is read.
-    public init(_ request: TraceRequest) throws(FabricFault) {
+    /// - Parameter outside: nil where nothing can be seen there.
+    public init(_ packet: TracePacket, outside: TraceOutside?) throws(FabricFault) {
+        let request = packet.request
         self.request = request
-        let packet = TracePacket(request, random: randomBytes(6))
         self.packet = packet
+        self.outside = outside
         do throws(LinuxError) {
             loop = try EventLoop()
             signals = try SignalFile(
@@ -83,6 +89,9 @@ public final class Trace: EventHandler {
             // Whoever started it has the other end. A file is never waited for.
             _ = try? loop.add(0, .readable, handler: self, token: Token.input)
             _ = try loop.add(frames.descriptor.number, .readable, handler: self, token: Token.frames)
+            if let outside {
+                _ = try loop.add(outside.frames.descriptor.number, .readable, handler: self, token: Token.frames)
+            }
             if let rules {
                 _ = try loop.add(rules.descriptor, .readable, handler: self, token: Token.frames)
             }
@@ -141,23 +150,34 @@ public final class Trace: EventHandler {
     private func take() {
         // A link that goes is told once.
         while let frame = (try? frames.receive(over: &room)) ?? nil {
-            guard steps.count < Self.mostSteps, let sighting = packet.sighting(inFrame: frame.bytes) else { continue }
-            steps.append(Step(frame: frame, sighting: sighting))
+            guard let sighting = note(frame, isOutside: false) else { continue }
             // What has come back to whoever is taken to have asked.
             if frame.link == tap, frame.isSent, sighting.kind != .question { isEnding = true }
         }
+        while let frame = (try? outside?.frames.receive(over: &room)) ?? nil { _ = note(frame, isOutside: true) }
         guard let rules else { return }
         for event in rules.next() {
             if let sighting = packet.sighting(inPacket: event.packet[...]) {
                 isAnswer[event.id] = sighting.kind != .question
             }
             // Of packets that others follow nothing is known.
-            guard event.verdict == .dropped, let isAnswer = isAnswer[event.id], losses.count < Self.mostSteps else {
+            guard event.verdict != .goesOn, let isAnswer = isAnswer[event.id], decisions.count < Self.mostSteps else {
                 continue
             }
-            losses.append(Loss(event: event, isAnswer: isAnswer))
+            // Of those who let it through the machine's own rules alone are of interest.
+            if event.verdict == .accepted {
+                guard event.table == "swiftlet-egress", let rule = event.rule, comments[rule] != nil else { continue }
+            }
+            decisions.append(Decision(event: event, isAnswer: isAnswer))
+            if event.verdict == .accepted { continue }
             deadline = min(deadline, Clock.monotonic.nanoseconds() + Self.farewellNanoseconds)
         }
+    }
+
+    private func note(_ frame: LinkFrame, isOutside: Bool) -> PacketSighting? {
+        guard steps.count < Self.mostSteps, let sighting = packet.sighting(inFrame: frame.bytes) else { return nil }
+        steps.append(Step(frame: frame, sighting: sighting, isOutside: isOutside))
+        return sighting
     }
 
     // MARK: Words
@@ -175,15 +195,23 @@ public final class Trace: EventHandler {
             JSONMember("tells_rules", .boolean(rules != nil)),
         ]
         if let refusal { members.append(JSONMember("not_taken", .string(refusal.description))) }
+        if let outside { members.append(JSONMember("way_outside", outside.document)) }
+        if let answer = steps.lazy.compactMap({ self.packet.answer(inFrame: $0.frame.bytes) }).first {
+            members.append(JSONMember("answer_code", .integer(Int64(answer.code))))
+            members.append(JSONMember("addresses", .array(answer.addresses.map { .string($0.description) })))
+        }
         say(members)
-        let begin = steps.first?.frame.nanoseconds ?? 0
-        for step in steps {
+        let told = inOrder()
+        let begin = told.first?.frame.nanoseconds ?? 0
+        for step in told {
             let frame = step.frame
+            let links = step.isOutside ? outside?.links ?? [:] : links
             let since = frame.nanoseconds > begin ? frame.nanoseconds - begin : 0
             var members = [
                 JSONMember("seen", .string(Self.word(step.sighting.kind))),
                 JSONMember("nanoseconds", .integer(Int64(clamping: since))),
                 JSONMember("device", .string((links[frame.link] ?? "").description)),
+                JSONMember("is_outside", .boolean(step.isOutside)),
                 JSONMember("is_sent", .boolean(frame.isSent)),
                 JSONMember("is_for_others", .boolean(frame.isForOthers)),
                 JSONMember("text", .string(PacketSummary.text(frame.bytes, length: frame.length).description)),
@@ -198,10 +226,11 @@ public final class Trace: EventHandler {
             }
             say(members)
         }
-        for loss in losses {
-            let event = loss.event
+        for decision in decisions {
+            let event = decision.event
+            let verdict = event.verdict == .dropped ? "dropped" : "accepted"
             var members = [
-                JSONMember("dropped", .string(loss.isAnswer ? "answer" : "question")),
+                JSONMember(verdict, .string(decision.isAnswer ? "answer" : "question")),
                 JSONMember("family", .string(event.family.description)),
                 JSONMember("table", .string(event.table.description)),
                 JSONMember("chain", .string(event.chain.description)),
@@ -213,6 +242,38 @@ public final class Trace: EventHandler {
             say(members)
         }
         try? writeAll(1, said)
+    }
+
+    /// With what was seen on the computer where it left the fabric and came back into it. What is seen within a moment after a place began to
+    /// be looked at has the time when it was taken from there, so that times alone say nothing between the two; they are made to fit.
+    private func inOrder() -> [Step] {
+        let outer = steps.filter { $0.isOutside }
+        var (told, last): ([Step], UInt64) = ([], 0)
+        func add(_ all: [Step], upTo most: UInt64) {
+            for var step in all {
+                step.frame.nanoseconds = max(last, min(step.frame.nanoseconds, most))
+                last = step.frame.nanoseconds
+                told.append(step)
+            }
+        }
+        var isTold = (questions: false, answers: false)
+        let inner = steps.filter { !$0.isOutside }
+        for (place, step) in inner.enumerated() {
+            let isQuestion = step.sighting.kind == .question
+            let isAtEdge = links[step.frame.link] == "up0"
+            if isAtEdge, !isQuestion, !isTold.answers {
+                isTold.answers = true
+                add(outer.filter { $0.sighting.kind != .question }, upTo: step.frame.nanoseconds)
+            }
+            add([step], upTo: .max)
+            if isAtEdge, isQuestion, !isTold.questions {
+                isTold.questions = true
+                let next = place + 1 < inner.count ? inner[place + 1].frame.nanoseconds : .max
+                add(outer.filter { $0.sighting.kind == .question }, upTo: next)
+            }
+        }
+        if !isTold.answers { add(outer.filter { $0.sighting.kind != .question }, upTo: .max) }
+        return told
     }
 
     private static func word(_ kind: PacketSighting.Kind) -> String {

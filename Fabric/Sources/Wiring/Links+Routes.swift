@@ -39,7 +39,34 @@ public struct Route: Equatable, Sendable {
     }
 }
 
+/// Where packets for an address are sent on to.
+public struct RouteAnswer: Equatable, Sendable {
+    /// The index of the link.
+    public var link: UInt32
+    /// Nil where whoever has the address is at the link itself.
+    public var gateway: IPAddress?
+    /// Whether the address is one of the computer's own.
+    public var isOwn: Bool
+}
+
 extension Links {
+    /// Where packets for an address are sent on to, by all tables.
+    /// - Throws: ENETUNREACH and the like where they are not.
+    public mutating func way(to destination: IPAddress) throws(LinuxError) -> RouteAnswer {
+        let bytes = destination.bytes
+        var request = NetlinkRequest(RouteMessage.getRoute)
+        request.body.write(UInt32(AddressFamily.of(bytes)) | UInt32(bytes.count * 8) << 8)
+        for _ in 0..<2 { request.body.write(UInt32(0)) }
+        request.attribute(RouteAttribute.routeDestination, bytes)
+        let answer = try session.get(request)
+        let attributes = try answer.attributes(after: 12)
+        guard let link = try attributes.first(RouteAttribute.routeLink)?.number() else { throw .protocolError }
+        let gateway = try attributes.first(RouteAttribute.routeGateway)
+            .flatMap { IPAddress(networkOrder: [UInt8]($0.value)) }
+        // RTN_LOCAL
+        return RouteAnswer(link: link, gateway: gateway, isOwn: try answer.number(at: 4) >> 24 == 2)
+    }
+
     /// The routes of the main table, of IPv4 and IPv6.
     public mutating func routes() throws(LinuxError) -> [Route] {
         var request = NetlinkRequest(RouteMessage.getRoute)

@@ -6,7 +6,7 @@ import WireFormats
 /// What nftables tells of one packet of which it was asked to tell.
 public struct RuleTraceEvent: Equatable, Sendable {
     /// What happens to the packet there.
-    public enum Verdict: Equatable, Sendable { case dropped, goesOn }
+    public enum Verdict: Equatable, Sendable { case dropped, accepted, goesOn }
 
     /// The packet, as long as it is in the same hands of the kernel's.
     public var id: UInt32
@@ -271,14 +271,16 @@ extension RuleTraceEvent {
         }
         guard let id, let type else { return nil }
         // NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RETURN, NFT_TRACETYPE_RULE; NF_DROP is 0.
-        let verdict: UInt32?
+        let said: UInt32?
         switch type {
-        case 1: verdict = policy
-        case 3: verdict = code
-        default: verdict = nil
+        case 1: said = policy
+        case 3: said = code
+        default: said = nil
         }
         self.id = id
-        self.verdict = verdict.map { $0 & 0xff == 0 && $0 >> 31 == 0 } == true ? .dropped : .goesOn
+        // What leads to other chains is negative; NF_ACCEPT is 1.
+        let kind = said.flatMap { $0 >> 31 == 0 ? $0 & 0xff : nil }
+        verdict = kind == 0 ? .dropped : kind == 1 ? .accepted : .goesOn
         rule = type == 3 ? handle.map { RuleName(family: family, table: table, handle: $0) } : nil
         self.family = Self.words(family)
         self.table = table

@@ -3,6 +3,7 @@ import FabricEngine
 import FabricProtocol
 import Impairing
 import LinuxCalls
+import Packets
 import Seeing
 import WireFormats
 
@@ -44,9 +45,11 @@ struct Errand {
                 try EngineProcess.join(folder)
                 try Flows.tell()
             case "trace":
-                let request = try TraceRequest(Array(arguments[3...]))
+                let packet = TracePacket(try TraceRequest(Array(arguments[3...])), random: randomBytes(6))
+                // Before the fabric is entered; who is in it already sees nothing else.
+                let outside = EngineProcess.isInside(folder) ? nil : TraceOutside(of: packet)
                 try EngineProcess.join(folder)
-                try Trace(request).run()
+                try Trace(packet, outside: outside).run()
             case "impair" where arguments.count == 4: try impair(folder)
             case "compare" where arguments.count == 8: return try compare(folder)
             default: throw FabricFault(Self.usage)

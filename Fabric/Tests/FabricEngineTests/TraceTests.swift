@@ -14,13 +14,14 @@ private struct Told {
 
     init(
         _ transport: TraceRequest.Transport, from machine: FabricPort, source: String? = nil, to address: String,
-        _ station: [UInt8], _ port: UInt16 = 0, milliseconds: UInt64 = 20_000
+        _ station: [UInt8], _ port: UInt16 = 0, asking question: NameQuestion? = nil, milliseconds: UInt64 = 20_000
     ) throws {
         let source = source.flatMap { IPAddress($0) } ?? machine.addresses[0]
-        let request = TraceRequest(
+        var request = TraceRequest(
             port: machine.number, transport: transport, station: machine.hardwareAddress, nextStation: station,
             source: source, destination: try #require(IPAddress(address)), destinationPort: port,
             milliseconds: milliseconds)
+        request.question = question
         let outcome = Programs.run(
             ([engineProgram, "trace", "/run/fabric"] + request.arguments).map { ByteString($0) },
             // Its standard input ends only with it.
@@ -31,8 +32,8 @@ private struct Told {
     }
 
     /// The devices at which it was seen, `>` before those that sent it.
-    func places(_ kind: String) -> [String] {
-        lines.filter { $0.text("seen") == kind }.map {
+    func places(_ kind: String, outside: Bool = false) -> [String] {
+        lines.filter { $0.text("seen") == kind && $0.boolean("is_outside") == outside }.map {
             ($0.boolean("is_sent") == true ? ">" : "") + ($0.text("device") ?? "")
         }
     }
@@ -40,6 +41,15 @@ private struct Told {
     var dropped: [String] {
         lines.filter { $0.text("dropped") != nil }.map {
             "\($0.text("dropped") ?? "") \($0.text("family") ?? "") \($0.text("chain") ?? "") \($0.text("comment") ?? "")"
+        }
+    }
+}
+
+extension WayOut {
+    /// What is done on the computer that the fabric is in.
+    fileprivate func atComputer<Result>(_ body: () throws -> Result) throws -> Result {
+        try namespace.outside { () throws(FabricFault) in
+            do { return try body() } catch { throw FabricFault("\(error)") }
         }
     }
 }
@@ -205,6 +215,158 @@ struct TraceTests {
                 #expect(refused.places("refused").first == "t11" && refused.places("refused").last == ">t1")
                 let from = Set(refused.lines.filter { $0.text("seen") == "refused" }.map { $0.text("from") })
                 #expect(from == ["169.254.83.2"])
+            })
+    }
+
+    @Test func `impaired wires are places on the way, and so is what is between networks`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                engine.program = fabricProgram
+                defer { engine.nameServers.endAll() }
+                _ = [try Place(1, "10.9.0.2"), try Place(2, "10.8.0.2")]
+                _ = try Place.bridge(11, 12)
+                let lan = network("lan", 1, "10.9.0.0/24") { $0.reachableNetworks = ["dmz"] }
+                var ports = [port(1, "lan", "10.9.0.2"), port(2, "dmz", "10.8.0.2")]
+                let ends = [11, 12].map {
+                    FabricPort(number: $0, network: nil, hardwareAddress: [2, 0, 0, 0, 0, UInt8($0)])
+                }
+                var passage = FabricPort(number: 7, network: "dmz", hardwareAddress: FabricPort.upperStation(7))
+                passage.joined = "lan"
+                try engine.put(change([lan, network("dmz", 2, "10.8.0.0/24")], ports + ends + [passage]))
+                func trace(milliseconds: UInt64 = 20_000) throws -> Told {
+                    try Told(.tcp, from: ports[0], to: "10.8.0.2", Self.gateway, 81, milliseconds: milliseconds)
+                }
+                /// Links that are new take a moment.
+                func expect(_ way: [String], _ kind: String, milliseconds: UInt64 = 2000, line: Int = #line) throws {
+                    var found: [String] = []
+                    for _ in 0..<20 where found != way { found = try trace(milliseconds: milliseconds).places(kind) }
+                    #expect(found == way, "line \(line)")
+                }
+                try expect([">p1", "q1", "n1", ">n2", ">q2", "p2", ">t2"], "question")
+                var slow = Impairment()
+                slow.toNetwork.delayMicroseconds = 30_000
+                ports[0].impairment = slow
+                try engine.put(change([], [ports[0]]))
+                try expect([">x1", "y1", ">p1", "q1", "n1", ">n2", ">q2", "p2", ">t2"], "question")
+                let told = try trace()
+                #expect(told.places("reset").suffix(4) == ["p1", ">y1", "x1", ">t1"])
+                let times = told.lines.filter { $0.text("seen") == "question" }.map { $0.integer("nanoseconds") ?? 0 }
+                #expect(times[1] - times[0] >= 30_000_000)
+                // One that loses everything is where it ends.
+                slow.toNetwork.lossMillipercent = 100_000
+                ports[0].impairment = slow
+                try engine.put(change([], [ports[0]]))
+                try expect([">x1"], "question", milliseconds: 300)
+                ports[0].impairment = nil
+                passage.impairment = Impairment()
+                passage.impairment?.toNetwork.delayMicroseconds = 20_000
+                try engine.put(change([], [ports[0], passage]))
+                try expect(
+                    [">p1", "q1", "n1", ">u7", "t7", ">x7", "y7", ">p7", "q7", ">n2", ">q2", "p2", ">t2"], "question")
+                passage.line = [InlineAppliance(name: "a", inside: 11, outside: 12, patienceMilliseconds: 1000)]
+                try engine.put(change([], ends + [passage]))
+                try expect(
+                    [
+                        ">p1", "q1", "n1", ">u7", "t7", ">t11", "t12", ">x7", "y7", ">p7", "q7", ">n2", ">q2", "p2",
+                        ">t2",
+                    ], "question")
+                try engine.put(change(without: [1, 2, 7, 11, 12]))
+            })
+    }
+
+    /// On the computer's side, with a network behind it: `192.0.2.1` leads to `198.18.0.7`.
+    private static let internet = """
+        ip netns add internet
+        ip link add eth9 type veth peer name eth0 netns internet
+        ip address add 192.0.2.9/24 dev eth9
+        ip link set eth9 up
+        ip route add default via 192.0.2.1
+        ip netns exec internet sh -ec 'ip link set lo up; ip address add 198.18.0.7 dev lo
+            ip address add 192.0.2.1/24 dev eth0; ip link set eth0 up'
+        ip address add 198.18.0.1 dev lo
+        dnsmasq --no-hosts --no-resolv --listen-address=198.18.0.1 --bind-interfaces --pid-file=/run/outside.pid \
+            --address=/allowed.test/198.18.0.7 --address=/other.test/198.18.0.8
+        """
+
+    @Test func `what leaves the fabric is followed until it leaves the computer, also to where a name is`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, wayOut) = try TestComputer().engine()
+                defer {
+                    engine.nameServers.endAll()
+                    engine.strictNameServers.endAll()
+                    _ = succeeds("/bin/sh", "-c", "kill $(cat /run/outside.pid)")
+                }
+                _ = try wayOut.atComputer {
+                    try run("/usr/bin/env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-ec", Self.internet)
+                }
+                _ = try Place(1, "10.9.0.2")
+                var machine = port(1, "lan", "10.9.0.2")
+                let lan = network("lan", 1, "10.9.0.0/24") {
+                    $0.nameServers = ["198.18.0.1"].compactMap { IPAddress($0) }
+                }
+                try engine.put(change([lan], [machine]))
+                func trace(_ transport: TraceRequest.Transport, _ port: UInt16 = 0, milliseconds: UInt64 = 20_000)
+                    throws -> Told
+                {
+                    try wayOut.atComputer {
+                        try Told(
+                            transport, from: machine, to: "198.18.0.7", Self.gateway, port, milliseconds: milliseconds)
+                    }
+                }
+                func answer(to name: String, isVersion6: Bool = false) throws -> JSONValue {
+                    let question = try #require(NameQuestion(name, isVersion6: isVersion6))
+                    return try wayOut.atComputer {
+                        try Told(.udp, from: machine, to: "10.9.0.1", Self.gateway, 53, asking: question).lines[0]
+                    }
+                }
+                var ping = try trace(.icmp, milliseconds: 1000)
+                for _ in 0..<20 where ping.places("answered").last != ">t1" {
+                    ping = try trace(.icmp, milliseconds: 1000)
+                }
+                let way = try #require(ping.lines[0]["way_outside"])
+                #expect(way.text("device") == "eth9" && way.text("gateway") == "192.0.2.1")
+                #expect(ping.places("question").last == ">up0")
+                #expect(ping.places("question", outside: true) == ["swiftlet-up0", ">eth9"])
+                #expect(ping.places("answered", outside: true) == ["eth9", ">swiftlet-up0"])
+                #expect(ping.places("answered").first == "up0")
+                let devices = ping.lines.compactMap { $0.text("device") }
+                #expect(devices.firstIndex(of: "up0") ?? 99 < devices.firstIndex(of: "eth9") ?? 0)
+                let leaving = ping.lines.first { $0.text("device") == "eth9" }
+                #expect(leaving?.text("from") == "192.0.2.9" && leaving?.text("to") == "198.18.0.7")
+                #expect(try trace(.tcp, 81).places("reset").last == ">t1")
+                // Who is in the fabric sees nothing of that.
+                let inner = try Told(.icmp, from: machine, to: "198.18.0.7", Self.gateway)
+                #expect(inner.places("answered").last == ">t1" && inner.lines[0]["way_outside"] == nil)
+                // Names, as the machine is told them.
+                let told = try answer(to: "allowed.test")
+                #expect(told.integer("answer_code") == 0)
+                #expect(told["addresses"]?.elements?.map(\.text) == ["198.18.0.7"])
+                #expect(try answer(to: "allowed.test", isVersion6: true)["addresses"]?.elements?.isEmpty == true)
+                machine.egress = try EgressPolicy([EgressRule(parsing: "allowed.test:81")])
+                try engine.put(change([], [machine]))
+                #expect(try answer(to: "other.test").integer("answer_code") == 3)
+                // Which rule lets it out, and which does not.
+                #expect(try answer(to: "www.allowed.test").integer("answer_code") == 0)
+                let allowed = try trace(.tcp, 81)
+                #expect(allowed.places("reset").last == ">t1")
+                let rules = allowed.lines.filter { $0.text("accepted") == "question" }
+                #expect(rules.map { $0.text("comment") } == ["allowed.test:81"])
+                let forbidden = try trace(.tcp, 25)
+                #expect(forbidden.dropped.count == 1 && forbidden.places("question", outside: true).isEmpty)
+                // What the computer's own rules keep is not seen leaving it.
+                _ = try wayOut.atComputer {
+                    try run(
+                        "/usr/sbin/nft",
+                        "table inet own { chain forward { type filter hook forward priority 0; policy drop; }; }")
+                }
+                let kept = try trace(.tcp, 81, milliseconds: 500)
+                #expect(kept.places("question", outside: true) == ["swiftlet-up0"])
+                #expect(wayOut.hindrances().map(\.description) == ["inet own forward"])
+                // No way leads there.
+                _ = try wayOut.atComputer { try run("/usr/sbin/ip", "route", "delete", "default") }
+                #expect(try trace(.tcp, 81, milliseconds: 500).lines[0]["way_outside"]?.text("error") != nil)
             })
     }
 }

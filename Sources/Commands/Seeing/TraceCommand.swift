@@ -11,8 +11,9 @@ struct TraceCommand: ParsableCommand {
             had sent it. Each place where it is seen is a line, and so is each of its answer; the last line says what has become
             of it, and where it is lost, by which rule.
 
-            FROM is a machine that runs, or MACHINE:INTERFACE. TO is a machine, a network (its gateway), or an address, with a
-            port: web:80, lan:53, 10.0.0.1:443, [fd00::1]:80.
+            FROM is a machine that runs, or MACHINE:INTERFACE. TO is a machine, a network (its gateway), an address, or a name,
+            with a port: web:80, lan:53, 10.0.0.1:443, [fd00::1]:80, example.org:443. Names that are elsewhere are asked for as
+            the machine would ask; what goes there is followed until it leaves this computer.
 
             Exit status: 0 when it is answered (a datagram: has arrived and is not refused), 1 when not, 125 when nothing could
             be sent.
@@ -21,6 +22,7 @@ struct TraceCommand: ParsableCommand {
               swiftlet trace client web:80
               swiftlet trace --udp client lan:53
               swiftlet trace --icmp client:eth1 192.0.2.1
+              swiftlet trace client example.org:443
               swiftlet trace client 192.0.2.1:443 --json
             """)
 
@@ -77,6 +79,7 @@ extension PacketTrace {
         case .unanswered: "no answer: \(explanation)"
         case .answerLost: "answer lost\(place): \(explanation)"
         case .unsent: "not sent: \(explanation)"
+        case .unnamed: "no address: \(explanation)"
         }
     }
 }
@@ -103,9 +106,10 @@ extension PacketTrace.Rule {
 /// A packet's way, for programs: names that stay.
 struct TraceDocument: Encodable {
     struct End: Encodable {
+        /// Empty where a name has none.
         var address: String
         var port: UInt16?
-        /// The machine, or the network whose gateway it is.
+        /// The machine, or the network whose gateway it is, or the name that was asked for.
         var name: String?
 
         init(_ end: PacketTrace.End) { (address, port, name) = (end.address, end.port, end.name) }
@@ -130,7 +134,8 @@ struct TraceDocument: Encodable {
     var transport: String
     var from: End
     var to: End
-    /// `answered`, `delivered`, `refused`, `unreachable`, `dropped`, `lost`, `unanswered`, `answer-lost`, `unsent`.
+    /// `answered`, `delivered`, `refused`, `unreachable`, `dropped`, `lost`, `unanswered`, `answer-lost`, `unsent`,
+    /// `unnamed`.
     var outcome: String
     var isSuccess: Bool
     var explanation: String

@@ -8,6 +8,7 @@ import Wiring
 /// and the frame has a line of plain words.
 public func fuzzPackets(_ input: [UInt8]) {
     _ = try? RuleTraceEvent.read(input)
+    _ = NameAnswer(input[...])
     let parts = input.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
     let frame = parts.count > 1 ? Array(parts[1]) : []
     let text = String(decoding: parts.first ?? [], as: UTF8.self)

@@ -1,10 +1,11 @@
 /// The way of one packet through the fabric, and of what came of it.
 public struct PacketTrace: Sendable, Equatable {
     public struct End: Sendable, Equatable {
+        /// Empty where a name has none.
         public var address: String
         /// Nil where the transport has none.
         public var port: UInt16?
-        /// The machine whose address it is, or the network whose gateway it is; nil: it is elsewhere.
+        /// The machine whose address it is, or the network whose gateway it is; or the name that was asked for. Nil: it is elsewhere.
         public var name: String?
 
         public init(address: String, port: UInt16?, name: String?) {
@@ -17,7 +18,7 @@ public struct PacketTrace: Sendable, Equatable {
     public struct Step: Sendable, Equatable {
         /// Since the packet was sent.
         public var nanoseconds: UInt64
-        /// A machine's interface, its wire at a network, a network, or `outside`.
+        /// A machine's interface, its wire at a network or where that is impaired, a network, `outside`, or `this computer`.
         public var place: String
         /// What happens there, in plain words.
         public var words: String
@@ -56,6 +57,8 @@ public struct PacketTrace: Sendable, Equatable {
         case answerLost = "answer-lost"
         /// There is nobody to whom it could be handed.
         case unsent
+        /// The machine is not told which address the name has.
+        case unnamed
     }
 
     public var transport: String

@@ -48,6 +48,7 @@ struct TraceJudgement {
                     packet: frame.text, isAnswer: isAnswer))
             lastPackets[isAnswer] = frame.text
         }
+        addDecisions(&trace)
         judge(shown, &trace)
         if let loss = sightings.losses.first(where: { $0.isAnswer == (trace.outcome == .answerLost) }),
             [.dropped, .answerLost].contains(trace.outcome)
@@ -61,6 +62,31 @@ struct TraceJudgement {
             trace.steps.insert(step, at: place + 1)
         }
         return trace
+    }
+
+    /// What has let it out, and where the computer sends it on to.
+    private func addDecisions(_ trace: inout PacketTrace) {
+        func insert(_ words: String, _ place: String, behind name: String) {
+            guard let index = trace.steps.lastIndex(where: { !$0.isAnswer && $0.place == name }) else { return }
+            trace.steps.insert(
+                PacketTrace.Step(
+                    nanoseconds: trace.steps[index].nanoseconds, place: place, words: words, packet: "", isAnswer: false
+                ),
+                at: index + 1)
+        }
+        if let rule = sightings.permissions.first?.comment {
+            insert("the egress rule \(rule) of \(machineName) lets it pass", networkName, behind: networkName)
+        }
+        let words: String? =
+            switch sightings.wayOutside {
+            case .over(let device, let gateway):
+                "its route leads \(gateway.map { "to \($0) " } ?? "")by \(device)"
+            case .own: "has the address \(route.destination.address) itself"
+            case .none(let error)?: "no route leads to \(route.destination.address) (\(error))"
+            case nil: nil
+            }
+        let outside = TracePlaces.Place.outside.name
+        if let words { insert(words, TracePlaces.Place.computer(device: "").name, behind: outside) }
     }
 
     /// Why nothing was sent; nil where it was.
@@ -88,7 +114,8 @@ struct TraceJudgement {
             let packet = isAnswer ? Self.spoken(frame) : frame.text
             switch places[frame.device] {
             case .outside: return "from outside comes: \(packet)"
-            case .wire, .passage: break
+            case .computer(let device): return "from outside comes, by \(device): \(packet)"
+            case .wire, .passage, .stretch: break
             default: return "answers: \(packet)"
             }
         }
@@ -99,7 +126,10 @@ struct TraceJudgement {
             case .wire(_, let network): frame.isSent ? "enters \(network)" : "leaves \(network)"
             case .passage: frame.isSent ? "leaves the wire between them" : "enters the wire between them"
             case .network: frame.isSent ? "its gateway sends \(it) on" : "its gateway gets \(it)"
+            case .stretch: frame.isSent ? "enters the impaired stretch" : "leaves the impaired stretch"
             case .outside: frame.isSent ? "leaves the fabric" : "comes into the fabric"
+            case .computer(let device):
+                frame.isSent ? "\(isAnswer ? "is sent on" : "leaves it") by \(device)" : "comes by \(device)"
             default: frame.isSent ? "sends \(it)" : "gets \(it)"
             }
         // Somebody has translated it.
@@ -194,6 +224,9 @@ struct TraceJudgement {
                     places[$0.device]?.name
                 }
                 trace.explanation = "\(speaker(of: back)) says: \(Self.message(kind, code, isVersion6: isVersion6))"
+                if isVersion6, (kind, code) == (1, 0), route.destination.network == nil {
+                    trace.explanation += "; out of this computer networks lead by IPv4 alone"
+                }
             }
         }
     }
@@ -249,10 +282,23 @@ struct TraceJudgement {
                 return "nobody in \(network.name) has \(route.destination.address)"
             }
             return "the gateway of \(name) has not sent it on"
+        case .stretch(_, let wire):
+            guard last.isSent else { return "it was seen nowhere behind" }
+            return
+                "the wire is impaired there: it has lost it, or has it wait for longer than an answer was waited for; swiftlet impair \(wire) shows what is so"
+        case .computer(let device): return "it has left this computer by \(device), and nothing has come back"
         case .outside:
             let chains = hindrances.map { "\"\($0)\"" }.joined(separator: ", ")
-            return "it has left this fabric, and nothing has come back"
-                + (chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts")
+            let hint = chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts"
+            switch sightings.wayOutside {
+            case .over:
+                return "it has left this fabric, and was not seen leaving this computer"
+                    + (chains.isEmpty ? ", whose own rules or settings keep it" : hint)
+            case .none(let error)?:
+                return
+                    "it has left this fabric, and no route of this computer leads to \(route.destination.address) (\(error))"
+            default: return "it has left this fabric, and nothing has come back" + hint
+            }
         default: return "it was seen nowhere behind"
         }
     }

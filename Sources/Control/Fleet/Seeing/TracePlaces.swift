@@ -12,10 +12,14 @@ struct TracePlaces {
         case wire(of: String, network: String)
         /// Where what goes from one network to another is led into a wire, and where it comes out.
         case passage(of: String, and: String)
+        /// An end of the stretch of a wire that is impaired; how `impair` calls the wire.
+        case stretch(of: String, wire: String)
         /// The bridge, whose own station is the gateway.
         case network(String)
         /// The link out of the fabric.
         case outside
+        /// A link of the computer that the fabric is in.
+        case computer(device: String)
         /// The other side of one of these.
         case behind
 
@@ -25,8 +29,10 @@ struct TracePlaces {
             case .appliance(let name, let end): "\(name):\(end)"
             case .wire(let owner, let network): "\(owner)@\(network)"
             case .passage(let one, let other): "\(one)-\(other)"
+            case .stretch(let owner, _): "\(owner) (impaired)"
             case .network(let name): name
             case .outside: "outside"
+            case .computer: "this computer"
             case .behind: ""
             }
         }
@@ -55,6 +61,10 @@ struct TracePlaces {
             let place = Place.passage(of: passage.networks[0], and: passage.networks[1])
             (byDevice[port.tap], byDevice[port.wireEnd]) = (place, place)
             (byDevice[port.upperEnd], byDevice[port.bridgePort]) = (.behind, .behind)
+            for end in port.stretchEnds {
+                byDevice[end] = .stretch(
+                    of: place.name, wire: "between \(passage.networks[0]) and \(passage.networks[1])")
+            }
         }
     }
 
@@ -63,9 +73,16 @@ struct TracePlaces {
         byDevice[port.tap] = .machine(name: machine, interface: interface, network: network)
         byDevice[port.wireEnd] = .wire(of: "\(machine):\(interface)", network: network)
         byDevice[port.bridgePort] = .behind
+        for end in port.stretchEnds {
+            byDevice[end] = .stretch(of: "\(machine):\(interface)", wire: "\(machine):\(interface)")
+        }
     }
 
     mutating func add(_ place: Place, device: String) { byDevice[device] = place }
 
-    subscript(device: String) -> Place? { byDevice[device] }
+    subscript(device: String) -> Place? {
+        guard device.hasPrefix("@") else { return byDevice[device] }
+        // The other side of the link out of the fabric.
+        return device.hasPrefix("@swiftlet-up") ? .behind : .computer(device: String(device.dropFirst()))
+    }
 }

@@ -31,6 +31,12 @@ struct TraceRoutes {
     ///   - from: `MACHINE` or `MACHINE:INTERFACE`.
     ///   - to: a machine, a network, an address, or a name of the fabric.
     func find(from: String, to: String) throws(FleetError) -> TraceRoute {
+        let (record, own) = try source(from)
+        return try find(from: record, own, to: to)
+    }
+
+    /// The machine, and the interfaces of it by one of which it is to go.
+    func source(_ from: String) throws(FleetError) -> (record: MachineRecord, own: [AssignedInterface]) {
         let halves = from.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let record = try store.findRunning(halves[0])
         let own = plugged(record)
@@ -40,14 +46,14 @@ struct TraceRoutes {
                 "\"\(record.name)\" is in no network; it is with --network NAME (swiftlet network create NAME), or at once by swiftlet network connect NAME \(record.name)"
             )
         }
-        guard halves.count == 2 else { return try find(from: record, own, to: to) }
+        guard halves.count == 2 else { return (record, own) }
         let chosen = own.filter { $0.guestName == halves[1] || $0.place == halves[1] }
         guard !chosen.isEmpty else {
             let names = own.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
             throw FleetError(
                 .invalidSetting, "\"\(record.name)\" has no interface \"\(halves[1])\" in a network; there is \(names)")
         }
-        return try find(from: record, chosen, to: to)
+        return (record, chosen)
     }
 
     /// - Parameter own: the interfaces by one of which it is to go.
@@ -78,7 +84,7 @@ struct TraceRoutes {
         interfaces(record).filter { $0.portNumber != nil && $0.interface.network.fabricNetwork != nil }
     }
 
-    private func network(of interface: AssignedInterface) -> NetworkRecord? {
+    func network(of interface: AssignedInterface) -> NetworkRecord? {
         networks.first { $0.name == interface.interface.network.fabricNetwork }
     }
 
@@ -106,11 +112,11 @@ struct TraceRoutes {
         if let known = try? store.find(name) { _ = try store.findRunning(known.id) }
         throw FleetError(
             .unknownMachine,
-            "no machine or network is called \"\(name)\"; of names outside of the fabric say the address (swiftlet exec \(record.name) nslookup \(name) tells it)"
+            "no machine or network is called \"\(name)\"; `swiftlet ps` and `swiftlet network ls` show what there is"
         )
     }
 
-    private func machine(_ name: String, in network: String?) -> MachineRecord? {
+    func machine(_ name: String, in network: String?) -> MachineRecord? {
         let candidates = running.filter { machine in
             network == nil || plugged(machine).contains { $0.interface.network.fabricNetwork == network }
         }
@@ -156,7 +162,7 @@ struct TraceRoutes {
         return found.network != nil ? found : holder(of: address, in: networks.filter(\.isRouted))
     }
 
-    private func holder(of address: IPAddress, in networks: [NetworkRecord]) -> TraceRoute.End {
+    func holder(of address: IPAddress, in networks: [NetworkRecord]) -> TraceRoute.End {
         for network in networks where network.addressing.contains(where: { $0.contains(address) }) {
             for machine in running {
                 for interface in plugged(machine)
@@ -183,7 +189,7 @@ struct TraceRoutes {
     }
 
     /// Whom its machine hands it: the one that has the address, where that is in the same network, or who leads out.
-    private func handing(_ route: TraceRoute) -> TraceRoute {
+    func handing(_ route: TraceRoute) -> TraceRoute {
         var route = route
         guard let network = route.source.network else { return route }
         let target = route.destination.address
