@@ -68,6 +68,7 @@ extension Engine {
                 JSONMember("mirrors", .array(mirrors)), JSONMember("stretches", .array(stretchReports)),
                 JSONMember("missing_networks", .array(missing)),
                 JSONMember("outside_forbidden_by", .array(hindrances.map { .string($0.description) })),
+                JSONMember("ipv6_forbidden_by", wayOut?.hindranceOfIPv6().map { .string($0) } ?? .null),
             ])
         } catch {
             throw FabricFault("the fabric cannot be looked at: \(error)")

@@ -20,11 +20,11 @@ struct PublishedFlows {
     private let deliveries: Set<Delivery>
     /// By the computer's ports.
     private let ways: [UInt16: [PublishingRules.Way]]
-    /// The address of the fabric's end of the link.
-    private let inner: IPAddress
+    /// The addresses of the fabric's end of the link.
+    private let inner: [IPAddress]
 
     /// - Parameter ports: those that have ports of the computer.
-    init(_ ports: [FabricPort], inner: IPAddress) {
+    init(_ ports: [FabricPort], inner: [IPAddress]) {
         var (deliveries, ways): (Set<Delivery>, [UInt16: [PublishingRules.Way]]) = ([], [:])
         for way in PublishingRules.ways(of: ports) where way.transport == .udp {
             deliveries.insert(Delivery(carrier: way.carrier, machine: way.machine, port: way.machinePort))
@@ -35,7 +35,7 @@ struct PublishedFlows {
 
     /// Whether a flow of the fabric is led where no port leads.
     func isOverInside(_ flow: TrackedConnection) -> Bool {
-        guard flow.transport == Self.datagrams, flow.question.destination.address == inner,
+        guard flow.transport == Self.datagrams, inner.contains(flow.question.destination.address),
             let carrier = flow.question.destination.port, let port = flow.answer.source.port
         else { return false }
         return !deliveries.contains(Delivery(carrier: carrier, machine: flow.answer.source.address, port: port))
@@ -46,10 +46,13 @@ struct PublishedFlows {
     func isOverOutside(_ flow: TrackedConnection, _ own: Set<IPAddress>) -> Bool {
         let asked = flow.question.destination
         guard flow.transport == Self.datagrams, let port = asked.port else { return false }
-        let ways = ways[port, default: []].filter { $0.address == nil || $0.address == asked.address }
-        if flow.answer.source.address == inner { return !ways.contains { $0.carrier == flow.answer.source.port } }
+        let ways = ways[port, default: []].filter {
+            $0.machine.family == asked.address.family && ($0.address == nil || $0.address == asked.address)
+        }
+        if inner.contains(flow.answer.source.address) { return !ways.contains { $0.carrier == flow.answer.source.port } }
         // Nobody had the port when it began.
-        let isOwn = own.contains(asked.address) || asked.address.bytes.first == 127
+        let isOwn =
+            own.contains(asked.address) || (asked.address.family == .v4 && asked.address.bytes.first == 127)
         return !ways.isEmpty && flow.answer.source == asked && isOwn
     }
 

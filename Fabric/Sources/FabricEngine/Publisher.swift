@@ -8,7 +8,8 @@ import LinuxCalls
 final class Publisher {
     private struct Place: Hashable {
         let transport: PublishedPort.Transport
-        let address: IPAddress?
+        /// With that which means all of a family.
+        let address: IPAddress
         let port: UInt16
     }
 
@@ -32,11 +33,14 @@ final class Publisher {
         do throws(FabricFault) {
             try wayOut.namespace.outside { () throws(FabricFault) in
                 for (place, published) in wanted {
+                    if known[place] == nil { try Self.check(place, published) }
                     do throws(LinuxError) {
                         held[place] = try HeldPort(
-                            Self.bytes(place.address), port: place.port, isStream: place.transport == .tcp)
+                            place.address.bytes, port: place.port, isStream: place.transport == .tcp)
                         taken.append(place)
                     } catch {
+                        // A computer without IPv6 has all of its addresses without those.
+                        if error == .familyNotSupported, published.address == nil { continue }
                         if known[place] == nil { throw Self.fault(place, published, error) }
                         EngineLog.write(Self.fault(place, published, error).description)
                     }
@@ -64,8 +68,8 @@ final class Publisher {
     /// Has flows of datagrams go where the rules lead now. What cannot be done is told: rules count for all others.
     /// - Parameter ports: those that have ports of the computer.
     func leadFlows(_ ports: [FabricPort]) {
-        guard let inner = wayOut.uplink?.inner else { return }
-        let flows = PublishedFlows(ports, inner: inner)
+        guard let uplink = wayOut.uplink else { return }
+        let flows = PublishedFlows(ports, inner: [uplink.inner, uplink.innerV6].compactMap { $0 })
         do throws(FabricFault) {
             try Self.translate { () throws(LinuxError) in try flows.endInside() }
             try wayOut.namespace.outside { () throws(FabricFault) in
@@ -86,21 +90,32 @@ final class Publisher {
         var places: [Place: PublishedPort] = [:]
         for port in plan.ports {
             for published in port.published {
-                for number in published.ports {
-                    places[Place(transport: published.transport, address: published.address, port: number)] = published
+                for family in published.machines(among: port.addresses).map(\.family) {
+                    let all = IPAddress(networkOrder: [UInt8](repeating: 0, count: family == .v4 ? 4 : 16))
+                    guard let address = published.onlyAddress ?? all else { continue }
+                    for number in published.ports {
+                        places[Place(transport: published.transport, address: address, port: number)] = published
+                    }
                 }
             }
         }
         return places
     }
 
-    private static func bytes(_ address: IPAddress?) -> (UInt8, UInt8, UInt8, UInt8) {
-        guard let bytes = address?.bytes, bytes.count == 4 else { return (0, 0, 0, 0) }
-        return (bytes[0], bytes[1], bytes[2], bytes[3])
+    /// From outside nobody would reach it, without a word.
+    private static func check(_ place: Place, _ published: PublishedPort) throws(FabricFault) {
+        let address = place.address
+        guard address.family == .v6, !address.isUnspecified, address != IPAddress("::1"),
+            let missing = ForwardingSwitch.missing
+        else { return }
+        throw FabricFault(
+            "\(published) would be reached from this computer alone, which forwards no IPv6: switch \(missing) on (net.ipv6.conf.INTERFACE.accept_ra=2 before, if its routes are announced), or publish on [::1] or without an address"
+        )
     }
 
     private static func fault(_ place: Place, _ published: PublishedPort, _ error: LinuxError) -> FabricFault {
-        let address = place.address.map { "\($0):" } ?? ""
+        let written = place.address.family == .v4 ? "\(place.address):" : "[\(place.address)]:"
+        let address = published.onlyAddress == nil ? "" : written
         let port = "port \(address)\(place.port)/\(place.transport.rawValue)"
         switch error {
         case .addressInUse:
@@ -109,7 +124,7 @@ final class Publisher {
                 "\(port) of this computer is taken\(holder); end that, or choose another port (\(published))")
         case .addressNotAvailable:
             return FabricFault(
-                "\(place.address.map { $0.description } ?? "") is no address of this computer (\(published))")
+                "\(place.address) is no address of this computer (\(published))")
         default: return FabricFault("\(port) of this computer cannot be held: \(error)")
         }
     }

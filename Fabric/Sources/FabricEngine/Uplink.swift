@@ -22,6 +22,13 @@ struct Uplink {
     var device: String { Self.prefix + String(number) }
     var outer: IPAddress { IPAddress(v4: 10, 189, 255, number * 4 + 1) }
     var inner: IPAddress { IPAddress(v4: 10, 189, 255, number * 4 + 2) }
+    /// Of fd10:189:255::/64, where the computer has IPv6.
+    var outerV6: IPAddress? { Self.address([0xfd, 0x10, 0x01, 0x89, 0x02, 0x55], number * 4 + 1) }
+    var innerV6: IPAddress? { Self.address([0xfd, 0x10, 0x01, 0x89, 0x02, 0x55], number * 4 + 2) }
+
+    private static func address(_ first: [UInt8], _ last: UInt8) -> IPAddress? {
+        IPAddress(networkOrder: first + [UInt8](repeating: 0, count: 15 - first.count) + [last])
+    }
 
     // MARK: On the computer's side, in its namespace
 
@@ -69,7 +76,10 @@ struct Uplink {
             try Self.give(outer, to: link, &links)
             let switchFile = try open("/proc/sys/net/ipv4/ip_forward", .writeOnly)
             try writeAll(switchFile.number, "1")
+            // A computer without IPv6 leads none.
+            if let outerV6 { try? Self.give(v6: outerV6, to: link, &links) }
         }
+        ForwardingSwitch.on(device)
         try setRules(ports)
     }
 
@@ -80,11 +90,33 @@ struct Uplink {
         if isNeeded, let file = try? open("/proc/sys/net/ipv4/conf/\(device)/route_localnet", .writeOnly) {
             try? writeAll(file.number, "1")
         }
+        let hasV6 = try Self.translate { () throws(LinuxError) in try leadsV6(isNeeded) }
+        let stray = ports.lazy.flatMap { $0.published }.first { $0.address?.family == .v6 }
+        if let stray, !hasV6 {
+            throw FabricFault("\(stray) leads nowhere: IPv6 is switched off for \(device) (net.ipv6.conf.\(device).disable_ipv6)")
+        }
         do throws(FabricFault) {
-            try Rules.set(PublishingRules.outside(ports, device: device, inner: inner))
+            let edge = PublishingRules.Edge(
+                device: device, inner: [inner] + (hasV6 ? [innerV6].compactMap { $0 } : []),
+                forwardsIPv6: ForwardingSwitch.isOn())
+            try Rules.set(PublishingRules.outside(ports, edge))
         } catch {
             throw FabricFault("the computer's rules for the link out of the fabric cannot be set: \(error)")
         }
+    }
+
+    /// Whether anything of IPv6 goes over the link.
+    /// - Parameter isPublishing: whether it comes by the loopback's address, too.
+    private func leadsV6(_ isPublishing: Bool) throws(LinuxError) -> Bool {
+        var links = try Links()
+        guard let outerV6, let link = try links.find(ByteString(device)),
+            try links.addresses(of: link.index).contains(where: { $0.address == outerV6 })
+        else { return false }
+        // Behind the loopback's own, and each link's behind another one's.
+        if isPublishing, let loopback = IPAddress("::1") {
+            try links.deliver(loopback, over: link.index, metric: 2048 + UInt32(number))
+        }
+        return true
     }
 
     /// Has an end be up with its address.
@@ -92,6 +124,15 @@ struct Uplink {
         let own = Interface.Address(address, prefixLength: prefixLength)
         if try !links.addresses(of: link.index).contains(own) { try links.add(own, to: link.index) }
         if !link.isUp { try links.set(link.index, isUp: true) }
+    }
+
+    /// Has an end that is up have its address, and one of the link alone: who forwards asks for its neighbours with that, and the kernel's own
+    /// is not there at once, nor again when somebody has taken it away.
+    static func give(v6 address: IPAddress, to link: Link, _ links: inout Links) throws(LinuxError) {
+        guard let last = address.bytes.last, let local = Self.address([0xfe, 0x80], last) else { return }
+        let present = try links.addresses(of: link.index)
+        for own in [Interface.Address(address, prefixLength: 126), Interface.Address(local, prefixLength: 64)]
+        where !present.contains(own) { try links.add(own, to: link.index) }
     }
 
     static func translate<Result>(_ body: () throws(LinuxError) -> Result) throws(FabricFault) -> Result {

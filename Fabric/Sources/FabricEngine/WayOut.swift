@@ -44,7 +44,20 @@ public final class WayOut {
             try Uplink.give(uplink.inner, to: link, &inside)
             let everywhere = Interface.Route(to: IPAddress(v4: 0, 0, 0, 0), prefixLength: 0, via: uplink.outer)
             try inside.replace(Route(everywhere, link: link.index))
+            do throws(LinuxError) { try Self.leadV6(uplink, link, &inside) } catch {
+                EngineLog.write("the link out of the fabric leads no IPv6: \(error)")
+            }
         }
+    }
+
+    /// Nothing where the kernel has no IPv6.
+    private static func leadV6(_ uplink: Uplink, _ link: Link, _ inside: inout Links) throws(LinuxError) {
+        guard let near = uplink.innerV6, let far = uplink.outerV6, let all = IPAddress("::"),
+            let file = try? open("/proc/sys/net/ipv6/conf/\(RoutingRules.uplink)/disable_ipv6", .writeOnly)
+        else { return }
+        try writeAll(file.number, "0")
+        try Uplink.give(v6: near, to: link, &inside)
+        try inside.replace(Route(Interface.Route(to: all, prefixLength: 0, via: far), link: link.index))
     }
 
     private static func end(_ inside: inout Links) throws(LinuxError) -> Link? {
@@ -58,9 +71,17 @@ public final class WayOut {
         else { return }
         try? namespace.outside { () throws(FabricFault) in
             if var links = try? Links() { try? links.remove(ByteString(uplink.device)) }
-            _ = Rules.ask("delete", "table", "ip", ByteString(uplink.device))
+            for family in ["ip", "ip6"] as [ByteString] {
+                _ = Rules.ask("delete", "table", family, ByteString(uplink.device))
+            }
         }
         try? removeFile(folder.uplink)
+    }
+
+    /// What of the computer keeps IPv6 from being forwarded; nil: nothing does.
+    func hindranceOfIPv6() -> String? {
+        let found = try? namespace.outside { () throws(FabricFault) in ForwardingSwitch.missing }
+        return found ?? nil
     }
 
     /// Chains of the computer's own that drop what goes out, unless a rule of theirs lets it through.

@@ -68,13 +68,13 @@ public struct NetworkPrefix: Hashable, Sendable, CustomStringConvertible {
         family == .v4 && hostBits > 0 ? address(1 << UInt64(hostBits) - 1) : nil
     }
 
-    /// What no network of machines can have, and why. Source: RFC 6890, RFC 4291 §2.4; the last is this project's own.
+    /// What no network of machines can have, and why. Source: RFC 6890, RFC 4291 §2.4; the last two are this project's own.
     private static let reserved: [(prefix: String, meaning: String)] = [
         ("0.0.0.0/8", "addresses that mean no machine"), ("127.0.0.0/8", "each machine's own loopback"),
         ("169.254.0.0/16", "addresses of a link alone"), ("224.0.0.0/4", "groups"),
         ("240.0.0.0/4", "reserved addresses"),
         ("::/8", "reserved addresses"), ("fe80::/10", "addresses of a link alone"), ("ff00::/8", "groups"),
-        ("10.189.255.0/24", "the links out of fabrics"),
+        ("10.189.255.0/24", "the links out of fabrics"), ("fd10:189:255::/64", "the links out of fabrics"),
     ]
 
     /// Why a network cannot have these addresses; nil where it can.

@@ -12,7 +12,7 @@ public struct PublishedPort: Hashable, Sendable {
     public static let mostOfPort = 1024
 
     public var transport: Transport
-    /// The computer's own on which they are; nil: on all of them. IPv4.
+    /// The computer's own on which they are, or the one that means all of its family (0.0.0.0, ::); nil: on all of them.
     public var address: IPAddress?
     /// The computer's.
     public var ports: ClosedRange<UInt16>
@@ -32,17 +32,38 @@ public struct PublishedPort: Hashable, Sendable {
 
     public var machinePorts: ClosedRange<UInt16> { machinePort...machinePort + (ports.upperBound - ports.lowerBound) }
 
+    /// The one address on which they are; nil: on all of their families.
+    public var onlyAddress: IPAddress? { address.flatMap { $0.isUnspecified ? nil : $0 } }
+    /// Of the computer's addresses on which they are.
+    public var families: [IPAddress.Family] { address.map { [$0.family] } ?? [.v4, .v6] }
+
     /// Whether one packet could be meant for both.
     public func overlaps(_ other: PublishedPort) -> Bool {
-        transport == other.transport && ports.overlaps(other.ports)
-            && (address == nil || other.address == nil || address == other.address)
+        transport == other.transport && ports.overlaps(other.ports) && families.contains(where: other.families.contains)
+            && (onlyAddress == nil || other.onlyAddress == nil || onlyAddress == other.onlyAddress)
+    }
+
+    /// To which of a machine's addresses each family leads: one of its own kind.
+    public func machines(among addresses: [IPAddress]) -> [IPAddress] {
+        families.compactMap { family in addresses.first { $0.family == family } }
+    }
+
+    /// What of IPv6 no ports can be on, and why. Source: RFC 4291 §2.5.5, §2.5.6, §2.7.
+    private static let unusable: [(prefix: String, meaning: String)] = [
+        ("fe80::/10", "an address of a link alone"), ("ff00::/8", "a group"),
+        ("::ffff:0:0/96", "an address of IPv4; write it as one"),
+    ]
+
+    /// Why no ports can be on the address; nil: they can.
+    public static func objection(to address: IPAddress) -> String? {
+        unusable.first { NetworkPrefix($0.prefix)?.contains(address) ?? false }?.meaning
     }
 }
 
 extension PublishedPort: CustomStringConvertible {
     /// As people write it: `127.0.0.1:8080-8081:80-81/tcp`.
     public var description: String {
-        let address = self.address.map { "\($0):" } ?? ""
+        let address = self.address.map { $0.family == .v4 ? "\($0):" : "[\($0)]:" } ?? ""
         return "\(address)\(Self.text(ports)):\(Self.text(machinePorts))/\(transport.rawValue)"
     }
 
@@ -63,9 +84,10 @@ extension PublishedPort {
         }
         var address: IPAddress?
         if reader.has("address") {
-            guard let own = IPAddress(try reader.text("address")), own.family == .v4 else {
-                throw FabricFault("address of a published port is not one of IPv4")
+            guard let own = IPAddress(try reader.text("address")) else {
+                throw FabricFault("address of a published port is none")
             }
+            if let objection = Self.objection(to: own) { throw FabricFault("ports are not published on \(own), \(objection)") }
             address = own
         }
         let first = try reader.number("port", in: Self.numbers)
@@ -93,8 +115,10 @@ extension FabricPlan {
     func checkPublished() throws(FabricFault) {
         var all: [(published: PublishedPort, port: FabricPort)] = []
         for port in ports where !port.published.isEmpty {
-            guard port.network != nil, port.addresses.contains(where: { $0.family == .v4 }) else {
-                throw FabricFault("\(port.calledName) has no address of IPv4 in a network, to which ports could lead")
+            let stray = port.published.first { port.network == nil || $0.machines(among: port.addresses).isEmpty }
+            if let stray {
+                let family = stray.address.map { $0.family == .v4 ? " of IPv4" : " of IPv6" } ?? ""
+                throw FabricFault("\(port.calledName) has no address\(family) in a network, to which \(stray) could lead")
             }
             guard port.published.reduce(0, { $0 + $1.ports.count }) <= PublishedPort.mostOfPort else {
                 throw FabricFault("\(port.calledName) has more than \(PublishedPort.mostOfPort) published ports")
@@ -117,4 +141,9 @@ extension FabricPlan {
 extension FabricPort {
     /// For people.
     var calledName: String { names.first.map { "the machine \"\($0)\"" } ?? "port \(number)" }
+}
+
+extension IPAddress {
+    /// Whether it means all of a computer's own: 0.0.0.0, ::.
+    public var isUnspecified: Bool { bytes.allSatisfy { $0 == 0 } }
 }

@@ -21,7 +21,7 @@ public struct ForwardingChain: Equatable, Sendable, CustomStringConvertible {
                 let isForwarding = zip(words, words.dropFirst()).contains { $0 == "hook" && $1 == "forward" }
                 let drops = zip(words, words.dropFirst()).contains { $0 == "policy" && $1 == "drop;" }
                 // Of bridges nothing is routed.
-                if isForwarding, drops, ["ip", "inet"].contains(family) {
+                if isForwarding, drops, ["ip", "ip6", "inet"].contains(family) {
                     chains.append(ForwardingChain(family: family, table: table, name: name))
                 }
             default: break

@@ -96,6 +96,16 @@ extension Links {
         }
     }
 
+    /// Has the kernel take an address of this computer that comes in over a link for its own, which it does not with the loopback's of
+    /// IPv6: that it takes from the loopback alone. One that is there already is no error; it goes with the link.
+    public mutating func deliver(_ address: IPAddress, over link: UInt32, metric: UInt32) throws(LinuxError) {
+        let request = NetlinkRequest.localRoute(
+            RouteMessage.newRoute, .make, to: address.bytes, link: link, metric: metric)
+        do throws(LinuxError) { try session.perform(request) } catch {
+            if error != .exists { throw error }
+        }
+    }
+
     private static func request(_ type: UInt16, _ flags: NetlinkFlags, _ route: Route) -> NetlinkRequest {
         .route(
             type, flags, to: route.route.destination.bytes, prefixLength: route.route.prefixLength,

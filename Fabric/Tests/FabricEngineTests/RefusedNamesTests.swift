@@ -49,7 +49,7 @@ struct RefusedNamesTests {
                 let lan = network("lan", 1, "10.9.0.0/24")
                 try engine.apply(change([lan], [port(1, "lan", "10.9.0.2")]))
                 // Somebody has its port.
-                let holder = try HeldPort((10, 9, 0, 1), port: EgressRules.namesPort, isStream: false)
+                let holder = try HeldPort([10, 9, 0, 1], port: EgressRules.namesPort, isStream: false)
                 var machine = port(1, "lan", "10.9.0.2")
                 machine.egress = EgressPolicy([])
                 try engine.apply(change([lan], [machine]))

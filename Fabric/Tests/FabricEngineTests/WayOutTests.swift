@@ -18,10 +18,17 @@ private func far(_ number: Int = 0) -> [String] {
         found.append("rules")
     }
     if (try? run("/bin/cat", "/proc/sys/net/ipv4/ip_forward")) == "1" { found.append("forwarding") }
+    let addressV6 = (try? run("/usr/sbin/ip", "-br", "-6", "address", "show", device)) ?? ""
+    let parts = ["fd10:189:255::\(String(number * 4 + 1, radix: 16))/126", "fe80::\(String(number * 4 + 1, radix: 16))/64"]
+    if parts.allSatisfy(addressV6.contains),
+        (try? run("/usr/sbin/nft", "list", "table", "ip6", device))?.contains("masquerade") == true
+    {
+        found.append("IPv6")
+    }
     return found
 }
 
-private let all = ["address", "up", "rules", "forwarding"]
+private let all = ["address", "up", "rules", "forwarding", "IPv6"]
 
 @Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
 struct WayOutTests {
@@ -29,7 +36,8 @@ struct WayOutTests {
     @Test(arguments: [
         ("address flush dev swiftlet-up0", ""), ("link set swiftlet-up0 down", ""), ("link delete swiftlet-up0", ""),
         ("link set swiftlet-up0 name other0", ""), ("", "link delete up0"), ("", "address flush dev up0"),
-        ("", "link set up0 down"), ("", "route delete default"),
+        ("", "link set up0 down"), ("", "route delete default"), ("-6 address flush dev swiftlet-up0", ""),
+        ("", "-6 address flush dev up0"), ("", "-6 route delete default"),
     ])
     func `a way out that somebody has broken is mended`(outside: String, inside: String) async {
         show(
@@ -41,7 +49,9 @@ struct WayOutTests {
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == all)
                 try wayOut.namespace.outside { () throws(FabricFault) in
                     do { try ip(outside) } catch { throw FabricFault("\(error)") }
-                    _ = succeeds("/usr/sbin/nft", "delete", "table", "ip", "swiftlet-up0")
+                    for family in ["ip", "ip6"] {
+                        _ = succeeds("/usr/sbin/nft", "delete", "table", family, "swiftlet-up0")
+                    }
                     _ = succeeds("/bin/sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
                 }
                 try ip(inside)
@@ -49,6 +59,9 @@ struct WayOutTests {
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == all)
                 #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.189.255.1"))
                 #expect(try run("/usr/sbin/ip", "route", "show", "default").contains("via 10.189.255.1"))
+                #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "fd10:189:255::1"))
+                #expect(try run("/usr/sbin/ip", "-6", "route", "show", "default").contains("via fd10:189:255::1"))
+                #expect(try run("/usr/sbin/ip", "-6", "address", "show", "up0").contains("fe80::2/64"))
             })
     }
 
@@ -104,6 +117,45 @@ struct WayOutTests {
                     _ = succeeds("/usr/sbin/nft", "add rule ip filter FORWARD iifname \"swiftlet-up*\" accept")
                 }
                 #expect(wayOut.hindrances().isEmpty)
+                try wayOut.namespace.outside { () throws(FabricFault) in
+                    _ = succeeds("/usr/sbin/nft", "add table ip6 filter")
+                    _ = succeeds(
+                        "/usr/sbin/nft",
+                        "add chain ip6 filter FORWARD { type filter hook forward priority filter; policy drop; }")
+                }
+                #expect(wayOut.hindrances().map(\.description) == ["ip6 filter FORWARD"])
+            })
+    }
+
+    @Test func `the computer's own switch for IPv6 is as it was, and looked at`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, wayOut) = try TestComputer().engine()
+                func outside(_ command: String) throws {
+                    try wayOut.namespace.outside { () throws(FabricFault) in
+                        do { try run("/bin/sh", "-ec", command) } catch { throw FabricFault("\(error)") }
+                    }
+                }
+                func isRefused() throws -> Bool {
+                    try engine.apply(change(isWhole: true))
+                    return try wayOut.namespace.outside { () throws(FabricFault) in
+                        do { return try run("/usr/sbin/nft", "list", "table", "ip6", "swiftlet-up0").contains("no-route") } catch {
+                            throw FabricFault("\(error)")
+                        }
+                    }
+                }
+                try outside("grep -qx 0 /proc/sys/net/ipv6/conf/all/forwarding")
+                #expect(wayOut.hindranceOfIPv6() == "net.ipv6.conf.all.forwarding")
+                #expect(try isRefused())
+                try outside("grep -qx 0 /proc/sys/net/ipv6/conf/all/forwarding")
+                try outside("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+                #expect(wayOut.hindranceOfIPv6() == nil)
+                #expect(try !isRefused())
+                // Without IPv6 there is the way by IPv4.
+                try outside("echo 1 > /proc/sys/net/ipv6/conf/swiftlet-up0/disable_ipv6")
+                try engine.apply(change(isWhole: true))
+                #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.189.255.1"))
+                try outside("! nft list table ip6 swiftlet-up0")
             })
     }
 

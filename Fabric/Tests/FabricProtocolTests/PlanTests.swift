@@ -313,18 +313,22 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
             (nil, 80, 80, nil, 80, 80, false), (nil, 80, 90, nil, 90, 95, false), (nil, 80, 90, nil, 91, 95, true),
             ("10.0.0.1", 80, 80, nil, 80, 80, false), (nil, 80, 80, "10.0.0.1", 80, 80, false),
             ("10.0.0.1", 80, 80, "10.0.0.2", 80, 80, true), ("10.0.0.1", 80, 80, "10.0.0.1", 80, 80, false),
+            ("0.0.0.0", 80, 80, "10.0.0.1", 80, 80, false), ("0.0.0.0", 80, 80, "::", 80, 80, true),
+            ("::", 80, 80, "::1", 80, 80, false), (nil, 80, 80, "::1", 80, 80, false),
+            ("::1", 80, 80, "10.0.0.1", 80, 80, true), ("::1", 80, 80, "2001:db8::1", 80, 80, true),
         ] as [(String?, UInt16, UInt16, String?, UInt16, UInt16, Bool)])
     func `one port of the computer leads to one machine`(
         address: String?, first: UInt16, last: UInt16, other: String?, from: UInt16, to: UInt16, isGood: Bool
     ) throws {
         let before = try plan()
         for transport in [PublishedPort.Transport.tcp, .udp] {
-            var (one, two) = (port(1, "a", "10.1.0.5"), port(2, "b", "10.2.0.5"))
+            var (one, two) = (port(1, "a", "10.1.0.5", "fd01::5"), port(2, "b", "10.2.0.5", "fd02::5"))
             one.published = [PublishedPort(.tcp, on: address.flatMap { IPAddress($0) }, first...last, to: 1)].compactMap
             { $0 }
             two.published = [PublishedPort(transport, on: other.flatMap { IPAddress($0) }, from...to, to: 1)].compactMap
             { $0 }
-            let told = fault(before, change([], [one, two]))
+            let both = network("b", 2, "10.2.0.0/24", "fd02::/64")
+            let told = fault(before, change([both], [one, two]))
             if isGood || transport == .udp {
                 #expect(told == nil)
             } else {
@@ -333,10 +337,16 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         }
     }
 
-    @Test func `ports lead to an address of IPv4, and are not too many`() throws {
-        var bare = port(1, "a", "fd01::5")
-        bare.published = [PublishedPort(.tcp, 80...80, to: 80)].compactMap { $0 }
-        #expect(try #require(fault(plan(), change([], [bare]))).contains("no address of IPv4"))
+    @Test func `ports lead to an address of their own family, and are not too many`() throws {
+        for (own, address, words) in [
+            ("fd01::5", nil, nil), ("fd01::5", "127.0.0.1", "no address of IPv4"), ("fd01::5", "::1", nil),
+            ("10.1.0.5", nil, nil), ("10.1.0.5", "::1", "no address of IPv6"), ("10.1.0.5", "::", "no address of IPv6"),
+        ] as [(String, String?, String?)] {
+            var bare = port(1, "a", own)
+            bare.published = [PublishedPort(.tcp, on: address.flatMap { IPAddress($0) }, 80...80, to: 80)].compactMap { $0 }
+            let told = fault(try plan(), change([], [bare]))
+            #expect(words.map { told?.contains($0) == true } ?? (told == nil), "\(own) \(address ?? "")")
+        }
         var many = port(1, "a", "10.1.0.5")
         many.published = [PublishedPort(.tcp, 1...1024, to: 1), PublishedPort(.udp, 1...1, to: 1)].compactMap { $0 }
         #expect(try #require(fault(plan(), change([], [many]))).contains("more than 1024"))

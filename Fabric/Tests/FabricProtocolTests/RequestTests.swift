@@ -177,7 +177,10 @@ private func fault(_ text: String) -> String? {
             ("8080", "0", "from 1 to 65535"), ("8080", "65536", "from 1 to 65535"),
             ("8080", "65535", "beyond the last"),
             (":80}", ":65535}", "beyond the last"), (":2", ":0", "from 1 to 1024"), (":2", ":1025", "from 1 to 1024"),
-            (#""count""#, #""address":"::1","count""#, "IPv4"), (#""count""#, #""address":"10.0","count""#, "IPv4"),
+            (#""count""#, #""address":"fe80::1","count""#, "a link alone"),
+            (#""count""#, #""address":"ff02::1","count""#, "a group"), (#""count""#, #""address":"10.0","count""#, "is none"),
+            (#""count""#, #""address":"::ffff:7f00:1","count""#, "write it as one"),
+            (#""count""#, #""address":"::1","count""#, nil), (#""count""#, #""address":"::","count""#, nil),
             (#""count""#, #""address":"10.0.0.1","count""#, nil), (#""count""#, #""to":1,"count""#, "not known"),
         ] as [(String, String, String?)])
     func `a published port that is none is refused`(part: String, wrong: String, words: String?) throws {

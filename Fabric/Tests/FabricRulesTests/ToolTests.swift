@@ -43,7 +43,11 @@ struct NetworkFilterTests {
             rules + ports.map { PortRules.removal(of: $0) + text($0) }.joined(),
             rules + ports.map { PortRules.removal(of: $0) }.joined() + RoutingRules.text(of: []), PortRules.reset,
         ]
-        let outside = PublishingRules.outside(ports, device: "up", inner: IPAddress(v4: 10, 189, 255, 2))
+        let outside = PublishingRules.outside(
+            ports,
+            PublishingRules.Edge(
+                device: "up", inner: [IPAddress(v4: 10, 189, 255, 2), IPAddress("fd10:189:255::2")].compactMap { $0 },
+                forwardsIPv6: seed % 2 == 0))
         let published = PublishingRules.inside(ports) + outside
         for text in life + [published + published] { #expect(complaint(about: text) == nil) }
         for network in plan.networks where !network.isRouted {
@@ -127,6 +131,11 @@ struct NetworkFilterTests {
             \t\ttype filter hook forward priority filter; policy drop;
             \t}
             }
+            table ip6 filter {
+            \tchain FORWARD {
+            \t\ttype filter hook forward priority filter; policy drop;
+            \t}
+            }
             table inet firewall {
             \tchain ways {
             \t\ttype filter hook forward priority filter; policy accept;
@@ -137,7 +146,8 @@ struct NetworkFilterTests {
             }
             """
         #expect(
-            ForwardingChain.dropping(listing).map(\.description) == ["ip filter FORWARD", "inet firewall more"])
+            ForwardingChain.dropping(listing).map(\.description)
+                == ["ip filter FORWARD", "ip6 filter FORWARD", "inet firewall more"])
         #expect(ForwardingChain.names("iifname \"swiftlet-up*\" accept", "swiftlet-up"))
         #expect(!ForwardingChain.names("iifname \"swiftlet0\" accept", "swiftlet-up"))
         for text in ["", "type", "chain", "table", "type hook", "type filter hook forward policy drop;"] {

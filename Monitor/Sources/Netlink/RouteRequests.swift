@@ -36,6 +36,7 @@ public enum RouteAttribute {
     public static let routeDestination: UInt16 = 1
     public static let routeLink: UInt16 = 4
     public static let routeGateway: UInt16 = 5
+    public static let routePriority: UInt16 = 6
 }
 
 /// The families that messages are about. Source: Linux `linux/socket.h`.
@@ -117,6 +118,22 @@ extension NetlinkRequest {
         if prefixLength > 0 { request.attribute(RouteAttribute.routeDestination, destination) }
         if let gateway { request.attribute(RouteAttribute.routeGateway, gateway) }
         request.attribute(RouteAttribute.routeLink, link)
+        return request
+    }
+    /// About an address of the computer's own, as packets that come in over a link find it.
+    /// - Parameter metric: of two routes to an address that with the smaller one counts.
+    public static func localRoute(
+        _ type: UInt16, _ flags: NetlinkFlags, to address: [UInt8], link: UInt32, metric: UInt32
+    ) -> NetlinkRequest {
+        var request = NetlinkRequest(type, flags)
+        request.body.write(AddressFamily.of(address))
+        request.body.write(UInt8(address.count * 8))
+        // Neither source nor type of service; RT_TABLE_LOCAL, RTPROT_STATIC; anywhere, RTN_LOCAL.
+        request.body.writeBytes([0, 0, 255, 4, 0, 2])
+        request.body.write(UInt32(0))
+        request.attribute(RouteAttribute.routeDestination, address)
+        request.attribute(RouteAttribute.routeLink, link)
+        request.attribute(RouteAttribute.routePriority, metric)
         return request
     }
 }

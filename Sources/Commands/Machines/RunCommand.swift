@@ -94,7 +94,7 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: [.short, .long],
         help: ArgumentHelp(
-            "Have ports of this computer lead to the machine, in a network of `network create`: 8080:80, 127.0.0.1:8080:80, 8000-8009:80-89, 5353:53/udp. May be repeated.",
+            "Have ports of this computer lead to the machine, in a network of `network create`: 8080:80, 127.0.0.1:8080:80, [::1]:8080:80, 8000-8009:80-89, 5353:53/udp. May be repeated.",
             valueName: PublishCommand.form))
     var publish: [String] = []
     @Option(

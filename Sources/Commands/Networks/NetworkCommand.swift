@@ -158,7 +158,10 @@ struct NetworkInspectCommand: ParsableCommand {
     func run() throws {
         try collect(networks, asJSON: format.isJSON) { name in
             var document = NetworkDocument(try NetworkCommand.store.find(name))
-            if document.reachesOutside { document.outsideForbiddenBy = Product.fleet.outsideHindrances() }
+            if document.reachesOutside {
+                let hasV6 = document.subnets.contains { $0.contains(":") }
+                document.outsideForbiddenBy = Product.fleet.outsideHindrances(ofIPv6: hasV6)
+            }
             return document
         }
     }

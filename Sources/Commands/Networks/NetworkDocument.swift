@@ -24,7 +24,8 @@ struct NetworkDocument: Encodable {
     var mtu: UInt32
     /// Whether its machines reach what lies outside of this computer.
     var reachesOutside: Bool
-    /// Rules of this computer that drop what goes out, as family, table and chain; empty where none does, or nothing runs.
+    /// Rules of this computer that drop what goes out, as family, table and chain, and its switch for forwarding IPv6 where the network
+    /// has that and the switch is off; empty where none does, or nothing runs.
     var outsideForbiddenBy: [String] = []
     /// The networks to whose machines they may open connections.
     var reaches: [String]

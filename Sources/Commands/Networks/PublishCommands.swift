@@ -12,6 +12,7 @@ struct PublishCommand: ParsableCommand {
             Examples:
               swiftlet publish web 8080:80
               swiftlet publish web 127.0.0.1:8080:80 5353:53/udp
+              swiftlet publish web '[::1]:8080:80'
               swiftlet publish ftp 10000-10099:10000-10099
               swiftlet unpublish web 8080
             """)

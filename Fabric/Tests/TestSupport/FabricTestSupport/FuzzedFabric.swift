@@ -30,7 +30,11 @@ public func fuzzFabric(_ input: [UInt8]) {
         rules += NameSettings.text(of: network, names: "/names", leases: "/leases", given: "/given", pidFile: "/pid")
     }
     rules += PublishingRules.inside(plan.ports)
-    rules += PublishingRules.outside(plan.ports, device: "up", inner: IPAddress(v4: 10, 189, 255, 2))
+    rules += PublishingRules.outside(
+        plan.ports,
+        PublishingRules.Edge(
+            device: "up", inner: [IPAddress(v4: 10, 189, 255, 2), IPAddress("fd10:189:255::2")].compactMap { $0 },
+            forwardsIPv6: plan.ports.count % 2 == 0))
     for port in plan.ports {
         guard let network = port.network.flatMap(plan.network) else { continue }
         rules +=

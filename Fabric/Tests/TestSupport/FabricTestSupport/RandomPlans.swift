@@ -119,7 +119,7 @@ extension FabricPlan {
             number: number, network: network.name, hardwareAddress: station(number), addresses: addresses,
             names: names, owner: Bool.random(using: &generator) ? 1000 : nil,
             line: isWired ? [line] : [], mirrors: !isWired && Bool.random(using: &generator) ? [ends[1]] : [],
-            published: network.isRouted && addresses.contains { $0.family == .v4 } ? published(number, &generator) : [],
+            published: network.isRouted ? published(number, addresses, &generator) : [],
             hidesVisitors: Bool.random(using: &generator), egress: network.isRouted ? try? egress(&generator) : nil)
         if Bool.random(using: &generator) {
             var impairment = Impairment()
@@ -152,13 +152,17 @@ extension FabricPlan {
     }
 
     /// Ports that no other port of the plan has.
-    private static func published(_ number: UInt16, _ generator: inout SeededGenerator) -> [PublishedPort] {
+    private static func published(
+        _ number: UInt16, _ addresses: [IPAddress], _ generator: inout SeededGenerator
+    ) -> [PublishedPort] {
         [PublishedPort.Transport.tcp, .udp].flatMap { transport in
             let own = number * 100...number * 100 + UInt16.random(in: 0...50, using: &generator)
-            let address = Bool.random(using: &generator) ? IPAddress(v4: 127, 0, 0, 1) : nil
+            let places = ["127.0.0.1", "0.0.0.0", "::1", "::", "2001:db8::1"].compactMap { IPAddress($0) }
+            let usable = places.filter { place in addresses.contains { $0.family == place.family } }
+            let address = Bool.random(using: &generator) ? usable.randomElement(using: &generator) : nil
             let published = PublishedPort(
                 transport, on: address, own, to: UInt16.random(in: 1...60_000, using: &generator))
-            return Bool.random(using: &generator) ? [published].compactMap { $0 } : []
+            return Bool.random(using: &generator) && !addresses.isEmpty ? [published].compactMap { $0 } : []
         }
     }
 

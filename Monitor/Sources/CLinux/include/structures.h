@@ -46,6 +46,15 @@ struct linux_ipv4_address {
     uint8_t zero[8];
 };
 
+/// `struct sockaddr_in6`: an IPv6 address and port, both in network order.
+struct linux_ipv6_address {
+    uint16_t family;
+    uint8_t port[2];
+    uint32_t flow;
+    uint8_t address[16];
+    uint32_t scope;
+};
+
 /// `struct sockaddr_nl`: an address of the netlink family (16).
 struct linux_netlink_address {
     uint16_t family;

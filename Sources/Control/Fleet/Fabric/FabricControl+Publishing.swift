@@ -1,8 +1,9 @@
+import AgentProtocol
 import EmulatedHost
 import FabricProtocol
 
 /// Ports of this computer that lead to machines. Those of the emulated host are its own; the emulator forwards this computer's to
-/// them.
+/// them, of IPv4.
 extension FabricControl {
     /// Where the machine's interfaces are plugged in. In the emulated host nobody tells addresses apart.
     func ports(of record: MachineRecord, _ line: MachineLine) throws(FleetError) -> [FabricPort] {
@@ -26,7 +27,9 @@ extension FabricControl {
         }
         guard launcher.isEmulated else { return ports }
         for port in ports.indices {
-            for place in ports[port].published.indices { ports[port].published[place].address = nil }
+            for place in ports[port].published.indices where ports[port].published[place].address?.family == .v4 {
+                ports[port].published[place].address = IPAddress(v4: 0, 0, 0, 0)
+            }
         }
         return ports
     }
@@ -66,6 +69,12 @@ extension FabricControl {
     /// - Throws: having forwarded nothing.
     func forward(_ published: [PublishedPort]) throws(FleetError) {
         guard launcher.isEmulated else { return }
+        if let one = published.first(where: { $0.address?.family == .v6 }) {
+            throw FleetError(
+                .unusableNetwork,
+                "\(one) cannot be published from the emulated host, to which this computer's ports of IPv4 alone are forwarded; leave the address out, or choose one of IPv4"
+            )
+        }
         let settings = try Launchers.hostSettings(store.paths)
         do throws(HostError) { try EmulatedHost(settings).forward(Self.forwards(published)) } catch {
             throw FleetError(.unusableNetwork, error.message)
@@ -86,8 +95,8 @@ extension FabricControl {
     }
 
     private static func forwards(_ published: [PublishedPort]) -> [PortForward] {
-        published.filter { $0.transport == .tcp }.flatMap { one in
-            one.ports.map { PortForward(address: one.address?.description, port: $0) }
+        published.filter { $0.transport == .tcp && $0.families.contains(.v4) }.flatMap { one in
+            one.ports.map { PortForward(address: one.onlyAddress?.description, port: $0) }
         }
     }
 }

@@ -28,12 +28,15 @@ extension MachineFleet {
         FabricControl(launcher: launcher, store: store).remove(network: name)
     }
 
-    /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them. Asked of the fabric where
-    /// it runs.
-    public func outsideHindrances() -> [String] {
+    /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them, and its switch for forwarding IPv6 where
+    /// that is off. Asked of the fabric where it runs.
+    /// - Parameter ofIPv6: whether the network has addresses of IPv6, too.
+    public func outsideHindrances(ofIPv6: Bool) -> [String] {
         guard let launcher = try? Launchers.running(store.paths),
             let report = FabricControl(launcher: launcher, store: store).report()
         else { return [] }
-        return report["outside_forbidden_by"]?.elements?.compactMap(\.text) ?? []
+        let chains = report["outside_forbidden_by"]?.elements?.compactMap(\.text) ?? []
+        return ofIPv6
+            ? chains + [report["ipv6_forbidden_by"]?.text].compactMap { $0 } : chains.filter { !$0.hasPrefix("ip6 ") }
     }
 }

@@ -103,7 +103,9 @@ extension MachineStore {
 
     /// Through which the guest answers whoever is in none of its networks.
     func routingInterface(of record: MachineRecord, _ attachments: [DeviceAttachment]) -> AssignedInterface? {
-        let own = record.interfaces.first { $0.gateways.contains { $0.family == .v4 } }
+        let own =
+            record.interfaces.first { $0.gateways.contains { $0.family == .v4 } }
+            ?? record.interfaces.first { !$0.gateways.isEmpty }
         if let own { return leftInterfaces(of: record).contains(own) ? nil : own }
         return attachments.first { $0.hasDefaultRoute == true }?.assignedInterface
     }
