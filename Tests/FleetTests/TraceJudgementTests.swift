@@ -236,6 +236,10 @@ import Testing
         let stretch = judged(route, [seen("question", "x\(one)", sent: true)])
         #expect(stretch.lastPlace == "client:eth0 (impaired)")
         #expect(stretch.explanation.contains("swiftlet impair client:eth0 shows what is so"))
+        let unforwarded = judged(try self.route(to: "192.0.2.1"), [seen("question", "up0", sent: true)]) {
+            $0.hindrances = ["net.ipv6.conf.all.forwarding"]
+        }
+        #expect(unforwarded.explanation.hasSuffix("on this computer net.ipv6.conf.all.forwarding is off"))
         let untaken = judged(route, []) { $0.appliances["p1"] = appliance }
         #expect(untaken.explanation.contains("nobody reads the end of filter"))
     }

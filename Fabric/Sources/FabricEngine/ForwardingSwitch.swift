@@ -19,7 +19,7 @@ enum ForwardingSwitch {
         guard var links = try? Links(), let routes = try? links.routes(), let present = try? links.list() else {
             return false
         }
-        let leading = routes.filter { $0.route.destination.family == .v6 && $0.route.prefixLength == 0 }.map(\.link)
+        let leading = routes.filter { $0.route.destination.family == .v6 && $0.route.prefixLength == 0 }.map { $0.link }
         let names = present.filter { leading.contains($0.index) }.map { path($0.name.description) }
         return !names.isEmpty && names.allSatisfy(isOne)
     }

@@ -49,7 +49,9 @@ struct PublishedFlows {
         let ways = ways[port, default: []].filter {
             $0.machine.family == asked.address.family && ($0.address == nil || $0.address == asked.address)
         }
-        if inner.contains(flow.answer.source.address) { return !ways.contains { $0.carrier == flow.answer.source.port } }
+        if inner.contains(flow.answer.source.address) {
+            return !ways.contains { $0.carrier == flow.answer.source.port }
+        }
         // Nobody had the port when it began.
         let isOwn =
             own.contains(asked.address) || (asked.address.family == .v4 && asked.address.bytes.first == 127)

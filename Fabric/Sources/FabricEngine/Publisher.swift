@@ -90,7 +90,7 @@ final class Publisher {
         var places: [Place: PublishedPort] = [:]
         for port in plan.ports {
             for published in port.published {
-                for family in published.machines(among: port.addresses).map(\.family) {
+                for family in published.machines(among: port.addresses).map({ $0.family }) {
                     let all = IPAddress(networkOrder: [UInt8](repeating: 0, count: family == .v4 ? 4 : 16))
                     guard let address = published.onlyAddress ?? all else { continue }
                     for number in published.ports {

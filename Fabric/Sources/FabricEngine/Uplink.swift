@@ -93,7 +93,8 @@ struct Uplink {
         let hasV6 = try Self.translate { () throws(LinuxError) in try leadsV6(isNeeded) }
         let stray = ports.lazy.flatMap { $0.published }.first { $0.address?.family == .v6 }
         if let stray, !hasV6 {
-            throw FabricFault("\(stray) leads nowhere: IPv6 is switched off for \(device) (net.ipv6.conf.\(device).disable_ipv6)")
+            throw FabricFault(
+                "\(stray) leads nowhere: IPv6 is switched off for \(device) (net.ipv6.conf.\(device).disable_ipv6)")
         }
         do throws(FabricFault) {
             let edge = PublishingRules.Edge(

@@ -87,7 +87,9 @@ extension PublishedPort {
             guard let own = IPAddress(try reader.text("address")) else {
                 throw FabricFault("address of a published port is none")
             }
-            if let objection = Self.objection(to: own) { throw FabricFault("ports are not published on \(own), \(objection)") }
+            if let objection = Self.objection(to: own) {
+                throw FabricFault("ports are not published on \(own), \(objection)")
+            }
             address = own
         }
         let first = try reader.number("port", in: Self.numbers)
@@ -118,7 +120,8 @@ extension FabricPlan {
             let stray = port.published.first { port.network == nil || $0.machines(among: port.addresses).isEmpty }
             if let stray {
                 let family = stray.address.map { $0.family == .v4 ? " of IPv4" : " of IPv6" } ?? ""
-                throw FabricFault("\(port.calledName) has no address\(family) in a network, to which \(stray) could lead")
+                throw FabricFault(
+                    "\(port.calledName) has no address\(family) in a network, to which \(stray) could lead")
             }
             guard port.published.reduce(0, { $0 + $1.ports.count }) <= PublishedPort.mostOfPort else {
                 throw FabricFault("\(port.calledName) has more than \(PublishedPort.mostOfPort) published ports")

@@ -19,7 +19,8 @@ private func far(_ number: Int = 0) -> [String] {
     }
     if (try? run("/bin/cat", "/proc/sys/net/ipv4/ip_forward")) == "1" { found.append("forwarding") }
     let addressV6 = (try? run("/usr/sbin/ip", "-br", "-6", "address", "show", device)) ?? ""
-    let parts = ["fd10:189:255::\(String(number * 4 + 1, radix: 16))/126", "fe80::\(String(number * 4 + 1, radix: 16))/64"]
+    let last = String(number * 4 + 1, radix: 16)
+    let parts = ["fd10:189:255::\(last)/126", "fe80::\(last)/64"]
     if parts.allSatisfy(addressV6.contains),
         (try? run("/usr/sbin/nft", "list", "table", "ip6", device))?.contains("masquerade") == true
     {
@@ -139,9 +140,9 @@ struct WayOutTests {
                 func isRefused() throws -> Bool {
                     try engine.apply(change(isWhole: true))
                     return try wayOut.namespace.outside { () throws(FabricFault) in
-                        do { return try run("/usr/sbin/nft", "list", "table", "ip6", "swiftlet-up0").contains("no-route") } catch {
-                            throw FabricFault("\(error)")
-                        }
+                        do {
+                            return try run("/usr/sbin/nft", "list", "table", "ip6", "swiftlet-up0").contains("no-route")
+                        } catch { throw FabricFault("\(error)") }
                     }
                 }
                 try outside("grep -qx 0 /proc/sys/net/ipv6/conf/all/forwarding")

@@ -343,7 +343,9 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
             ("10.1.0.5", nil, nil), ("10.1.0.5", "::1", "no address of IPv6"), ("10.1.0.5", "::", "no address of IPv6"),
         ] as [(String, String?, String?)] {
             var bare = port(1, "a", own)
-            bare.published = [PublishedPort(.tcp, on: address.flatMap { IPAddress($0) }, 80...80, to: 80)].compactMap { $0 }
+            bare.published = [PublishedPort(.tcp, on: address.flatMap { IPAddress($0) }, 80...80, to: 80)].compactMap {
+                $0
+            }
             let told = fault(try plan(), change([], [bare]))
             #expect(words.map { told?.contains($0) == true } ?? (told == nil), "\(own) \(address ?? "")")
         }

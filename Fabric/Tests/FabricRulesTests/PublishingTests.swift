@@ -40,7 +40,8 @@ private let hasTools = Programs.run([
     }
 
     @Test func `without published ports there are no rules for them`() {
-        #expect(PublishingRules.inside([port(2)]) 
+        #expect(
+            PublishingRules.inside([port(2)])
                 == ["ip", "ip6"].map { "add table \($0) swiftlet\ndelete table \($0) swiftlet\n" }.joined())
         let outside = PublishingRules.outside(
             [port(2)], PublishingRules.Edge(device: "up", inner: [IPAddress(v4: 10, 0, 0, 2)], forwardsIPv6: true))

@@ -159,8 +159,8 @@ struct NetworkInspectCommand: ParsableCommand {
         try collect(networks, asJSON: format.isJSON) { name in
             var document = NetworkDocument(try NetworkCommand.store.find(name))
             if document.reachesOutside {
-                let hasV6 = document.subnets.contains { $0.contains(":") }
-                document.outsideForbiddenBy = Product.fleet.outsideHindrances(ofIPv6: hasV6)
+                let families = document.subnets.compactMap { NetworkPrefix($0)?.family }
+                document.outsideForbiddenBy = Product.fleet.outsideHindrances(of: families)
             }
             return document
         }

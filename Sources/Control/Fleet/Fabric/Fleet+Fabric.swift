@@ -1,3 +1,4 @@
+public import AgentProtocol
 import FabricProtocol
 public import Networks
 import WireFormats
@@ -30,13 +31,13 @@ extension MachineFleet {
 
     /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them, and its switch for forwarding IPv6 where
     /// that is off. Asked of the fabric where it runs.
-    /// - Parameter ofIPv6: whether the network has addresses of IPv6, too.
-    public func outsideHindrances(ofIPv6: Bool) -> [String] {
+    public func outsideHindrances(of families: [IPAddress.Family]) -> [String] {
         guard let launcher = try? Launchers.running(store.paths),
             let report = FabricControl(launcher: launcher, store: store).report()
         else { return [] }
         let chains = report["outside_forbidden_by"]?.elements?.compactMap(\.text) ?? []
-        return ofIPv6
-            ? chains + [report["ipv6_forbidden_by"]?.text].compactMap { $0 } : chains.filter { !$0.hasPrefix("ip6 ") }
+        let others = families.contains(.v4) ? families.contains(.v6) ? [] : ["ip6 "] : ["ip "]
+        let switches = families.contains(.v6) ? [report["ipv6_forbidden_by"]?.text].compactMap { $0 } : []
+        return chains.filter { chain in !others.contains(where: chain.hasPrefix) } + switches
     }
 }

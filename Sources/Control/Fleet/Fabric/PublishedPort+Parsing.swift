@@ -63,7 +63,8 @@ extension PublishedPort {
             isBracketed == (address.family == .v6)
         else { throw FleetError(.invalidSetting, "\"\(whole)\": \"\(text)\" is no address; \(forms)") }
         if let objection = objection(to: address) {
-            throw FleetError(.invalidSetting, "\"\(whole)\": ports are not published on \(address), \(objection); \(forms)")
+            throw FleetError(
+                .invalidSetting, "\"\(whole)\": ports are not published on \(address), \(objection); \(forms)")
         }
         return address
     }

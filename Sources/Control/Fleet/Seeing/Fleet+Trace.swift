@@ -121,7 +121,7 @@ extension MachineFleet {
         }
         let last = sightings.frames.last { $0.kind == .question }?.device
         if last == "up0" || last.map({ places[$0] == .behind && $0.hasPrefix("@") }) == true {
-            judgement.hindrances = outsideHindrances()
+            judgement.hindrances = outsideHindrances(of: [route.destination.address.family])
         }
         return judgement
     }

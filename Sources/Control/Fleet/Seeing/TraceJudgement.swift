@@ -288,12 +288,13 @@ struct TraceJudgement {
                 "the wire is impaired there: it has lost it, or has it wait for longer than an answer was waited for; swiftlet impair \(wire) shows what is so"
         case .computer(let device): return "it has left this computer by \(device), and nothing has come back"
         case .outside:
-            let chains = hindrances.map { "\"\($0)\"" }.joined(separator: ", ")
-            let hint = chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts"
+            let chains = hindrances.filter { $0.contains(" ") }.map { "\"\($0)\"" }.joined(separator: ", ")
+            let switches = hindrances.filter { !$0.contains(" ") }.map { "; on this computer \($0) is off" }.joined()
+            let hint = (chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts") + switches
             switch sightings.wayOutside {
             case .over:
                 return "it has left this fabric, and was not seen leaving this computer"
-                    + (chains.isEmpty ? ", whose own rules or settings keep it" : hint)
+                    + (hint.isEmpty ? ", whose own rules or settings keep it" : hint)
             case .none(let error)?:
                 return
                     "it has left this fabric, and no route of this computer leads to \(route.destination.address) (\(error))"
