@@ -225,7 +225,7 @@ struct TraceJudgement {
                 }
                 trace.explanation = "\(speaker(of: back)) says: \(Self.message(kind, code, isVersion6: isVersion6))"
                 if isVersion6, (kind, code) == (1, 0), route.destination.network == nil {
-                    trace.explanation += "; out of this computer networks lead by IPv4 alone"
+                    trace.explanation += "; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
                 }
             }
         }
