@@ -24,7 +24,11 @@ import Testing
         wish.reachesOutside = true
         wish.prefixes = [try #require(NetworkPrefix("10.7.0.0/24"))]
         try store.networks.create("outer", wish)
-        for (name, network) in [("client", "lan"), ("web", "lan"), ("shop", "dmz"), ("phone", "outer")] {
+        wish.prefixes = [try #require(NetworkPrefix("fd00:6::/64"))]
+        try store.networks.create("six", wish)
+        for (name, network) in [
+            ("client", "lan"), ("web", "lan"), ("shop", "dmz"), ("phone", "outer"), ("new", "six"),
+        ] {
             var specification = MachineSpecification()
             specification.command = ["sh"]
             specification.interfaces = [try MachineInterface(parsing: network)]
@@ -153,6 +157,21 @@ import Testing
         let egress = try dropped("192.0.2.1", "inet", "swiftlet-egress", "q\(one)", "x")
         #expect(egress.explanation.contains("swiftlet egress ls client"))
         #expect(try dropped("192.0.2.1", "ip", "theirs", "c", "because").explanation == "because")
+    }
+
+    @Test func `what is to leave by IPv6 is handed to who leads out, who says that nothing does by that`() throws {
+        let machine = machines[4]
+        let names = try routes.names(from: machine, machine.interfaces)
+        let route = try routes.find(from: machine, machine.interfaces, to: "2001:db8::7")
+        #expect(route.source.address.family == .v6 && route.nextStation == names.nextStation)
+        let home = "t\(try port(4))"
+        let told = seen("refused", home, sent: true, more: #","kind":1,"code":0"#)
+            .replacing(#""from":"10.9.0.1""#, with: #""from":"fd00:6::1""#)
+        let trace = judged(route, [seen("question", "n4", sent: false), told])
+        #expect(trace.outcome == .unreachable)
+        #expect(
+            trace.explanation
+                == "fd00:6::1 says: no way leads to that network; out of this computer networks lead by IPv4 alone")
     }
 
     @Test func `the rule that lets it out is told`() throws {

@@ -21,7 +21,9 @@ extension Engine {
             for name in [tap, end] {
                 guard let link = try links.find(name) else { throw .noDevice }
                 // The kernel would tell the other side of groups that it is in. Of a new one it does not.
-                if known.contains(name), let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly) {
+                if known.contains(name),
+                    let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly)
+                {
                     try writeAll(file.number, "1")
                 }
                 if link.maximumTransmissionUnit != unit { try links.set(link.index, maximumTransmissionUnit: unit) }

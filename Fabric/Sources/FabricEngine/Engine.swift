@@ -204,6 +204,7 @@ public final class Engine {
         let difference =
             hasSetRules ? difference : PlanDifference(from: before, to: plan, plan.asChange, makesAll: true)
         var text = ""
+        var isTracking = false
         if isRepair { text += PortRules.reset }
         let passages = plan.ports.filter { $0.joined != nil }
         var plain = plainPassages
@@ -215,6 +216,7 @@ public final class Engine {
             text +=
                 RoutingRules.text(of: plan.networks, joinedBy: passages, plain: plain) + ConnectionRules.text()
                 + PortRules.frame
+            isTracking = true
         }
         if !isRepair {
             for port in difference.gonePorts where port.isMachine { text += PortRules.removal(of: port) }
@@ -231,9 +233,9 @@ public final class Engine {
         }
         hasSetRules = true
         plainPassages = plain
-        // Where rules need it, the kernel has begun to remember connections: how much goes over each and since when, it only
+        // These rules have the kernel begin to remember connections: how much goes over each and since when, it only
         // remembers of those that begin from now on.
-        for name in ["acct", "timestamp"] {
+        for name in isTracking ? ["acct", "timestamp"] : [] {
             if let file = try? open("/proc/sys/net/netfilter/nf_conntrack_" + name, .writeOnly) {
                 try? writeAll(file.number, "1")
             }

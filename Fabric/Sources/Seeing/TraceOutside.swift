@@ -1,4 +1,5 @@
 import AgentProtocol
+import FabricProtocol
 import LinuxCalls
 public import Packets
 import WireFormats

@@ -20,6 +20,7 @@ struct InsertionFaultTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let fabric = try KilledFabric()
+                defer { fabric.killAll() }
                 let carrier = try fabric.inside { try Carrier(11, 12) }
                 for step in InsertionFaultTests.steps {
                     let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
@@ -49,6 +50,7 @@ struct InsertionFaultTests {
     }
 
     private static func killEngines(_ fabric: KilledFabric) throws {
+        defer { fabric.killAll() }
         let carrier = try fabric.inside { try Carrier(11, 12, routing: fabric.routedPackets) }
         for step in InsertionFaultTests.steps {
             let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
@@ -74,6 +76,7 @@ struct InsertionFaultTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let fabric = try KilledFabric()
+                defer { fabric.killAll() }
                 for step in InsertionFaultTests.steps {
                     let isReady = ![.asked, .prepared, .joined].contains(step)
                     let carrier = try fabric.carrier()
@@ -84,11 +87,15 @@ struct InsertionFaultTests {
                     if (end == .exited(0)) != isReady { report("killed at \(step): who asked ended with \(end)") }
                     #expect((end == .exited(0)) == isReady)
                     if isReady {
-                        try fabric.comesTrue("gone around, killed at \(step)") { fabric.stands(isFailing: true, isInLine: false) }
+                        try fabric.comesTrue("gone around, killed at \(step)") {
+                            fabric.stands(isFailing: true, isInLine: false)
+                        }
                         try fabric.flows("killed at \(step)")
                         // One that is started again is used again.
                         let another = try fabric.carrier()
-                        try fabric.comesTrue("used again, killed at \(step)") { fabric.stands(isFailing: false, isInLine: true) }
+                        try fabric.comesTrue("used again, killed at \(step)") {
+                            fabric.stands(isFailing: false, isInLine: true)
+                        }
                         try fabric.flows("used again, killed at \(step)")
                         try fabric.takeOut()
                         try fabric.kill(another)
@@ -106,6 +113,7 @@ struct InsertionFaultTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let fabric = try KilledFabric(failsOpen: false)
+                defer { fabric.killAll() }
                 for step in [EngineStops.Step.joined, .ready, .switched, .answered] {
                     let carrier = try fabric.carrier()
                     let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
@@ -117,14 +125,18 @@ struct InsertionFaultTests {
                         try fabric.flows("killed at \(step)")
                         continue
                     }
-                    try fabric.comesTrue("in line, killed at \(step)") { fabric.stands(isFailing: true, isInLine: true) }
+                    try fabric.comesTrue("in line, killed at \(step)") {
+                        fabric.stands(isFailing: true, isInLine: true)
+                    }
                     try fabric.comesTrue("nothing arrives, killed at \(step)") {
                         _ = fabric.flow.takeLongestGap()
                         sleep(nanoseconds: 300_000_000)
                         return fabric.flow.takeLongestGap() > 290_000
                     }
                     let another = try fabric.carrier()
-                    try fabric.comesTrue("used again, killed at \(step)") { fabric.stands(isFailing: false, isInLine: true) }
+                    try fabric.comesTrue("used again, killed at \(step)") {
+                        fabric.stands(isFailing: false, isInLine: true)
+                    }
                     try fabric.flows("used again, killed at \(step)")
                     try fabric.kill(another)
                     try fabric.takeOut()
@@ -278,10 +290,12 @@ private struct KilledFabric {
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "guest.py").path
         let file = folder.path + "/carrying"
         try removeFile(file)
+        let null = try LinuxCalls.open("/dev/null", .writeOnly)
+        let arguments = [
+            "/usr/bin/nsenter", "--net=\(folder.namespace)", "python3", script, "carry", "t11", "t12", file,
+        ]
         let process = try Programs.start(
-            ["/usr/bin/nsenter", "--net=\(folder.namespace)", "python3", script, "carry", "t11", "t12", file].map {
-                ByteString($0)
-            })
+            arguments.map { ByteString($0) }, output: null.number, errors: null.number)
         try comesTrue("an appliance begins") { (try? FileTree.facts(Array(file.utf8))) != nil }
         return process
     }
@@ -298,20 +312,27 @@ private struct KilledFabric {
     /// Whether its ends are down, as those are that are in no wire.
     var isOut: Bool {
         ["t11", "t12"].allSatisfy {
-            succeeds("/usr/bin/nsenter", "--net=\(folder.namespace)", "/bin/sh", "-c", "! ip link show up dev \($0) | grep -q .")
+            succeeds(
+                "/usr/bin/nsenter", "--net=\(folder.namespace)", "/bin/sh", "-c",
+                "! ip link show up dev \($0) | grep -q .")
         }
     }
 
-    func killEngine() {
-        _ = Programs.run([
+    func killEngine() { kill("tr '\\0' ' ' 2> /dev/null < $p/cmdline | grep -q '[e]xe serve'") }
+
+    /// Whatever this test has started, however it ends: who stands still for ever, and has what the test complains of open, would keep all
+    /// tests waiting for more.
+    func killAll() { kill("[ ${p#/proc/} != $$ -a ${p#/proc/} != \(getpid()) ]") }
+
+    private func kill(_ condition: String) {
+        _ = succeeds(
             "/bin/sh", "-c",
             """
             for p in /proc/[0-9]*; do
                 [ "$(readlink $p/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ] || continue
-                tr '\\0' ' ' 2> /dev/null < $p/cmdline | grep -q '[e]xe serve' && kill -9 ${p#/proc/}
+                \(condition) && kill -9 ${p#/proc/}
             done
-            """,
-        ])
+            """)
     }
 
     // MARK: Judging

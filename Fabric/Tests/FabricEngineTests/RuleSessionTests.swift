@@ -84,9 +84,9 @@ struct RuleSessionTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 _ = try TestComputer()
-                let session = try RuleSession(patienceMilliseconds: 300)
+                let session = try RuleSession(patienceMilliseconds: 3000)
                 // On a busy computer its start may take as long as that.
-                for _ in 0..<2 where session.process == nil { _ = session.set("add table bridge first\n") }
+                for _ in 0..<3 where session.process == nil { _ = session.set("add table bridge first\n") }
                 let process = try #require(session.process)
                 // SIGSTOP
                 try Children.signal(process, 19)
