@@ -20,11 +20,17 @@ struct RoutedFlowTests {
                     network("outer", 12, "10.9.2.0/24"),
                 ]
                 try fabric.ask(.change(change(networks, machines + [passage([])])))
-                for end in [3, 4, 31, 32] { try run("/usr/sbin/ip", "link", "set", "t\(end)", "txqueuelen", "50000") }
+                // The engine is in this process, and may have taken note of a program's end before who waits for it.
+                for end in [3, 4, 31, 32] {
+                    try soon { succeeds("/usr/sbin/ip", "link", "set", "t\(end)", "txqueuelen", "50000") }
+                }
                 // Nobody answers in its place.
-                try run(
-                    "/usr/sbin/ip", "neigh", "replace", "10.9.2.2", "lladdr",
-                    HardwareAddress.text(machines[1].hardwareAddress), "nud", "permanent", "dev", networks[1].bridge)
+                let station = HardwareAddress.text(machines[1].hardwareAddress)
+                try soon {
+                    succeeds(
+                        "/usr/sbin/ip", "neigh", "replace", "10.9.2.2", "lladdr", station, "nud", "permanent", "dev",
+                        networks[1].bridge)
+                }
                 let flow = try NumberedFlow(
                     from: machines[0], to: machines[1], by: networks[0].hardwareAddress, packetsPerSecond: 8000)
                 let carriers = try [11, 31].map { number in
