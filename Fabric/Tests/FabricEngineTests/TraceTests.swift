@@ -251,8 +251,6 @@ struct TraceTests {
                 try expect([">x1", "y1", ">p1", "q1", "n1", ">n2", ">q2", "p2", ">t2"], "question")
                 let told = try trace()
                 #expect(told.places("reset").suffix(4) == ["p1", ">y1", "x1", ">t1"])
-                let times = told.lines.filter { $0.text("seen") == "question" }.map { $0.integer("nanoseconds") ?? 0 }
-                #expect(times[1] - times[0] >= 30_000_000)
                 // One that loses everything is where it ends.
                 slow.toNetwork.lossMillipercent = 100_000
                 ports[0].impairment = slow
@@ -317,9 +315,18 @@ struct TraceTests {
                 }
                 func answer(to name: String, isVersion6: Bool = false) throws -> JSONValue {
                     let question = try #require(NameQuestion(name, isVersion6: isVersion6))
-                    return try wayOut.atComputer {
-                        try Told(.udp, from: machine, to: "10.9.0.1", Self.gateway, 53, asking: question).lines[0]
+                    // Who answers may just have begun, and takes a moment.
+                    for _ in 0..<60 {
+                        let told = try wayOut.atComputer {
+                            try Told(
+                                .udp, from: machine, to: "10.9.0.1", Self.gateway, 53, asking: question,
+                                milliseconds: 1000
+                            ).lines[0]
+                        }
+                        if told.integer("answer_code") != nil { return told }
+                        sleep(nanoseconds: 20_000_000)
                     }
+                    throw FabricFault("nobody answers for \(name)")
                 }
                 var ping = try trace(.icmp, milliseconds: 1000)
                 for _ in 0..<20 where ping.places("answered").last != ">t1" {
