@@ -74,7 +74,10 @@ struct WayOutTests {
                 // The pair alone: nobody has written down which it is.
                 let fabric = namespace.own.number
                 _ = try namespace.outside { () throws(FabricFault) in try Uplink.made(nil, fabric).number }
-                let (_, wayOut) = try computer.engine()
+                // From the computer, as an engine begins.
+                let (_, wayOut) = try namespace.outside { () throws(FabricFault) in
+                    do { return try computer.engine() } catch { throw FabricFault("\(error)") }
+                }
                 #expect(try wayOut.namespace.outside { () throws(FabricFault) in far() } == all)
                 #expect(succeeds("/bin/ping", "-c", "1", "-W", "30", "10.189.255.1"))
                 wayOut.remove()
