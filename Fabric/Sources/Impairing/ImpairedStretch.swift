@@ -53,15 +53,16 @@ public struct ImpairedStretch: ~Copyable {
     public mutating func run() {
         var change = UInt64.max
         while true {
+            toMachine.send(to: machineEnd.number)
+            toNetwork.send(to: networkEnd.number)
+            page.tell(toMachine: toMachine.queue.counts, toNetwork: toNetwork.queue.counts)
+            guard let (machine, network) = wait() else { return }
+            // Now: the first frame after a change is one of those that it is for.
             if page.change != change, let impairment = page.impairment() {
                 change = page.change
                 toMachine.queue.set(impairment.toMachine)
                 toNetwork.queue.set(impairment.toNetwork)
             }
-            toMachine.send(to: machineEnd.number)
-            toNetwork.send(to: networkEnd.number)
-            page.tell(toMachine: toMachine.queue.counts, toNetwork: toNetwork.queue.counts)
-            guard let (machine, network) = wait() else { return }
             if machine, !toNetwork.take(from: machineEnd.number, atMost: Self.mostFramesAtOnce) { return }
             if network, !toMachine.take(from: networkEnd.number, atMost: Self.mostFramesAtOnce) { return }
         }
