@@ -171,7 +171,8 @@ import Testing
         #expect(trace.outcome == .unreachable)
         #expect(
             trace.explanation
-                == "fd00:6::1 says: no way leads to that network; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)")
+                == "fd00:6::1 says: no way leads to that network; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
+        )
     }
 
     @Test func `the rule that lets it out is told`() throws {

@@ -225,7 +225,8 @@ struct TraceJudgement {
                 }
                 trace.explanation = "\(speaker(of: back)) says: \(Self.message(kind, code, isVersion6: isVersion6))"
                 if isVersion6, (kind, code) == (1, 0), route.destination.network == nil {
-                    trace.explanation += "; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
+                    trace.explanation +=
+                        "; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
                 }
             }
         }
@@ -290,7 +291,8 @@ struct TraceJudgement {
         case .outside:
             let chains = hindrances.filter { $0.contains(" ") }.map { "\"\($0)\"" }.joined(separator: ", ")
             let switches = hindrances.filter { !$0.contains(" ") }.map { "; on this computer \($0) is off" }.joined()
-            let hint = (chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts") + switches
+            let hint =
+                (chains.isEmpty ? "" : "; on this computer the chain \(chains) drops what nobody accepts") + switches
             switch sightings.wayOutside {
             case .over:
                 return "it has left this fabric, and was not seen leaving this computer"
