@@ -1,5 +1,6 @@
 import AgentProtocol
 import FabricProtocol
+import FabricRules
 import LinuxCalls
 import Wiring
 
@@ -297,6 +298,7 @@ extension Engine {
     /// A link of the fabric is not as it was: perhaps the end of an appliance that has lost who reads it, or has somebody
     /// again. What fails open is gone around at once.
     func linkChanged(_ name: ByteString) {
+        if name == ByteString(RoutingRules.uplink) { return outletChanged() }
         if let number = FabricPort.number(ofStretchEnd: name.description) { return stretchChanged(number) }
         guard let end = FabricPort.number(ofTap: name.description), let port = plan.port(end), port.network == nil
         else { return }

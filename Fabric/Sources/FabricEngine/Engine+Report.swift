@@ -60,14 +60,14 @@ extension Engine {
                     ])
                 }
             }
-            let hindrances = wayOut?.hindrances() ?? []
+            let obstacles = wayOut?.obstacles() ?? []
             let missing = plan.networks.filter { present[$0.bridge] == nil }.map { JSONValue.string($0.name) }
             return .object([
                 JSONMember("ports", .array(ports)), JSONMember("wires", .array(wires)),
                 JSONMember("appliances", .array(appliances)),
                 JSONMember("mirrors", .array(mirrors)), JSONMember("stretches", .array(stretchReports)),
                 JSONMember("missing_networks", .array(missing)),
-                JSONMember("outside_forbidden_by", .array(hindrances.map { .string($0.description) })),
+                JSONMember("outside_forbidden_by", .array(obstacles.map { .string($0) })),
                 JSONMember("ipv6_forbidden_by", wayOut?.hindranceOfIPv6().map { .string($0) } ?? .null),
             ])
         } catch {

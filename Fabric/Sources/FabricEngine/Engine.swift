@@ -17,13 +17,13 @@ public final class Engine {
     var strictNameServers = NameServers(endSignal: SignalNumber.kill)
     private(set) var plan = FabricPlan()
     /// Nil where there is no way out.
-    var publisher: Publisher?
+    var publisher: (any PortPublisher)?
     private let record: PlanRecord
     let ruleSession: RuleSession
     /// Whether rules are what this engine has made them. Those that one before has left may be anything, or gone.
     private var hasSetRules = false
     /// Nil where nothing leads out.
-    public var wayOut: WayOut?
+    public var wayOut: (any Outlet)?
     /// The numbers of networks of which somebody's name or address is no more, and who gives them has not been told yet.
     var changedNames: Set<UInt16> = []
     /// The ends of appliances in line that nobody reads any more.

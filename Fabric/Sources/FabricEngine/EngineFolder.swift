@@ -9,6 +9,12 @@ public struct EngineFolder: Sendable {
     public init(_ path: String) { self.path = path }
 
     public var socket: String { path + "/socket" }
+    /// The engine's own: two at once would undo each other's work.
+    var lock: String { path + "/lock" }
+    /// That of the process that keeps an ordinary user's namespaces.
+    var holder: String { path + "/holder" }
+    /// Where the program that leads out of an ordinary user's fabric takes requests.
+    var slirp: String { path + "/slirp" }
     /// The network namespace is bound to it, so that it outlives the engine.
     public var namespace: String { path + "/netns" }
     public var plan: String { path + "/plan.json" }

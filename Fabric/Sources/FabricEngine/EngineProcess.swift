@@ -6,7 +6,7 @@ import Wiring
 
 /// The engine as a process of its own. All signals must be blocked.
 public enum EngineProcess {
-    private static let ready: ByteString = "ready"
+    static let ready: ByteString = "ready"
     /// A minute, which an emulated processor that is busy may need to end an engine.
     private static let lockAttempts = 3000
     private static let lockPauseNanoseconds: UInt64 = 20_000_000
@@ -14,28 +14,41 @@ public enum EngineProcess {
     /// their time.
     public static let answerMilliseconds: UInt64 = 240_000
 
+    /// Networks of root are in a namespace that is bound to a file, those of others in one that a process keeps.
+    private static var isRoot: Bool { Namespaces.effectiveUser() == 0 }
+
     /// Makes sure that an engine serves the folder.
     /// - Parameter program: this one's own path.
     public static func start(_ folder: EngineFolder, program: ByteString) throws(FabricFault) {
         try EngineFolder.make(folder.path)
-        if isServed(folder) { return }
+        if isServed(folder) {
+            if !isRoot { try NamespaceHolder.start(folder, program: program) }
+            return
+        }
+        try start("serve", folder, program: program, called: "the fabric's engine")
+    }
+
+    /// Starts this program with that errand, and waits until it is ready.
+    /// - Parameter name: what people are told that could not be started.
+    static func start(
+        _ errand: String, _ folder: EngineFolder, program: ByteString, called name: String
+    ) throws(FabricFault) {
         var said: [UInt8] = []
         do throws(LinuxError) {
             let pipe = try PipePair()
             let reading = try pipe.reading.duplicate()
-            try startServing(consume pipe, folder, program)
+            try start(errand, consume pipe, folder, program)
             said = try FileTree.contents(reading.number, maximumBytes: 4096)
         } catch {
-            throw FabricFault("the fabric's engine cannot be started: \(error)")
+            throw FabricFault("\(name) cannot be started: \(error)")
         }
         if said == ready.bytes { return }
         throw FabricFault(
-            said.isEmpty
-                ? "the fabric's engine ended without a word; see \(folder.log)" : String(decoding: said, as: UTF8.self))
+            said.isEmpty ? "\(name) ended without a word; see \(folder.log)" : String(decoding: said, as: UTF8.self))
     }
 
-    private static func startServing(
-        _ pipe: consuming PipePair, _ folder: EngineFolder, _ program: ByteString
+    private static func start(
+        _ errand: String, _ pipe: consuming PipePair, _ folder: EngineFolder, _ program: ByteString
     ) throws(LinuxError) {
         let log = try open(folder.log, [.writeOnly, .create, .append], mode: 0o644)
         let null = try open("/dev/null", .readOnly)
@@ -43,22 +56,27 @@ public enum EngineProcess {
             _ = try Children.start(
                 ChildCommand(
                     candidates: [program.bytes],
-                    arguments: [program.bytes, Array("serve".utf8), Array(folder.path.utf8)], environment: [],
+                    arguments: [program.bytes, Array(errand.utf8), Array(folder.path.utf8)], environment: [],
                     standardDescriptors: (null.number, pipe.writing.number, log.number)))
         } catch { throw error.error }
     }
 
     /// Serves the folder until it is told to end. Standard output is told once how the beginning went.
-    public static func serve(_ folder: EngineFolder) throws(FabricFault) {
+    /// - Parameter program: this one's own path.
+    public static func serve(_ folder: EngineFolder, program: ByteString) throws(FabricFault) {
         guard let lock = try lock(folder) else {
             writeToStandardOutput(ready.description)
             return
         }
-        let namespace = try EngineNamespace(folder)
-        let engine = try Engine(folder)
-        let wayOut = WayOut(folder, try namespace.duplicate())
-        engine.wayOut = wayOut
-        engine.publisher = Publisher(wayOut)
+        let isFirst = isRoot ? false : try NamespaceHolder.start(folder, program: program)
+        do throws(FabricFault) { try serve(try isRoot ? rootEngine(folder) : userEngine(folder), folder) } catch {
+            if isFirst { NamespaceHolder.end(folder) }
+            throw error
+        }
+        _ = consume lock
+    }
+
+    private static func serve(_ engine: Engine, _ folder: EngineFolder) throws(FabricFault) {
         try engine.resume()
         let server = try EngineServer(engine, folder)
         writeToStandardOutput(ready.description)
@@ -71,18 +89,38 @@ public enum EngineProcess {
         engine.nameServers.endAll()
         engine.strictNameServers.endAll()
         engine.ruleSession.end()
-        if server.wasEnded { takeAway(engine, folder, namespace) }
-        _ = consume lock
+        if server.wasEnded { takeAway(engine, folder) }
+    }
+
+    private static func rootEngine(_ folder: EngineFolder) throws(FabricFault) -> Engine {
+        let namespace = try EngineNamespace(folder)
+        let engine = try Engine(folder)
+        let wayOut = WayOut(folder, namespace)
+        engine.wayOut = wayOut
+        engine.publisher = Publisher(wayOut)
+        return engine
+    }
+
+    private static func userEngine(_ folder: EngineFolder) throws(FabricFault) -> Engine {
+        try NamespaceHolder.join(folder)
+        do throws(LinuxError) {
+            // For the computer's programs that the engine runs.
+            try PrivilegeDrop.passOn(.all)
+        } catch { throw FabricFault("capabilities over the fabric's network cannot be passed on: \(error)") }
+        let engine = try Engine(folder)
+        engine.wayOut = UserWayOut(folder)
+        engine.publisher = UserPublisher(folder)
+        return engine
     }
 
     /// What is in the namespace goes with it. The lock stays, for whoever waits for it to begin anew.
-    private static func takeAway(_ engine: Engine, _ folder: EngineFolder, _ namespace: borrowing EngineNamespace) {
+    private static func takeAway(_ engine: Engine, _ folder: EngineFolder) {
         for network in engine.plan.networks {
             folder.names(network).remove()
             folder.strictNames(network.number).remove()
         }
         engine.wayOut?.remove()
-        EngineNamespace.unbind(folder)
+        if isRoot { EngineNamespace.unbind(folder) } else { NamespaceHolder.end(folder) }
         for file in [folder.plan, folder.log] { try? removeFile(file) }
     }
 
@@ -100,19 +138,15 @@ public enum EngineProcess {
     /// - Returns: nil when another engine has begun to serve meanwhile.
     private static func lock(_ folder: EngineFolder) throws(FabricFault) -> FileDescriptor? {
         do throws(LinuxError) {
-            let file = try open(folder.path + "/lock", [.writeOnly, .create], mode: 0o600)
             for _ in 0..<lockAttempts {
-                do throws(LinuxError) {
-                    try lockFile(file.number)
-                    return file
-                } catch {
+                do throws(LinuxError) { return try ProcessFile.take(folder.lock) } catch {
                     if error != .tryAgain { throw error }
                 }
                 if isServed(folder) { return nil }
                 sleep(nanoseconds: lockPauseNanoseconds)
             }
         } catch {
-            throw FabricFault("\(folder.path)/lock cannot be locked: \(error)")
+            throw FabricFault("\(folder.lock) cannot be locked: \(error)")
         }
         throw FabricFault("another engine serves \(folder.path), and does not answer")
     }
@@ -156,6 +190,7 @@ public enum EngineProcess {
 
     /// Has the process be in the fabric's network namespace from now on. With one thread only.
     public static func join(_ folder: EngineFolder) throws(FabricFault) {
+        if !isRoot { return try NamespaceHolder.join(folder) }
         do throws(LinuxError) {
             let namespace = try open(folder.namespace, .readOnly)
             try ProcessSetup.joinNetwork(namespace.number)
@@ -175,7 +210,13 @@ public enum EngineProcess {
     /// Executes a program in the fabric's network namespace, and returns only to say why not.
     public static func enter(_ folder: EngineFolder, _ arguments: [ByteString]) -> FabricFault {
         guard let program = arguments.first else { return FabricFault("a program is to be named") }
-        do throws(FabricFault) { try join(folder) } catch { return error }
+        do throws(FabricFault) {
+            try join(folder)
+            // Devices of the network are opened by who may change it.
+            do throws(LinuxError) { if !isRoot { try PrivilegeDrop.passOn(.network) } } catch {
+                throw FabricFault("the capability over the fabric's network cannot be passed on: \(error)")
+            }
+        } catch { return error }
         let error = ProcessSetup.execute(program.bytes, arguments.map { $0.bytes })
         return FabricFault("\(program) cannot be executed: \(error)")
     }

@@ -110,14 +110,10 @@ struct NameServers {
     private func endPredecessor(_ folder: NameFolder) {
         guard let bytes = EngineFolder.read(folder.pidFile, maximumBytes: 32) else { return }
         try? removeFile(folder.pidFile)
-        var number: Int32 = 0
-        for digit in bytes {
-            guard (0x30...0x39).contains(digit), number < 100_000_000 else { break }
-            number = number * 10 + Int32(digit - 0x30)
-        }
         // The number may be another program's by now.
         let arguments = [UInt8](("dnsmasq\0--conf-file=" + folder.settings + "\0").utf8)
-        guard number > 1, let own = EngineFolder.read("/proc/\(number)/cmdline", maximumBytes: 4096),
+        guard let number = ProcessFile.number(bytes),
+            let own = EngineFolder.read("/proc/\(number)/cmdline", maximumBytes: 4096),
             own.suffix(arguments.count).elementsEqual(arguments)
         else { return }
         for signal in [SignalNumber.terminate, SignalNumber.kill] {

@@ -5,6 +5,11 @@ import LinuxCalls
 enum PortHolder {
     private static let mostBytes = 8 << 20
 
+    /// Whether anybody has it where a process is.
+    static func isTaken(_ port: UInt16, isStream: Bool, where process: String) -> Bool {
+        !sockets(port, isStream: isStream, of: process).isEmpty
+    }
+
     /// As people call it; nil where that cannot be seen, such as in a container.
     static func find(_ port: UInt16, isStream: Bool) -> String? {
         let sockets = sockets(port, isStream: isStream)
@@ -24,12 +29,14 @@ enum PortHolder {
     }
 
     /// What links of open sockets on the port say: `socket:[1234]`.
-    private static func sockets(_ port: UInt16, isStream: Bool) -> Set<[UInt8]> {
+    private static func sockets(
+        _ port: UInt16, isStream: Bool, of process: String = "thread-self"
+    ) -> Set<[UInt8]> {
         let digits = String(port, radix: 16, uppercase: true)
         let wanted = String(repeating: "0", count: 4 - digits.utf8.count) + digits
         var found: Set<[UInt8]> = []
         for table in isStream ? ["tcp", "tcp6"] : ["udp", "udp6"] {
-            let text = EngineFolder.read("/proc/thread-self/net/" + table, maximumBytes: mostBytes) ?? []
+            let text = EngineFolder.read("/proc/\(process)/net/" + table, maximumBytes: mostBytes) ?? []
             for line in text.split(separator: 0x0a) {
                 let words = line.split(separator: 0x20)
                 // Number, own address and port, the other's, state, three more, user, one more, inode.

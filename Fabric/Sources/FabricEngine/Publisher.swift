@@ -5,7 +5,7 @@ import LinuxCalls
 
 /// The computer's side of published ports: holds them, so that no program of the computer takes one that would get nothing,
 /// and has what comes to them go to the fabric.
-final class Publisher {
+final class Publisher: PortPublisher {
     private struct Place: Hashable {
         let transport: PublishedPort.Transport
         /// With that which means all of a family.
@@ -22,9 +22,6 @@ final class Publisher {
         _ = FolderCalls.raiseOpenFileLimit()
     }
 
-    /// Takes the ports of a plan that are not held yet.
-    /// - Parameter before: what was published before is led on even where somebody else has taken it meanwhile.
-    /// - Throws: naming who has one; then none is held that was not before.
     func hold(_ plan: FabricPlan, besides before: FabricPlan) throws(FabricFault) {
         let known = Self.places(before)
         let wanted = Self.places(plan).filter { held[$0.key] == nil }
@@ -52,7 +49,6 @@ final class Publisher {
         }
     }
 
-    /// Lets go of what a plan does not have.
     func letGo(_ plan: FabricPlan) {
         if held.isEmpty { return }
         let wanted = Self.places(plan)
@@ -65,8 +61,6 @@ final class Publisher {
         }
     }
 
-    /// Has flows of datagrams go where the rules lead now. What cannot be done is told: rules count for all others.
-    /// - Parameter ports: those that have ports of the computer.
     func leadFlows(_ ports: [FabricPort]) {
         guard let uplink = wayOut.uplink else { return }
         let flows = PublishedFlows(ports, inner: [uplink.inner, uplink.innerV6].compactMap { $0 })

@@ -8,7 +8,7 @@ import Wiring
 /// its own addresses in the place of the fabric's.
 struct Uplink {
     private static let numbers: Range<UInt8> = 0..<64
-    private static let prefixLength: UInt8 = 30
+    static let prefixLength: UInt8 = 30
     static let prefix = "swiftlet-up"
 
     let number: UInt8
@@ -121,7 +121,9 @@ struct Uplink {
     }
 
     /// Has an end be up with its address.
-    static func give(_ address: IPAddress, to link: Link, _ links: inout Links) throws(LinuxError) {
+    static func give(
+        _ address: IPAddress, prefixLength: UInt8 = Self.prefixLength, to link: Link, _ links: inout Links
+    ) throws(LinuxError) {
         let own = Interface.Address(address, prefixLength: prefixLength)
         if try !links.addresses(of: link.index).contains(own) { try links.add(own, to: link.index) }
         if !link.isUp { try links.set(link.index, isUp: true) }

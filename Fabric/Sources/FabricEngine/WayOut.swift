@@ -1,11 +1,11 @@
 import AgentProtocol
-import FabricProtocol
+public import FabricProtocol
 import FabricRules
 import LinuxCalls
-import Wiring
+public import Wiring
 
 /// The link between a fabric and the computer that it is in, for what goes out, kept as it is to be.
-public final class WayOut {
+public final class WayOut: Outlet {
     private let folder: EngineFolder
     let namespace: EngineNamespace
     /// Nil before it is made.
@@ -18,9 +18,6 @@ public final class WayOut {
 
     /// Makes what is missing of it: all, or what an engine that was killed had not come to, or what somebody else has taken
     /// away. What others have of such a name is left alone.
-    /// - Parameters:
-    ///   - inside: the fabric's links.
-    ///   - ports: those that have ports of the computer.
     public func repair(inside: inout Links, publishing ports: [FabricPort]) throws(FabricFault) {
         let fabric = namespace.own.number
         let known = EngineFolder.read(folder.uplink, maximumBytes: 8)?.first
@@ -64,8 +61,11 @@ public final class WayOut {
         try inside.find(ByteString(RoutingRules.uplink))
     }
 
+    /// The fabric makes its link itself.
+    public func isNew(inside: inout Links) -> Bool { false }
+
     /// Takes what it has left on the computer's side away.
-    func remove() {
+    public func remove() {
         guard let number = EngineFolder.read(folder.uplink, maximumBytes: 8)?.first,
             let uplink = Uplink(number: number)
         else { return }
@@ -78,11 +78,12 @@ public final class WayOut {
         try? removeFile(folder.uplink)
     }
 
-    /// What of the computer keeps IPv6 from being forwarded; nil: nothing does.
-    func hindranceOfIPv6() -> String? {
+    public func hindranceOfIPv6() -> String? {
         let found = try? namespace.outside { () throws(FabricFault) in ForwardingSwitch.missing }
         return found ?? nil
     }
+
+    public func obstacles() -> [String] { hindrances().map { $0.description } }
 
     /// Chains of the computer's own that drop what goes out, unless a rule of theirs lets it through.
     func hindrances() -> [ForwardingChain] {

@@ -13,7 +13,8 @@ struct Errand {
         one of start FOLDER (unless it runs), ask FOLDER FILE (a request as JSON), enter FOLDER PROGRAM ARGUMENT... (in the \
         fabric's network namespace), capture FOLDER WHAT... (what goes by), flows FOLDER (connections), trace FOLDER WHAT... (a packet's way), \
         serve FOLDER (as start does, in the foreground), compare FOLDER MILLISECONDS INSIDE OUTSIDE INSIDE OUTSIDE (what an appliance in line and \
-        its shadow let through, by the ports of their ends; until its standard input ends), impair FOLDER PORT (the wire of a machine; for the engine)
+        its shadow let through, by the ports of their ends; until its standard input ends), hold FOLDER (keep an ordinary user's namespaces; for the \
+        engine), namespaces USER GROUP (make them; for who keeps them), impair FOLDER PORT (the wire of a machine; for the engine)
         """
 
     private static let program: ByteString = "/proc/self/exe"
@@ -29,7 +30,19 @@ struct Errand {
             switch arguments[1] {
             case "start" where arguments.count == 3:
                 try EngineProcess.start(folder, program: Self.program)
-            case "serve" where arguments.count == 3: return serve(folder)
+            case "serve" where arguments.count == 3:
+                return serve { () throws(FabricFault) in
+                    try EngineProcess.serve(folder, program: Self.program)
+                }
+            case "hold" where arguments.count == 3:
+                return serve { () throws(FabricFault) in
+                    try HolderProcess.run(folder, program: Self.program)
+                }
+            case "namespaces" where arguments.count == 4:
+                guard let user = UInt32(arguments[2]), let group = UInt32(arguments[3]) else {
+                    throw FabricFault(Self.usage)
+                }
+                return HolderProcess.makeNamespaces(user: user, group: group)
             case "ask" where arguments.count == 4:
                 try EngineProcess.startWhereKilled(folder, program: Self.program)
                 return tell(try EngineProcess.ask(folder, try contents(of: arguments[3])))
@@ -84,9 +97,9 @@ struct Errand {
     }
 
     /// What goes wrong before it serves is for whoever started it.
-    private func serve(_ folder: EngineFolder) -> Int32 {
+    private func serve(_ body: () throws(FabricFault) -> Void) -> Int32 {
         do throws(FabricFault) {
-            try EngineProcess.serve(folder)
+            try body()
             return 0
         } catch {
             writeToStandardOutput(error.description)

@@ -72,7 +72,8 @@ public struct Enclosure: Sendable {
             if keepsFiles || identity != nil {
                 try Namespaces.leave(kinds)
             } else if try leave(kinds, isRoot: isRoot) {
-                try mapIdentity(user, group)
+                // Who this process is stays the same, and nobody else is anybody.
+                try UserNamespace.map(user: (user, user), group: (group, group))
             }
             try replaceRoot()
         } catch {
@@ -129,18 +130,6 @@ public struct Enclosure: Sendable {
         }
         try Namespaces.leave(kinds)
         return false
-    }
-
-    /// Who this process is stays the same, and nobody else is anybody. Source: user_namespaces(7).
-    private func mapIdentity(_ user: UInt32, _ group: UInt32) throws(LinuxError) {
-        try write("deny", "/proc/self/setgroups")
-        try write("\(user) \(user) 1", "/proc/self/uid_map")
-        try write("\(group) \(group) 1", "/proc/self/gid_map")
-    }
-
-    private func write(_ text: String, _ path: String) throws(LinuxError) {
-        let file = try open(path, .writeOnly)
-        try writeAll(file.number, text)
     }
 
     private func replaceRoot() throws(LinuxError) {

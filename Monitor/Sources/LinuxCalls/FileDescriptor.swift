@@ -74,8 +74,9 @@ public func setNonBlocking(_ descriptor: Int32, _ isNonBlocking: Bool = true) th
 }
 
 /// Locks an open file for its holder alone, until it is closed everywhere. Source: flock(2).
+/// - Parameter isShared: for as many as want it so, and nobody alone.
 /// - Throws: EAGAIN when somebody else has it.
-public func lockFile(_ descriptor: Int32) throws(LinuxError) {
-    // LOCK_EX and LOCK_NB. SAFETY: no address is passed.
-    unsafe try systemCallRestarting(__NR_flock, Int(descriptor), 2 | 4)
+public func lockFile(_ descriptor: Int32, isShared: Bool = false) throws(LinuxError) {
+    // LOCK_SH, LOCK_EX and LOCK_NB. SAFETY: no address is passed.
+    unsafe try systemCallRestarting(__NR_flock, Int(descriptor), (isShared ? 1 : 2) | 4)
 }

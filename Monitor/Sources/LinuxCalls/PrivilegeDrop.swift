@@ -8,6 +8,9 @@ public struct CapabilitySet: OptionSet, Sendable {
     /// Changing owners, reading and writing what others own, changing what belongs to others: what serving a folder of
     /// many users takes. CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID.
     public static let files = CapabilitySet(rawValue: 0x1f)
+    /// Changing a network: CAP_NET_ADMIN.
+    public static let network = CapabilitySet(rawValue: 1 << 12)
+    public static let all = CapabilitySet(rawValue: .max)
 }
 
 /// Giving up rights for good.
@@ -57,11 +60,25 @@ public enum PrivilegeDrop {
 
     private static let version: UInt32 = 0x2008_0522
 
-    private static func set(_ capabilities: CapabilitySet) throws(LinuxError) {
-        let low = capabilities.rawValue & 0xffff_ffff
-        let high = capabilities.rawValue >> 32
+    /// Has programs that this process executes hold these, as far as it holds them itself, though it is not root.
+    /// Source: capabilities(7), "Ambient".
+    public static func passOn(_ capabilities: CapabilitySet) throws(LinuxError) {
+        let held = try capabilitiesHeld()
+        let passed = held.rawValue & capabilities.rawValue
+        try set(held, inheritable: CapabilitySet(rawValue: passed))
+        // PR_CAP_AMBIENT is 47, PR_CAP_AMBIENT_RAISE 2. SAFETY: no address is passed.
+        for number in 0..<64 where passed >> UInt64(number) & 1 == 1 {
+            unsafe try systemCall(__NR_prctl, 47, 2, number, 0, 0)
+        }
+    }
+
+    private static func set(
+        _ capabilities: CapabilitySet, inheritable: CapabilitySet = []
+    ) throws(LinuxError) {
+        let (low, high) = (capabilities.rawValue & 0xffff_ffff, capabilities.rawValue >> 32)
+        let (lowPassed, highPassed) = (inheritable.rawValue & 0xffff_ffff, inheritable.rawValue >> 32)
         var header = (version, UInt32(0))
-        var data: (UInt64, UInt64, UInt64) = (low | low << 32, high << 32, high)
+        var data: (UInt64, UInt64, UInt64) = (low | low << 32, lowPassed | high << 32, high | highPassed << 32)
         // SAFETY: the kernel reads both during the call.
         unsafe try withUnsafeMutablePointer(to: &header) { header throws(LinuxError) in
             unsafe try withUnsafeMutablePointer(to: &data) { data throws(LinuxError) in

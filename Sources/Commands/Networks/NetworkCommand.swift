@@ -101,6 +101,7 @@ struct NetworkCreateCommand: ParsableCommand {
         wish.labels = try ContainerOptions.labels(label)
         wish.tenant = tenant
         let record = try NetworkCommand.store.create(name, wish)
+        if !isolated, let missing = Product.fleet.missingWayOut { Output.error("swiftlet: \(missing)") }
         if format.isJSON { return Output.json(NetworkDocument(record)) }
         Output.line(name)
     }

@@ -85,7 +85,7 @@ public struct Doctor: Sendable {
     }
 
     static func tunnelCheck(_ path: String = "/dev/net/tun") -> MachineCheck {
-        let meaning = "guests can have no network (`--network tap`); everything else works"
+        let meaning = "guests can have no network; everything else works"
         if unsafe access(path, F_OK) != 0 {
             return MachineCheck(
                 "tun", .limited, "there is no \(path)", meaning: meaning, advice: "as root: modprobe tun")
@@ -98,7 +98,8 @@ public struct Doctor: Sendable {
                 advice: "let this user open \(path), or make the tap device as root and name this user as its owner")
         }
         return MachineCheck(
-            "tun", .good, "\(path) opens", meaning: HostFacts.isRoot ? nil : "making tap devices still takes root")
+            "tun", .good, "\(path) opens",
+            meaning: HostFacts.isRoot ? nil : "networks are made by this user; `--network tap` still takes root")
     }
 
     static func controlGroupCheck(_ mounts: String? = TextFile.read("/proc/self/mounts")) -> MachineCheck {

@@ -9,12 +9,13 @@ extension MachineFleet {
     /// Whether a monitor that is started there can have the network.
     static func check(_ network: MachineNetwork, isEmulated: Bool) throws(FleetError) {
         switch network {
-        case .none: return
-        case .ownTap, .bareTap, .fabric, .wire:
+        // Who makes a fabric says what that takes.
+        case .none, .fabric, .wire: return
+        case .ownTap, .bareTap:
             guard isEmulated || hasNetworkRight() else {
                 throw FleetError(
                     .unusableNetwork,
-                    "making a TAP device takes CAP_NET_ADMIN, which this user has not; let root make one (\(byHand)) and name it: --network tap:tap0,address=10.0.0.2/24,gateway=10.0.0.1"
+                    "making a TAP device takes CAP_NET_ADMIN, which this user has not; have a network (swiftlet network create lan), or let root make one (\(byHand)) and name it: --network tap:tap0,address=10.0.0.2/24,gateway=10.0.0.1"
                 )
             }
         case .tap(let name, _, _):

@@ -1,5 +1,6 @@
 public import AgentProtocol
 import FabricProtocol
+import Glibc
 public import Networks
 import WireFormats
 
@@ -29,12 +30,20 @@ extension MachineFleet {
         FabricControl(launcher: launcher, store: store).remove(network: name)
     }
 
+    /// Why networks lead nowhere that are to lead out, as far as that is known before they are made.
+    public var missingWayOut: String? {
+        let isInstalled = unsafe access(WayOutProgram.path, X_OK) == 0
+        if geteuid() == 0 || isInstalled { return nil }
+        guard let launcher = try? Launchers.running(store.paths), !launcher.isEmulated else { return nil }
+        return WayOutProgram.absence
+    }
+
     /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them, and its switch for forwarding IPv6 where
-    /// that is off. Asked of the fabric where it runs.
+    /// that is off. Asked of the fabric where it runs; of an ordinary user's fabric, what is missing instead.
     public func outsideHindrances(of families: [IPAddress.Family]) -> [String] {
         guard let launcher = try? Launchers.running(store.paths),
             let report = FabricControl(launcher: launcher, store: store).report()
-        else { return [] }
+        else { return [missingWayOut].compactMap { $0 } }
         let chains = report["outside_forbidden_by"]?.elements?.compactMap(\.text) ?? []
         let others = families.contains(.v4) ? families.contains(.v6) ? [] : ["ip6 "] : ["ip "]
         let switches = families.contains(.v6) ? [report["ipv6_forbidden_by"]?.text].compactMap { $0 } : []
