@@ -116,7 +116,8 @@ let package = Package(
                 "FabricProtocol", "FabricRules", "FabricTestSupport", "swiftlet-fabric",
                 .product(name: "AgentProtocol", package: "Guest"), .product(name: "ChildPrograms", package: "Guest"),
             ],
-            exclude: ["frames.py", "published.sh", "published-ipv6.sh"], swiftSettings: settings),
+            exclude: ["frames.py", "published.sh", "published-ipv6.sh", "published-support.sh"], swiftSettings: settings
+        ),
         .testTarget(
             name: "FabricEngineTests",
             dependencies: [

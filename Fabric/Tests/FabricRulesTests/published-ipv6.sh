@@ -2,32 +2,16 @@
 # Publishes ports of a fabric's machines on addresses of IPv6, looks from everywhere who answers, and lets machines out by IPv6. Prints
 # what is not as it should be.
 # Usage: unshare -n -m published-ipv6.sh SWIFTLET-FABRIC FOLDER     (root; busybox, python3 and curl are the machines and their visitors)
-fabric=$1
-folder=$2
-faults=0
-processes=()
+. "$(dirname "$0")/published-support.sh"
 
-tell() {
-    echo "$1"
-    faults=$((faults + 1))
-}
-# Compares: what is looked at, what should be there, what is.
-is() { case $3 in $2) ;; *) tell "$1: \"$3\" instead of \"$2\"" ;; esac; }
-ask() { printf '%s' "$1" > "$folder/request" && "$fabric" ask "$folder" "$folder/request" 2>&1; }
 # A plan's port: number, network, addresses, name, published.
 port() {
     printf '{"number":%s,"network":"%s","mac":"02:00:00:00:00:%02d","addresses":[%s],"names":["%s"],"published":[%s]}' \
         "$1" "$2" "$1" "$3" "$4" "$5"
 }
-published() { # transport port machine-port [count [address]]
-    printf '{"transport":"%s","port":%s,"machine_port":%s,"count":%s%s}' "$1" "$2" "$3" "${4:-1}" "${5:+,\"address\":\"$5\"}"
-}
 network() { # name number prefixes reaches-outside
     printf '{"name":"%s","number":%s,"prefixes":[%s],"mtu":1500,"reaches_outside":%s,"private":false}' "$@"
 }
-# What answers on this computer, and outside of it.
-get() { timeout 3 curl -sg --max-time 2 "$@" 2> /dev/null || echo nothing; }
-within() { ip netns exec "$@"; }
 outside() { within visitor timeout 3 curl -sg --max-time 2 "$@" 2> /dev/null || echo nothing; }
 in_fabric() { nsenter "--net=$folder/netns" "$@"; }
 

@@ -1,30 +1,14 @@
 #!/usr/bin/env bash
 # Publishes ports of a fabric's machines, and looks from everywhere who answers. Prints what is not as it should be.
 # Usage: unshare -n -m published.sh SWIFTLET-FABRIC FOLDER     (root; busybox, python3 and curl are the machines and their visitors)
-fabric=$1
-folder=$2
-faults=0
-processes=()
+. "$(dirname "$0")/published-support.sh"
 
-tell() {
-    echo "$1"
-    faults=$((faults + 1))
-}
-# Compares: what is looked at, what should be there, what is.
-is() { case $3 in $2) ;; *) tell "$1: \"$3\" instead of \"$2\"" ;; esac; }
-ask() { printf '%s' "$1" > "$folder/request" && "$fabric" ask "$folder" "$folder/request" 2>&1; }
 # A plan's port: number, last byte of the address, name, published.
 port() {
     printf '{"number":%s,"network":"a","mac":"02:00:00:00:00:%02d","addresses":["10.190.1.%s"],"names":["%s"],"published":[%s]}' \
         "$1" "$1" "$2" "$3" "$4"
 }
-published() { # transport port machine-port [count [address]]
-    printf '{"transport":"%s","port":%s,"machine_port":%s,"count":%s%s}' "$1" "$2" "$3" "${4:-1}" "${5:+,\"address\":\"$5\"}"
-}
-# What answers on this computer, and outside of it.
-get() { timeout 3 curl -s --max-time 2 "$@" 2> /dev/null || echo "nothing"; }
 outside() { within visitor timeout 3 curl -s --max-time 2 "$@" 2> /dev/null || echo nothing; }
-within() { ip netns exec "$@"; }
 
 mkdir -p "$folder/run"
 mount -t tmpfs none /run
