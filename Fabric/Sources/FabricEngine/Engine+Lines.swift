@@ -7,8 +7,8 @@ import Wiring
 extension Engine {
     /// How long what is under way in an appliance may still leave it after it was taken out.
     private static let drainingNanoseconds: UInt64 = 1_000_000_000
-    /// Two seconds altogether, for a kernel that is busy has a device that was brought up take frames only then.
-    private static let readerAttempts = 400
+    /// Half a second altogether: who is to be ready was waited for before.
+    private static let readerAttempts = 100
     /// For those who wait for their own start.
     private static let fewReaderAttempts = 20
     private static let readerPauseNanoseconds: UInt64 = 5_000_000
@@ -59,7 +59,8 @@ extension Engine {
             }
             if appliance.patienceMilliseconds != nil {
                 probes.watch(
-                    appliance, ends[ends.count - 1], through: probeRoute(appliance, of: port),
+                    appliance, ends[ends.count - 1],
+                    through: probeRoute(appliance, of: port, probed: passages[port.number]?.probed),
                     isTrusted: !newcomers.contains(appliance))
             }
         }
@@ -87,7 +88,9 @@ extension Engine {
         add(machine, after, isQuiet: false, aim?.down(from: -1))
         stops?.reach(.prepared)
         try join(quiet, of: port)
-        for (appliance, ends) in zip(present, ends) { try prepareRouting(of: appliance, ends, port) }
+        for (appliance, ends) in zip(present, ends) {
+            try prepareRouting(of: appliance, ends, port, probed: passages[port.number]?.probed)
+        }
         stops?.reach(.joined)
         for (appliance, ends) in zip(present, ends) where newcomers.contains(appliance) {
             if let fault = try fault(of: appliance, ends, of: port, isPatient: isStrict), isStrict { throw fault }
@@ -121,7 +124,7 @@ extension Engine {
         draining.removeAll { used.contains($0.end) }
     }
 
-    private func passProbes(at ends: [UInt32]) throws(FabricFault) {
+    func passProbes(at ends: [UInt32]) throws(FabricFault) {
         do throws(WireFailure) { try wires.passProbes(at: ends) } catch {
             throw FabricFault("what comes out of appliances cannot be looked at: \(error.cause)")
         }
@@ -185,20 +188,17 @@ extension Engine {
                 unread = end
             }
         }
-        if let unread {
-            return FabricFault("\(appliance.name) does not read its interface (port \(unread)); nothing was switched")
-        }
+        if let unread { return Self.unread(unread, appliance.name) }
         guard appliance.patienceMilliseconds != nil else { return nil }
         try passProbes(at: [ends.inside, ends.outside])
         if awaitPassing(appliance.inside, of: port, isPatient: isPatient) { return nil }
-        return faultOfProbes(appliance, of: port)
+        return faultOfProbes(appliance, probeRoute(appliance, of: port, probed: passages[port.number]?.probed))
     }
 
     /// Those who are to look at a wire must read what they get.
     func checkRead(_ lookers: [UInt16], of port: FabricPort) throws(FabricFault) {
         for end in lookers where try !hasReader(end, of: port, attempts: Self.readerAttempts) {
-            throw FabricFault(
-                "the appliance that is to look does not read its interface (port \(end)); nothing was switched")
+            throw Self.unread(end, Self.looker)
         }
     }
 
@@ -237,8 +237,8 @@ extension Engine {
     /// them all the time.
     func wiresAreSwitched() {
         let until = Clock.monotonic.nanoseconds() + Self.drainingNanoseconds
-        for place in draining.indices {
-            draining[place].untilNanoseconds = min(draining[place].untilNanoseconds, until)
+        for place in draining.indices where draining[place].untilNanoseconds == .max {
+            draining[place].untilNanoseconds = until
         }
         stretchesAreSwitched(until: until)
     }
@@ -247,13 +247,14 @@ extension Engine {
     /// over what comes out of its appliance. Nanoseconds until the next one; nil when there is none.
     func closeDrained() -> UInt64? {
         let now = Clock.monotonic.nanoseconds()
-        let used = usedEnds(of: plan)
+        let used = usedEnds(of: plan).union(candidates)
         for place in draining.indices {
             let entry = draining[place]
             // The number may be a machine's own place by now.
             guard entry.untilNanoseconds <= now, !used.contains(entry.end), plan.port(entry.end)?.network == nil
             else { continue }
             endRouting(at: entry.end)
+            probes.forget(entry.end)
             do throws(FabricFault) { try close(entry.end) } catch {
                 draining[place].untilNanoseconds = now + Self.drainingNanoseconds
                 EngineLog.write("\(error); it is tried again")
@@ -274,7 +275,7 @@ extension Engine {
     }
 
     /// The ends that are in somebody's wire.
-    private func usedEnds(of plan: FabricPlan) -> Set<UInt16> {
+    func usedEnds(of plan: FabricPlan) -> Set<UInt16> {
         var used: Set<UInt16> = []
         for port in plan.ports {
             for appliance in port.line where !appliance.isBypassed { used.formUnion(appliance.ends) }
@@ -285,7 +286,7 @@ extension Engine {
 
     /// Closes the ends that no wire needs: an engine that was killed may have left them open.
     func closeUnused(_ plan: FabricPlan) throws(FabricFault) {
-        let used = usedEnds(of: plan)
+        let used = usedEnds(of: plan).union(candidates)
         for port in plan.ports where port.network == nil && !used.contains(port.number) {
             endRouting(at: port.number)
             guard let link = try? links.find(ByteString(port.tap)), link.isUp else { continue }

@@ -67,7 +67,7 @@ extension Engine {
             let old = passages[port.number]?.ways ?? []
             if passages[port.number] == nil { passages[port.number] = Passage(ways: []) }
             passages[port.number]?.ways = ways
-            passages[port.number]?.probed = Self.probed(upper, lower)
+            passages[port.number]?.probed = probedAddresses(of: port, in: plan)
             // What is at their ends is put right, too.
             for appliance in port.line where appliance.routing != nil {
                 (routerEnds[appliance.inside], routerEnds[appliance.outside]) = (nil, nil)
@@ -99,10 +99,11 @@ extension Engine {
         if isPlain { plainPassages.insert(port.number) } else { plainPassages.remove(port.number) }
     }
 
-    /// Their own addresses, of IPv4 where both have one.
-    private static func probed(
-        _ upper: FabricNetwork, _ lower: FabricNetwork
-    ) -> (upper: IPAddress, lower: IPAddress)? {
+    /// The own addresses of the two networks, of IPv4 where both have one. Nil for a machine's wire, too.
+    func probedAddresses(of port: FabricPort, in plan: FabricPlan) -> (upper: IPAddress, lower: IPAddress)? {
+        guard let upper = port.joined.flatMap(plan.network), let lower = port.network.flatMap(plan.network) else {
+            return nil
+        }
         for family in [IPAddress.Family.v4, .v6] {
             let own = [upper, lower].compactMap { network in
                 network.ownAddresses.first { $0.address.family == family }?.address

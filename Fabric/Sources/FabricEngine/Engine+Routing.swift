@@ -79,10 +79,12 @@ extension Engine {
     }
 
     /// Has an appliance that routes find its next hops at both ends, which are up; or makes its ends those of any other again.
+    /// - Parameter probed: what `probedAddresses` are.
     func prepareRouting(
-        of appliance: InlineAppliance, _ ends: (inside: UInt32, outside: UInt32), _ port: FabricPort
+        of appliance: InlineAppliance, _ ends: (inside: UInt32, outside: UInt32), _ port: FabricPort,
+        probed: (upper: IPAddress, lower: IPAddress)?
     ) throws(FabricFault) {
-        guard let stations = appliance.routing, let passage = passages[port.number] else {
+        guard let stations = appliance.routing, port.joined != nil else {
             for end in [appliance.inside, appliance.outside] { endRouting(at: end) }
             return
         }
@@ -93,7 +95,7 @@ extension Engine {
                 RouterEnd(
                     link: ends.inside, neighbour: FabricPort.upperStation(port.number),
                     gateway: RouterHops.gateways.inside, gateway6: RouterHops.gateway6, own: RouterHops.own.inside,
-                    own6: PortRules.linkAddress(of: stations.inside), probed: passage.probed?.upper,
+                    own6: PortRules.linkAddress(of: stations.inside), probed: probed?.upper,
                     probePort: RouterHops.probePort, probes: collector)
             ),
             (
@@ -101,7 +103,7 @@ extension Engine {
                 RouterEnd(
                     link: ends.outside, neighbour: FabricPort.lowerStation(port.number),
                     gateway: RouterHops.gateways.outside, gateway6: RouterHops.gateway6, own: RouterHops.own.outside,
-                    own6: PortRules.linkAddress(of: stations.outside), probed: passage.probed?.lower,
+                    own6: PortRules.linkAddress(of: stations.outside), probed: probed?.lower,
                     probePort: RouterHops.probePort, probes: collector)
             ),
         ]
@@ -129,8 +131,10 @@ extension Engine {
     }
 
     /// How probes get through the appliance; nil: as through a bridge.
-    func probeRoute(_ appliance: InlineAppliance, of port: FabricPort) -> ProbeRoute? {
-        guard let stations = appliance.routing, let probed = passages[port.number]?.probed else { return nil }
+    func probeRoute(
+        _ appliance: InlineAppliance, of port: FabricPort, probed: (upper: IPAddress, lower: IPAddress)?
+    ) -> ProbeRoute? {
+        guard let stations = appliance.routing, let probed else { return nil }
         return ProbeRoute(
             inside: ProbeRoute.Side(
                 address: probed.upper, own: FabricPort.upperStation(port.number), station: stations.inside),
@@ -139,8 +143,8 @@ extension Engine {
     }
 
     /// That it carries nothing, in words that say what would be enough.
-    func faultOfProbes(_ appliance: InlineAppliance, of port: FabricPort) -> FabricFault {
-        guard let route = probeRoute(appliance, of: port) else {
+    func faultOfProbes(_ appliance: InlineAppliance, _ route: ProbeRoute?) -> FabricFault {
+        guard let route else {
             return FabricFault(
                 "\(appliance.name) lets no frames through from one of its interfaces to the other; nothing was switched"
             )
@@ -152,7 +156,7 @@ extension Engine {
     }
 
     /// The index of the link that probes are to go out at.
-    private func prepareProbeLinks() throws(FabricFault) -> UInt32 {
+    func prepareProbeLinks() throws(FabricFault) -> UInt32 {
         do throws(LinuxError) {
             if try links.find(Self.probeLinks.out) == nil {
                 try links.makePair(Self.probeLinks.out, peer: Self.probeLinks.in)

@@ -47,6 +47,8 @@ public final class Engine {
     public var program: ByteString = "/proc/self/exe"
     /// Ends that are in no wire any more, with what is still under way in their appliances, and until when.
     var draining: [(end: UInt16, untilNanoseconds: UInt64)] = []
+    /// What changes that are yet to be asked for would put into wires.
+    var candidacies: [Candidacy] = []
     /// When which half of the sets of addresses of domains is emptied.
     var nextEmptying: (nanoseconds: UInt64, half: String)?
     /// Nil where the kernel has none.
@@ -158,10 +160,7 @@ public final class Engine {
             let old = before.port(port.number)
             let isStrict = isStrict && old != nil && !isRepair
             try connect(port, newcomers: newcomers(of: port, besides: old), isStrict: isStrict)
-            let known = (old?.mirrors ?? []) + (old?.line.flatMap { $0.ends } ?? [])
-            let shadows = port.line.filter { !$0.isBypassed }.flatMap { $0.ends.dropFirst(2) }
-            let lookers = (port.mirrors + shadows).filter { !known.contains($0) }
-            if isStrict { try checkRead(lookers, of: port) }
+            if isStrict { try checkRead(lookers(of: port, besides: old), of: port) }
         }
         for port in difference.ports { try setNames(of: port, in: next) }
         try serveEgressNames(next, difference)
@@ -175,7 +174,7 @@ public final class Engine {
     }
 
     /// The appliances of the port of which nobody knows yet that they carry anything.
-    private func newcomers(of port: FabricPort, besides old: FabricPort?) -> [InlineAppliance] {
+    func newcomers(of port: FabricPort, besides old: FabricPort?) -> [InlineAppliance] {
         port.line.filter { appliance in
             if appliance.isBypassed { return false }
             guard let before = old?.line.first(where: { $0.inside == appliance.inside && !$0.isBypassed }) else {
@@ -184,6 +183,13 @@ public final class Engine {
             return before.patienceMilliseconds == nil && appliance.patienceMilliseconds != nil
                 || before.routing != appliance.routing
         }
+    }
+
+    /// The ends of those who get copies in the port's wire that were not there before.
+    func lookers(of port: FabricPort, besides old: FabricPort?) -> [UInt16] {
+        let known = (old?.mirrors ?? []) + (old?.line.flatMap { $0.ends } ?? [])
+        let shadows = port.line.filter { !$0.isBypassed }.flatMap { $0.ends.dropFirst(2) }
+        return (port.mirrors + shadows).filter { !known.contains($0) }
     }
 
     /// One transaction in the fabric's own network: all of the text, or nothing.

@@ -8,7 +8,12 @@ public final class EngineServer: EventHandler {
     private enum Token {
         static let listener: UInt32 = 0, signals: UInt32 = 1, links: UInt32 = 2, timer: UInt32 = 3,
             probes: UInt32 = 4, packets: UInt32 = 5, names: UInt32 = 6
+        /// The first of those who wait for appliances.
+        static let waiting: UInt32 = 16
     }
+    /// How often is looked whether what somebody waits for is ready.
+    private static let lookingNanoseconds: UInt64 = 4_000_000
+    private static let mostWaiting = 64
     private static let patienceMilliseconds: UInt64 = 5000
     /// How long one that nobody has plugged anything into stays, for who has started it and is about to.
     public static let idleNanoseconds: UInt64 = 5_000_000_000
@@ -26,6 +31,8 @@ public final class EngineServer: EventHandler {
     private var routedProbes: Int32?
     /// Whether the last request was for a change.
     private var wasChange = false
+    private var waiting: [WaitingClient] = []
+    private var nextWaiting = Token.waiting
     /// When it ends unless there is a port by then.
     private var idleUntil: UInt64?
     /// Whether the fabric is to be no more, and not only this process.
@@ -75,6 +82,7 @@ public final class EngineServer: EventHandler {
         case Token.probes: engine.takeProbes()
         case Token.packets: engine.takeLoggedPackets()
         case Token.names: engine.takeRefusedNames()
+        case Token.waiting...: hangUp(token)
         default:
             timer.drain()
             if let idleUntil, idleUntil <= Clock.monotonic.nanoseconds() {
@@ -89,10 +97,12 @@ public final class EngineServer: EventHandler {
 
     private func takeRequests() {
         while let connection = try? UnixSocket.accept(listener.number) {
-            var answer: [UInt8] = []
             wasChange = false
-            self.answer(connection.number).write(to: &answer)
-            try? writeAll(connection.number, answer)
+            switch answer(connection.number) {
+            case .now(let document): Self.tell(document, to: connection.number)
+            case .whenReady(let candidacy, let untilNanoseconds):
+                wait(for: candidacy, untilNanoseconds, consume connection)
+            }
             if wasChange { engine.stops?.reach(.answered) }
             // A fabric that nobody is plugged into is needed by nobody; the next machine has it made again.
             if isDone { return loop.stop() }
@@ -102,7 +112,7 @@ public final class EngineServer: EventHandler {
 
     /// One request is a whole JSON document up to where its sender ends sending. Everything else waits meanwhile, but only as
     /// long as a request of that size may take.
-    private func answer(_ connection: Int32) -> JSONValue {
+    private func answer(_ connection: Int32) -> Answer {
         do throws(FabricFault) {
             let bytes: [UInt8]
             do throws(LinuxError) {
@@ -117,17 +127,68 @@ public final class EngineServer: EventHandler {
                 let wasNeeded = engine.isNeeded
                 try engine.apply(change)
                 isDone = wasNeeded && !engine.isNeeded
-            case .report: return try engine.report()
+            case .readiness(let change, let milliseconds):
+                guard waiting.count < Self.mostWaiting else {
+                    throw FabricFault("\(waiting.count) others wait for their appliances; try again later")
+                }
+                let candidacy = try engine.makeCandidates(for: change)
+                if candidacy.isEmpty { break }
+                let until = Clock.monotonic.nanoseconds() + UInt64(milliseconds) * 1_000_000
+                return .whenReady(candidacy, untilNanoseconds: until)
+            case .report: return .now(try engine.report())
             case .end:
                 var nothing = FabricChange()
                 nothing.isWhole = true
                 try engine.apply(nothing)
                 isDone = true
             }
-            return .object([])
+            return .now(.object([]))
         } catch {
-            return .object([JSONMember("error", .string(error.description))])
+            return .now(Self.refusal(error))
         }
+    }
+
+    private static func refusal(_ fault: FabricFault) -> JSONValue {
+        .object([JSONMember("error", .string(fault.description))])
+    }
+
+    private static func tell(_ document: JSONValue, to connection: Int32) {
+        var answer: [UInt8] = []
+        document.write(to: &answer)
+        try? writeAll(connection, answer)
+    }
+
+    // MARK: Those who wait for appliances
+
+    private func wait(for candidacy: Candidacy, _ untilNanoseconds: UInt64, _ connection: consuming FileDescriptor) {
+        let client = WaitingClient(candidacy, untilNanoseconds, token: nextWaiting, connection)
+        nextWaiting = nextWaiting == .max ? Token.waiting : nextWaiting + 1
+        // For nothing but its going away. Where that cannot be seen, it is waited for to the end.
+        client.registration = try? loop.add(client.connection.number, [], handler: self, token: client.token)
+        waiting.append(client)
+    }
+
+    private func hangUp(_ token: UInt32) {
+        for client in waiting where client.token == token { end(client, isReady: false) }
+        armTimer()
+    }
+
+    private func end(_ client: WaitingClient, isReady: Bool) {
+        if let registration = client.registration { loop.remove(registration, client.connection.number) }
+        waiting.removeAll { $0 === client }
+        engine.letGo(client.candidacy, isReady: isReady)
+    }
+
+    /// Answers those whose appliances are ready, and those who have waited for as long as they wanted to. Nanoseconds until the next look;
+    /// nil: nobody waits.
+    private func answerWaiting() -> UInt64? {
+        for client in waiting {
+            let fault = engine.fault(of: client.candidacy)
+            if fault != nil, Clock.monotonic.nanoseconds() < client.untilNanoseconds { continue }
+            Self.tell(fault.map(Self.refusal) ?? .object([]), to: client.connection.number)
+            end(client, isReady: fault == nil)
+        }
+        return waiting.isEmpty ? nil : Self.lookingNanoseconds
     }
 
     // MARK: What happens by itself
@@ -168,9 +229,34 @@ public final class EngineServer: EventHandler {
             idleUntil = nil
         }
         let pauses = [
-            engine.closeDrained(), engine.probe(), engine.emptyEgressSets(), engine.lookAfterStretches(),
+            answerWaiting(), engine.closeDrained(), engine.probe(), engine.emptyEgressSets(), engine.lookAfterStretches(),
             idleUntil.map { $0 > now ? $0 - now : 0 },
         ].compactMap { $0 }
         if let next = pauses.min() { try? timer.arm(firstNanoseconds: next + 1_000_000) }
+    }
+}
+
+/// How a request is answered.
+private enum Answer {
+    case now(JSONValue)
+    case whenReady(Candidacy, untilNanoseconds: UInt64)
+}
+
+/// Somebody whose answer waits until appliances are ready.
+private final class WaitingClient {
+    let candidacy: Candidacy
+    let untilNanoseconds: UInt64
+    /// Unlike anybody else's.
+    let token: UInt32
+    let connection: FileDescriptor
+    var registration: EventRegistration?
+
+    init(
+        _ candidacy: Candidacy, _ untilNanoseconds: UInt64, token: UInt32, _ connection: consuming FileDescriptor
+    ) {
+        self.candidacy = candidacy
+        self.untilNanoseconds = untilNanoseconds
+        self.token = token
+        self.connection = connection
     }
 }

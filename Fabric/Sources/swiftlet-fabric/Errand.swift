@@ -45,6 +45,7 @@ struct Errand {
                 return HolderProcess.makeNamespaces(user: user, group: group)
             case "ask" where arguments.count == 4:
                 try EngineProcess.startWhereKilled(folder, program: Self.program)
+                letSignalsEnd()
                 return tell(try EngineProcess.ask(folder, try contents(of: arguments[3])))
             case "enter" where arguments.count >= 4:
                 // The program gets signals as this one got them.
@@ -88,6 +89,7 @@ struct Errand {
             throw FabricFault(Self.usage)
         }
         try EngineProcess.join(folder)
+        letSignalsEnd()
         let watch = try ShadowWatch(present: (ends[0], ends[1]), shadow: (ends[2], ends[3]))
         try watch.confine()
         guard let result = watch.run(milliseconds: milliseconds) else { return 1 }
@@ -115,6 +117,9 @@ struct Errand {
             throw FabricFault("\(path) cannot be read: \(error)")
         }
     }
+
+    /// Whoever does not want to wait for what takes long any more ends it so.
+    private func letSignalsEnd() { _ = try? setBlockedSignals(SignalSet()) }
 
     /// Writes an answer; 1 when it says that nothing was changed, or says nothing.
     private func tell(_ answer: [UInt8]) -> Int32 {

@@ -85,6 +85,7 @@ struct InsertionTests {
                     pause(800)
                     late.carryOn()
                 }
+                try fabric.ask(.readiness(fabric.change([appliance("b", 21)]), milliseconds: 60_000))
                 try fabric.set([appliance("b", 21)])
                 pause(1200)
                 try soon { late.carried > 1000 }

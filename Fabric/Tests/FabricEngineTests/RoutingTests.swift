@@ -38,6 +38,30 @@ struct RoutingTests {
             })
     }
 
+    @Test func `a router is ready before there is anything between its networks`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let between = try Between()
+                defer { between.end() }
+                let router = try Place.router(11, 12)
+                try between.engine.put(change(without: [7]))
+                try router.shell("ip link set eth0 down")
+                let candidacy = try between.engine.makeCandidates(for: between.change([routing(11)]))
+                for _ in 0..<20 {
+                    #expect(between.engine.fault(of: candidacy) != nil)
+                    pause(10)
+                }
+                try router.shell(
+                    "ip link set eth0 up; ip address replace 169.254.83.2/24 dev eth0; ip route replace 10.9.1.0/24 via 169.254.83.1"
+                )
+                try soon { between.engine.fault(of: candidacy) == nil }
+                between.expect(false, false, carriedBy: router)
+                between.engine.letGo(candidacy, isReady: true)
+                try between.set([routing(11)])
+                between.expect(true, true, carriedBy: router)
+            })
+    }
+
     @Test func `its next hops answer who it is, and the fabric lets it at nothing else`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {

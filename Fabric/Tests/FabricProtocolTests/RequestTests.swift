@@ -37,6 +37,9 @@ private func fault(_ text: String) -> String? {
         var bytes: [UInt8] = []
         FabricRequest.change(change).document.write(to: &bytes)
         #expect(try FabricRequest(parsing: bytes) == .change(change))
+        bytes = []
+        FabricRequest.readiness(change, milliseconds: 180_000).document.write(to: &bytes)
+        #expect(try FabricRequest(parsing: bytes) == .readiness(change, milliseconds: 180_000))
     }
 
     @Test func `what is not needed may be left out`() {
@@ -47,6 +50,10 @@ private func fault(_ text: String) -> String? {
     }
 
     @Test(arguments: [
+        (#"{"readiness":{}}"#, "within 0 to 180000"), (#"{"readiness":{"change":{}}}"#, "within 0"),
+        (#"{"readiness":{"change":{},"milliseconds":180001}}"#, "within 0"),
+        (#"{"readiness":{"change":{},"milliseconds":-1}}"#, "within 0"),
+        (#"{"readiness":{"change":{},"milliseconds":1,"more":1}}"#, "not known"),
         ("", "end of the text"), ("[]", "not an object"), ("{}", "one thing"),
         (#"{"report":null}"#, "asked for a change"),
         (#"{"rules":{}}"#, "\"rules\" that is not known"), (#"{"report":{},"end":{}}"#, "one thing at a time"),

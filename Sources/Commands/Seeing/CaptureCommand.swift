@@ -73,7 +73,7 @@ struct CaptureCommand: ParsableCommand {
                 "a capture's file is nothing for a terminal; pipe it, as in -w - | tshark -r -, or leave -w out")
         }
         let signals = try SignalWatcher()
-        let output = try CaptureOutput(file: write == "-" ? nil : write) { signals.hasAskedForTheEnd() }
+        let output = try CaptureOutput(file: write == "-" ? nil : write) { signals.endSignal() != nil }
         try output.whenUnread { SignalWatcher.tellOwnProcess(SignalNumber.terminate) }
         do { try Product.fleet.capture(wish, signals: signals, output: output) } catch {
             // Why, if it said so.

@@ -5,8 +5,8 @@ struct SwapCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swap", abstract: "Put an appliance into the place of another, in one step.",
         discussion: """
-            What is under way in the old one arrives; it goes on running, in no wire. When the new one is not ready, nothing is
-            changed.
+            What is under way in the old one arrives; it goes on running, in no wire. The new one is waited for until it is
+            ready; when it is not in time, nothing is changed.
 
             With --shadow the new one first gets a copy of all that the old one gets, for ten seconds or the time that is given. What
             it lets through goes nowhere, and is compared with what the old one lets through. Only when they agree on
@@ -25,6 +25,7 @@ struct SwapCommand: ParsableCommand {
         help: ArgumentHelp("Try the new one beside the old one first, on a copy of the traffic.", valueName: "time"))
     var shadow: String?
     @Flag(name: [.short, .long], help: "Also when the two did not agree, or nothing went by.") var force = false
+    @OptionGroup var readiness: ReadinessOptions
     @Argument(help: "The appliance that is in a wire.", completion: Completions.inWires) var old: String
     @Argument(help: "The appliance that comes there.", completion: Completions.runningMachines) var new: String
     @OptionGroup var format: FormatOptions
@@ -34,7 +35,8 @@ struct SwapCommand: ParsableCommand {
     }
 
     func run() throws {
-        guard let shadow else { return try Product.fleet.swap(old, for: new) }
+        let patience = try readiness.patience()
+        guard let shadow else { return try Product.fleet.swap(old, for: new, patience) }
         let seconds = try Units.time(shadow, "--shadow")
         guard seconds > 0, seconds <= Self.longestSeconds else {
             throw CommandFailure("usage.time", "--shadow takes up to a day, not \(shadow)")
@@ -42,7 +44,7 @@ struct SwapCommand: ParsableCommand {
         if !format.isJSON {
             Output.error("\(new) gets a copy of what \(old) gets, for \(shadow)")
         }
-        let report = try Product.fleet.shadow(old, by: new, seconds: seconds)
+        let report = try Product.fleet.shadow(old, by: new, seconds: seconds, patience)
         format.isJSON ? Output.json(report) : Output.line(report.words(old, new))
         guard report.isAgreed || force else {
             throw CommandFailure(
@@ -54,7 +56,7 @@ struct SwapCommand: ParsableCommand {
                         : "\"\(old)\" and \"\(new)\" do not agree; nothing was switched (to do so nevertheless: --force)"
             )
         }
-        try Product.fleet.swap(old, for: new)
+        try Product.fleet.swap(old, for: new, patience)
     }
 }
 

@@ -11,7 +11,7 @@ struct InsertCommand: ParsableCommand {
             keeps its addresses and connections, and no packet is lost. The appliance has two interfaces for it, made with
             --network wire twice: the first towards the machine, the second towards the network, unless they are named
             inside and outside; it carries what comes in at one out at the other. One with a single --network wire gets a
-            copy of everything. When it is not ready, nothing is changed.
+            copy of everything. It is waited for until it is ready; when it is not in time, nothing is changed.
 
             Before an appliance that is in the wire already, it comes on the network's side of that one; one that
             is in the wire itself is moved.
@@ -43,6 +43,7 @@ struct InsertCommand: ParsableCommand {
         help: ArgumentHelp(
             "It fails when no probe has come through it for so long; \"none\" sends no probes.", valueName: "time"))
     var patience: String?
+    @OptionGroup var readiness: ReadinessOptions
     @Argument(help: "The appliance's name or id.", completion: Completions.runningMachines) var appliance: String
     @Argument(help: "The word \"before\" or \"between\".", completion: .list(["before", "between"])) var place: Place
     @Argument(
@@ -80,9 +81,10 @@ struct InsertCommand: ParsableCommand {
         policy.isRouting = routing
         if let patience { policy.patience = try Self.patience(patience) }
         if let secondNetwork, place == .between {
-            return try Product.fleet.insert(appliance, between: target, and: secondNetwork, policy)
+            return try Product.fleet.insert(
+                appliance, between: target, and: secondNetwork, policy, try readiness.patience())
         }
-        try Product.fleet.insert(appliance, before: target, policy)
+        try Product.fleet.insert(appliance, before: target, policy, try readiness.patience())
     }
 
     private static func patience(_ text: String) throws -> LinePolicy.Patience {
@@ -115,7 +117,7 @@ struct BypassCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bypass", abstract: "Lead traffic around an appliance that is in a wire, or through it again.",
         discussion: """
-            It keeps its place. It is only led through it again when it is ready.
+            It keeps its place. Traffic is only led through it again when it is ready.
 
             Examples:
               swiftlet bypass on ips
@@ -123,11 +125,12 @@ struct BypassCommand: ParsableCommand {
             """)
     @Argument(help: "Whether traffic goes around it.", completion: .list(["on", "off"])) var state: State
     @Argument(help: "The appliance's name or id.", completion: Completions.inWires) var appliance: String
+    @OptionGroup var readiness: ReadinessOptions
     @OptionGroup var format: ErrorFormatOptions
 
     enum State: String, ExpressibleByArgument, CaseIterable { case on, off }
 
-    func run() throws { try Product.fleet.bypass(appliance, state == .on) }
+    func run() throws { try Product.fleet.bypass(appliance, state == .on, try readiness.patience()) }
 }
 
 struct WiresCommand: ParsableCommand {

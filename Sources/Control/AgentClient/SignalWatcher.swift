@@ -20,7 +20,8 @@ public final class SignalWatcher: EndRequests {
         12, SignalNumber.windowChange, endNow, stop)
 
     private let file: SignalFile
-    private let askedForTheEnd = Atomic<Bool>(false)
+    /// 0: none has come.
+    private let firstEndSignal = Atomic<Int32>(0)
 
     public init() throws(LinuxError) {
         try blockSignals(Self.watched)
@@ -46,13 +47,16 @@ public final class SignalWatcher: EndRequests {
     /// The next signal that came, or nil.
     public func next() -> Int32? {
         guard let signal = file.next() else { return nil }
-        if Self.asksForTheEnd(signal) { askedForTheEnd.store(true, ordering: .relaxed) }
+        if Self.asksForTheEnd(signal) {
+            _ = firstEndSignal.compareExchange(expected: 0, desired: signal, ordering: .relaxed)
+        }
         return signal
     }
 
-    /// Whether one has asked for the end, whoever has taken it; of those that wait, it is taken here.
-    public func hasAskedForTheEnd() -> Bool {
-        if !askedForTheEnd.load(ordering: .relaxed) { _ = endingSignal() }
-        return askedForTheEnd.load(ordering: .relaxed)
+    /// The first that asked for the end, whoever has taken it; of those that wait, it is taken here.
+    public func endSignal() -> Int32? {
+        if firstEndSignal.load(ordering: .relaxed) == 0 { _ = endingSignal() }
+        let signal = firstEndSignal.load(ordering: .relaxed)
+        return signal == 0 ? nil : signal
     }
 }

@@ -24,6 +24,19 @@ struct FabricControl {
     /// What is put before a program's arguments so that it runs in the fabric's network namespace.
     var entrance: [String] { [store.paths.fabric, "enter", folder] }
 
+    /// Has the appliances that a change would put into wires be made ready for it, and waits until they are. The change still has to be made.
+    /// - Throws: when they are not ready in time, or it is ended by a signal; nothing is changed either way.
+    func makeReady(_ change: FabricChange, _ patience: ReadinessPatience) throws(FleetError) {
+        _ = try ask(
+            .readiness(change, milliseconds: patience.milliseconds), startsEngine: true, signals: patience.signals)
+        try Self.checkNotEnded(patience.signals, "while an appliance was waited for")
+    }
+
+    private static func checkNotEnded(_ signals: SignalWatcher, _ moment: String) throws(FleetError) {
+        guard let signal = signals.endSignal() else { return }
+        throw FleetError(.interrupted, "ended by signal \(signal) \(moment); nothing was switched", signal: signal)
+    }
+
     /// Plugs a machine in. Networks that the fabric does not have are made.
     func connect(_ record: MachineRecord) throws(FleetError) {
         try store.checkPublished(record.specification.published, besides: record.id)
@@ -51,39 +64,53 @@ struct FabricControl {
     /// Makes the ports of a machine, or what is in their wires, what they are to be.
     /// - Parameter removedPorts: what is no longer needed with it.
     func plug(_ record: MachineRecord, _ line: MachineLine, removedPorts: [UInt16] = []) throws(FleetError) {
+        let change = try self.change(record, line, removedPorts: removedPorts)
+        if !change.ports.isEmpty { try carryOut(change, startsEngine: true) }
+    }
+
+    /// What `plug` asks for; without a port there is nothing to ask for.
+    func change(
+        _ record: MachineRecord, _ line: MachineLine, removedPorts: [UInt16]
+    ) throws(FleetError) -> FabricChange {
         var change = FabricChange()
         change.ports = try ports(of: record, line)
-        if change.ports.isEmpty { return }
+        if change.ports.isEmpty { return change }
         // What is between its networks may have gone with the last machine there.
         add(try store.passages().all.filter { $0.isNeeded(by: [record], in: store) }, to: &change)
         change.networks = try networks(of: change.ports)
         change.removedPorts = removedPorts
-        try carryOut(change, startsEngine: true)
+        return change
     }
 
     /// Has what is between two networks be so. The first appliance there must be ready, as each further one.
     func plug(_ passage: Passage, removedPorts: [UInt16] = [], isFirst: Bool) throws(FleetError) {
-        var change = FabricChange()
         if isFirst {
             var empty = passage
             empty.entries = []
-            add([empty], to: &change)
-            change.networks = try networks(of: change.ports)
-            try carryOut(change, startsEngine: true)
+            try carryOut(try change(empty, removedPorts: []), startsEngine: true)
         }
+        try carryOut(try change(passage, removedPorts: removedPorts), startsEngine: true)
+    }
+
+    /// What `plug` asks for.
+    func change(_ passage: Passage, removedPorts: [UInt16]) throws(FleetError) -> FabricChange {
+        var change = FabricChange()
         add([passage], to: &change)
         change.networks = try networks(of: change.ports)
         change.removedPorts = removedPorts
-        try carryOut(change, startsEngine: true)
+        return change
     }
 
     /// What an appliance and its shadow let through for a time.
-    func compare(_ entry: LineEntry, milliseconds: UInt64) throws(FleetError) -> ShadowReport {
+    func compare(
+        _ entry: LineEntry, milliseconds: UInt64, signals: SignalWatcher
+    ) throws(FleetError) -> ShadowReport {
         guard let shadow = entry.shadow, let outside = entry.outside else {
             throw FleetError(.invalidSetting, "\"\(entry.name)\" has no shadow")
         }
         let ends = [entry.inside, outside, shadow.inside, shadow.outside].map { "\($0)" }
-        let (isRight, said) = try launcher.ask([store.paths.fabric, "compare", folder, "\(milliseconds)"] + ends)
+        let (isRight, said) = try ask([store.paths.fabric, "compare", folder, "\(milliseconds)"] + ends, signals)
+        try Self.checkNotEnded(signals, "while appliances were compared")
         guard isRight, let document = try? JSONParser.parse(Array(said.utf8)) else { throw Self.fault(said) }
         return ShadowReport(document)
     }
@@ -231,8 +258,11 @@ struct FabricControl {
         _ = try ask(.change(change), startsEngine: startsEngine)
     }
 
+    /// - Parameter signals: those that end it, for what may take long.
     /// - Returns: what the engine answered.
-    private func ask(_ request: FabricRequest, startsEngine: Bool) throws(FleetError) -> String {
+    private func ask(
+        _ request: FabricRequest, startsEngine: Bool, signals: SignalWatcher? = nil
+    ) throws(FleetError) -> String {
         var bytes: [UInt8] = []
         request.document.write(to: &bytes)
         let request = requestFolder.appending("\(Self.requestPrefix)\(UInt32.random(in: .min ... .max))")
@@ -245,12 +275,21 @@ struct FabricControl {
                 let (isRight, said) = try launcher.ask([store.paths.fabric, "start", folder])
                 guard isRight else { throw Self.fault(said) }
             }
-            let (isRight, said) = try launcher.ask([store.paths.fabric, "ask", folder, request.description])
-            if isRight { return said }
+            let (isRight, said) = try ask([store.paths.fabric, "ask", folder, request.description], signals)
+            if isRight || signals?.endSignal() != nil { return said }
             if let refusal = (try? JSONParser.parse(Array(said.utf8)))?.text("error") { throw Self.fault(refusal) }
             reason = said
         }
         throw Self.fault(reason)
+    }
+
+    private func ask(
+        _ arguments: [String], _ signals: SignalWatcher?
+    ) throws(FleetError) -> (isRight: Bool, said: String) {
+        guard let signals else { return try launcher.ask(arguments) }
+        let output = CollectedOutput()
+        let isRight = try launcher.stream(arguments, to: output, signals: signals)
+        return (isRight, output.text(of: .standardOutput) + output.text(of: .standardError))
     }
 
     private static func fault(_ reason: String) -> FleetError {

@@ -38,9 +38,12 @@ extension MachineFleet {
     /// - Parameters:
     ///   - appliance: a machine that runs, with one end for wires, which gets copies, or two.
     ///   - target: a machine, `MACHINE:INTERFACE`, or an appliance that is in a wire: it comes before it, as seen from the network.
+    ///   - patience: for how long it is waited for when it is not ready.
     /// - Throws: leaving everything as it was.
-    public func insert(_ appliance: String, before target: String, _ policy: LinePolicy) throws(FleetError) {
-        try withLines { lines throws(FleetError) in
+    public func insert(
+        _ appliance: String, before target: String, _ policy: LinePolicy, _ patience: ReadinessPatience
+    ) throws(FleetError) {
+        try withReadyLines(patience) { lines throws(FleetError) in
             let newcomer = try lines.entry(of: appliance)
             let (site, behind) = try lines.site(target)
             try lines.insert(newcomer, at: site, behind: behind, policy)
@@ -50,9 +53,10 @@ extension MachineFleet {
     /// Puts an appliance between two networks: what goes from one to the other goes through it, its inner end towards the first. Where
     /// others are between them, it comes next to the second network.
     public func insert(
-        _ appliance: String, between one: String, and other: String, _ policy: LinePolicy
+        _ appliance: String, between one: String, and other: String, _ policy: LinePolicy,
+        _ patience: ReadinessPatience
     ) throws(FleetError) {
-        try withLines { lines throws(FleetError) in
+        try withReadyLines(patience) { lines throws(FleetError) in
             let newcomer = try lines.entry(of: appliance)
             let site = try lines.site(between: one, and: other)
             guard newcomer.outside != nil else {
@@ -76,9 +80,9 @@ extension MachineFleet {
         }
     }
 
-    /// Leads traffic around an appliance, or through it again.
-    public func bypass(_ appliance: String, _ isBypassed: Bool) throws(FleetError) {
-        try withLines { lines throws(FleetError) in
+    /// Leads traffic around an appliance; or through it again, when it is ready.
+    public func bypass(_ appliance: String, _ isBypassed: Bool, _ patience: ReadinessPatience) throws(FleetError) {
+        let change = { (lines: Lines) throws(FleetError) in
             let (site, machine) = try lines.find(appliance)
             var entries = try lines.entries(site)
             if let tried = entries.first(where: { $0.shadow?.machine == machine }) {
@@ -95,18 +99,15 @@ extension MachineFleet {
             }
             try lines.set(entries, site)
         }
+        if isBypassed { try withLines(change) } else { try withReadyLines(patience, change) }
     }
 
     /// Puts an appliance into the place of another, in one step.
-    public func swap(_ old: String, for new: String) throws(FleetError) {
-        try withLines { lines throws(FleetError) in
+    public func swap(_ old: String, for new: String, _ patience: ReadinessPatience) throws(FleetError) {
+        // What it still has of copies is not to come out of it as well.
+        if let entry = try shadowed(old, by: new) { try endShadow(entry) }
+        try withReadyLines(patience) { lines throws(FleetError) in
             var (site, entries, index, newcomer) = try lines.swapping(old, new)
-            if let shadow = entries[index].shadow, shadow.machine == newcomer.machine {
-                // What it still has of copies is not to come out of it as well.
-                entries[index].shadow = nil
-                try lines.set(entries, site)
-                sleep(nanoseconds: Self.shadowDrainingNanoseconds)
-            }
             try lines.check(newcomer, at: site, isMoved: false)
             newcomer.failsOpen = entries[index].failsOpen
             newcomer.patienceMilliseconds = entries[index].patienceMilliseconds
@@ -117,16 +118,29 @@ extension MachineFleet {
         }
     }
 
+    /// The one that the other is tried beside; nil: it is not.
+    private func shadowed(_ old: String, by new: String) throws(FleetError) -> LineEntry? {
+        var shadowed: LineEntry?
+        try withLines { lines throws(FleetError) in
+            let (_, entries, index, newcomer) = try lines.swapping(old, new)
+            if entries[index].shadow?.machine == newcomer.machine { shadowed = entries[index] }
+        }
+        return shadowed
+    }
+
     /// How long what is under way in a shadow may take.
     private static let shadowDrainingNanoseconds: UInt64 = 200_000_000
 
     /// Has an appliance get a copy of all that another one gets for a time, and compares what they let through. What it lets through
     /// itself goes nowhere. Who is killed meanwhile leaves it so; taking it out ends it.
-    public func shadow(_ old: String, by new: String, seconds: Double) throws(FleetError) -> ShadowReport {
-        let (launcher, entry) = try beginShadow(old, new)
+    public func shadow(
+        _ old: String, by new: String, seconds: Double, _ patience: ReadinessPatience
+    ) throws(FleetError) -> ShadowReport {
+        let (launcher, entry) = try beginShadow(old, new, patience)
         let milliseconds = UInt64(max(0, seconds) * 1000)
         do throws(FleetError) {
-            let report = try FabricControl(launcher: launcher, store: store).compare(entry, milliseconds: milliseconds)
+            let report = try FabricControl(launcher: launcher, store: store).compare(
+                entry, milliseconds: milliseconds, signals: patience.signals)
             try endShadow(entry)
             return report
         } catch {
@@ -136,10 +150,10 @@ extension MachineFleet {
     }
 
     private func beginShadow(
-        _ old: String, _ new: String
+        _ old: String, _ new: String, _ patience: ReadinessPatience
     ) throws(FleetError) -> (launcher: any MonitorLauncher, entry: LineEntry) {
         var begun: (launcher: any MonitorLauncher, entry: LineEntry)?
-        try withLines { lines throws(FleetError) in
+        try withReadyLines(patience) { lines throws(FleetError) in
             var (site, entries, index, newcomer) = try lines.swapping(old, new)
             if entries[index].shadow?.machine != newcomer.machine {
                 try lines.check(newcomer, at: site, isMoved: false)
@@ -162,7 +176,7 @@ extension MachineFleet {
                     "nothing goes through \"\(entries[index].name)\", so there is nothing to compare; swap without --shadow"
                 )
             }
-            guard let launcher = try lines.launcher() else {
+            guard let launcher = try Lines.launcher(store) else {
                 throw FleetError(.notRunning, "nothing runs whose traffic could be compared; swap without --shadow")
             }
             entries[index].shadow = LineEntry.Shadow(

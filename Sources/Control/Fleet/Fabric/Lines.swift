@@ -30,6 +30,8 @@ enum WireSite {
 struct Lines {
     let store: MachineStore
     let records: [MachineRecord]
+    /// Who is only told what the fabric would be asked for: nothing is written down or changed.
+    var rehearsal: LineRehearsal?
 
     /// From the machine to the network, or from the first network to the second.
     func entries(_ site: WireSite) throws(FleetError) -> [LineEntry] {
@@ -159,7 +161,7 @@ struct Lines {
     }
 
     /// Where monitors run; nil where nothing does.
-    func launcher() throws(FleetError) -> (any MonitorLauncher)? {
+    static func launcher(_ store: MachineStore) throws(FleetError) -> (any MonitorLauncher)? {
         do { return try Launchers.running(store.paths) } catch { throw FleetError(.unusableNetwork, "\(error)") }
     }
 
@@ -297,6 +299,10 @@ struct Lines {
         try change(&passages.all[place])
         let passage = passages.all[place]
         if old.isPlain, passage.isPlain { return }
+        if let rehearsal {
+            if let fabric = try fabric() { rehearsal.change = try fabric.change(passage, removedPorts: []) }
+            return
+        }
         passages.all.removeAll(where: \.isPlain)
         if passages != before { try store.write(passages) }
         LineStops.reach(.written)
@@ -344,6 +350,12 @@ struct Lines {
         let before = try store.line(of: record)
         var line = before
         try change(&line)
+        if let rehearsal {
+            if let fabric = try fabric(), let current = try running(record) {
+                rehearsal.change = try fabric.change(current, line, removedPorts: [])
+            }
+            return
+        }
         let folder = store.folder(record.id)
         // First: whoever mends what a killed command has left finds what was wanted.
         if line != before { try line.write(to: folder) }
@@ -363,7 +375,7 @@ struct Lines {
     }
 
     private func fabric() throws(FleetError) -> FabricControl? {
-        try launcher().map { FabricControl(launcher: $0, store: store) }
+        try Self.launcher(store).map { FabricControl(launcher: $0, store: store) }
     }
 
     /// Nil for one that is plugged in nowhere, and is when it begins.
