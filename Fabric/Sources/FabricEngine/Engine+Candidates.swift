@@ -51,8 +51,8 @@ extension Engine {
         for appliance in newcomers(of: port, besides: old) {
             guard !busy.contains(appliance.inside), !busy.contains(appliance.outside) else { continue }
             let ends = (
-                inside: try collected(appliance.inside, appliance.name, of: port, candidacy),
-                outside: try collected(appliance.outside, appliance.name, of: port, candidacy)
+                inside: try opened(appliance.inside, appliance.name, of: port, candidacy),
+                outside: try opened(appliance.outside, appliance.name, of: port, candidacy)
             )
             try prepareRouting(of: appliance, ends, port, probed: probed)
             guard appliance.patienceMilliseconds != nil else { continue }
@@ -62,17 +62,17 @@ extension Engine {
             candidacy.probed.append((appliance.inside, faultOfProbes(appliance, route)))
         }
         for end in lookers(of: port, besides: old) where !busy.contains(end) {
-            _ = try collected(end, Self.looker, of: port, candidacy)
+            _ = try opened(end, Self.looker, of: port, candidacy)
         }
     }
 
-    /// Has what comes out of an end go where probes are looked for, and no further.
-    private func collected(
+    /// Has probes that come out of an end be looked at, and all else be gone.
+    private func opened(
         _ end: UInt16, _ reader: String, of port: FabricPort, _ candidacy: Candidacy
     ) throws(FabricFault) -> UInt32 {
         let index = try prepared(FabricPort.tap(end))
         candidacy.allEnds.append(end)
-        try join([Wire(from: index, to: try prepareProbeLinks())], of: port)
+        try join([Wire(from: index, to: try prepareSink())], of: port)
         candidacy.ends.append((end, reader))
         return index
     }

@@ -156,7 +156,7 @@ extension Engine {
     }
 
     /// The index of the link that probes are to go out at.
-    func prepareProbeLinks() throws(FabricFault) -> UInt32 {
+    private func prepareProbeLinks() throws(FabricFault) -> UInt32 {
         do throws(LinuxError) {
             if try links.find(Self.probeLinks.out) == nil {
                 try links.makePair(Self.probeLinks.out, peer: Self.probeLinks.in)

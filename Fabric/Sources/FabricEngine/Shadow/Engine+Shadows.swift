@@ -22,7 +22,7 @@ extension Engine {
         return ends
     }
 
-    private func prepareSink() throws(FabricFault) -> UInt32 {
+    func prepareSink() throws(FabricFault) -> UInt32 {
         do throws(LinuxError) {
             if try links.find(Self.sink) == nil { try links.makeBridge(Self.sink) }
         } catch {
