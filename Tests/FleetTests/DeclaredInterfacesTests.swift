@@ -85,6 +85,38 @@ import Testing
         #expect(store.leftInterfaces(of: owned.record).isEmpty)
     }
 
+    @Test func `what is in a wire stays there, whatever else a machine is put into and taken out of`() throws {
+        let owned = try machine("lan", "tiny")
+        owned.finish(exitStatus: 0, failure: nil)
+        var line = MachineLine()
+        line.wires["tiny"] = [
+            LineEntry(machine: "a", name: "wall", inside: 3, outside: 4, failsOpen: false, isBypassed: false)
+        ]
+        try line.write(to: owned.folder)
+        try MachineRemote.disconnect("lan", from: owned.record.id, in: store, isForced: false)
+        func walled(_ record: MachineRecord) throws -> [String?] {
+            try record.fabricPorts(line, of: store.wiredInterfaces(of: record)).filter { !$0.line.isEmpty }.map(\.network)
+        }
+        var record = try store.find(owned.record.id)
+        #expect(record.interfaces.map(\.guestName) == ["eth0"])
+        #expect(try walled(record) == ["tiny"])
+        _ = try MachineRemote.connect(try MachineInterface(parsing: "lan"), to: record.id, in: store)
+        record = try store.find(record.id)
+        #expect(try walled(record) == ["tiny"])
+        let lines = Lines(store: store, records: [record])
+        #expect(try lines.interface("\(record.name):eth1").interface.wire == "lan")
+        #expect(try lines.interface("\(record.name):eth0").interface.wire == "tiny")
+        #expect(throws: FleetError.self) {
+            try MachineRemote.disconnect("tiny", from: record.id, in: self.store, isForced: false)
+        }
+    }
+
+    @Test func `two interfaces in one network have a wire each`() throws {
+        let owned = try machine("lan", "tap", "lan")
+        #expect(owned.record.interfaces.map(\.wire) == ["lan", nil, "lan#2"])
+        #expect(store.wiredInterfaces(of: owned.record).map(\.wire) == ["lan", "lan#2"])
+    }
+
     @Test func `ports lead where a machine answers, and keep it in its last network`() throws {
         let owned = try machine("tap", "lan")
         let plugged = store.pluggedInterfaces(of: owned.record)

@@ -17,7 +17,7 @@ private final class Scratch {
         let scratch = try Scratch()
         var line = try MachineLine.read(from: scratch.path)
         #expect(line.entries.isEmpty)
-        line.interfaces["eth0"] = [
+        line.wires["lan"] = [
             LineEntry(
                 machine: "0123456789ab", name: "Ips_1", inside: 3, outside: 4, failsOpen: false, isBypassed: true,
                 patienceMilliseconds: 5000),
@@ -29,7 +29,7 @@ private final class Scratch {
         #expect(inline.name == "0123456789ab", "a name that is none in the fabric is not told to it")
         #expect(inline.isBypassed && !inline.failsOpen && inline.patienceMilliseconds == 5000)
         #expect(line.entries[1].inline == nil && line.entries[1].ends == [5])
-        line.interfaces["eth0"] = nil
+        line.wires["lan"] = nil
         try line.write(to: scratch.path)
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.description).isEmpty)
     }
@@ -59,7 +59,7 @@ private final class Scratch {
         impairment.toNetwork.lossPercent = 1.505
         impairment.toNetwork.duplicatePercent = 100
         impairment.toMachine.rateKilobitsPerSecond = 400
-        line.impairments = ["eth0": impairment]
+        line.impairments = ["lan": impairment]
         try line.write(to: scratch.path)
         #expect(try MachineLine.read(from: scratch.path) == line)
         let way = impairment.impairment.toNetwork
@@ -80,7 +80,7 @@ private final class Scratch {
     @Test func `what cannot be read is not taken for a plain wire`() throws {
         let scratch = try Scratch()
         try scratch.path.appending("line.json").replaceWhole(
-            Array("{\"interfaces\":{\"eth0\":[{}]}}".utf8), mode: 0o600)
+            Array("{\"wires\":{\"lan\":[{}]}}".utf8), mode: 0o600)
         #expect(throws: FleetError.self) { try MachineLine.read(from: scratch.path) }
     }
 
@@ -172,7 +172,7 @@ private final class Scratch {
                 return ""
             } catch { return error.message }
         }
-        #expect(refusal([entry], .interface(record, place: "eth0")).contains("insert --routing … between …"))
+        #expect(refusal([entry], .interface(record, wire: "lan")).contains("insert --routing … between …"))
         other.routing = stations
         let two = refusal([entry, other], .between(["lan", "dmz"]))
         #expect(two.contains("routes already between \"lan\" and \"dmz\""))

@@ -11,6 +11,14 @@ public struct AssignedInterface: Equatable, Sendable {
     let ownNetwork: OwnNetwork?
     /// The one that was asked for, or the machine's own: the same whenever it begins, whatever its image.
     public let hardwareAddress: String
+    /// How many of the machine's interfaces before it are in the same network.
+    var repetition = 0
+
+    /// What its wire is known by, however often the machine begins and whatever else it is put into or taken out of; nil: it is in no
+    /// network that has wires.
+    var wire: String? {
+        interface.network.fabricNetwork.map { repetition == 0 ? $0 : "\($0)#\(repetition + 1)" }
+    }
 
     /// As programs in the guest call it.
     public var guestName: String { interface.name ?? place }
@@ -64,7 +72,7 @@ extension MachineRecord {
                 interface: interface, place: "eth\(place)",
                 ownNetwork: interface.network.isOwn ? numbers.next().map(OwnNetwork.init) : nil,
                 hardwareAddress: interface.hardwareAddress ?? ownHardwareAddress(place))
-        }
+        }.countingRepetitions()
     }
 
     /// Whether its monitor belongs in the fabric.
@@ -129,6 +137,20 @@ extension MachineRecord {
         specification.container.hostEntries.compactMap { entry in
             let isGateway = entry.address == ContainerSettings.HostAddress.gateway
             return (isGateway ? hostGateway : IPAddress(entry.address)).map { HostEntry($0, ByteString(entry.name)) }
+        }
+    }
+}
+
+extension [AssignedInterface] {
+    func countingRepetitions() -> [AssignedInterface] {
+        var counts: [String: Int] = [:]
+        return map { interface in
+            var interface = interface
+            if let network = interface.interface.network.fabricNetwork {
+                interface.repetition = counts[network, default: 0]
+                counts[network, default: 0] += 1
+            }
+            return interface
         }
     }
 }

@@ -335,12 +335,12 @@ extension MachineRecord {
             guard let hardwareAddress = HardwareAddress.bytes(interface.hardwareAddress) else {
                 throw FleetError(.damagedRecord, "\(interface.hardwareAddress) is no station's address")
             }
-            let entries = line.interfaces[interface.place] ?? []
+            let entries = line.entries(interface)
             var port = FabricPort(
                 number: number, network: network, hardwareAddress: hardwareAddress,
                 addresses: addresses.compactMap { IPAddress($0.address) }, names: networkNames,
                 line: entries.compactMap(\.inline), mirrors: entries.filter { $0.outside == nil }.map(\.inside))
-            port.impairment = line.impairments?[interface.place]?.impairment
+            port.impairment = line.impairment(interface)?.impairment
             ports.append(port)
         }
         return ports

@@ -53,7 +53,7 @@ extension MachineFleet {
     /// - Parameter seconds: for how long traffic is counted; 0: not at all.
     public func wires(measuringFor seconds: Double = 0) -> [WireState] {
         let records = store.list()
-        let hasAny = records.contains { !$0.state.isOver && $0.isInFabric }
+        let hasAny = records.contains { !$0.state.isOver && !store.wiredInterfaces(of: $0).isEmpty }
         let launcher = hasAny ? (try? Launchers.running(store.paths)) ?? nil : nil
         let fabric = launcher.map { FabricControl(launcher: $0, store: store) }
         let before = seconds > 0 ? fabric?.report().map(FabricReport.init) : nil
@@ -72,11 +72,11 @@ extension MachineFleet {
         return records.flatMap { record -> [WireState] in
             let line = store.readableLine(of: record)
             let published = store.publishedInterface(of: record, store.pluggedInterfaces(of: record))?.interface
-            return record.interfaces.compactMap { interface -> WireState? in
+            return store.wiredInterfaces(of: record).compactMap { interface -> WireState? in
                 guard let network = interface.interface.network.fabricNetwork, let port = interface.portNumber else {
                     return nil
                 }
-                let entries = line.interfaces[interface.place] ?? []
+                let entries = line.entries(interface)
                 let isTold = report != nil && !record.state.isOver
                 let told = report?.lines[port] ?? FabricReport.Line()
                 let ends = entries.map(\.inside)
@@ -94,7 +94,7 @@ extension MachineFleet {
                     machine: record.name, isRunning: !record.state.isOver, interface: interface.guestName,
                     addresses: interface.guestAddresses.map(\.address), network: network,
                     members: Self.members(entries, isTold ? told : nil, records),
-                    strangers: strangers, impairment: line.impairments?[interface.place],
+                    strangers: strangers, impairment: line.impairment(interface),
                     stretch: isTold ? report?.stretches[port] : nil, traffic: traffic,
                     published: interface == published ? record.specification.published : [])
             }

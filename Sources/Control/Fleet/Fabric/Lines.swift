@@ -5,13 +5,13 @@ import Networks
 /// Where appliances can be.
 enum WireSite {
     /// In the wire of a machine's interface.
-    case interface(MachineRecord, place: String)
+    case interface(MachineRecord, wire: String)
     case between([String])
 
     func isSame(_ other: WireSite) -> Bool {
         switch (self, other) {
-        case (.interface(let one, let place), .interface(let another, let otherPlace)):
-            one.id == another.id && place == otherPlace
+        case (.interface(let one, let wire), .interface(let another, let otherWire)):
+            one.id == another.id && wire == otherWire
         case (.between(let one), .between(let another)): Set(one) == Set(another)
         default: false
         }
@@ -36,7 +36,7 @@ struct Lines {
     /// From the machine to the network, or from the first network to the second.
     func entries(_ site: WireSite) throws(FleetError) -> [LineEntry] {
         switch site {
-        case .interface(let record, let place): return try store.line(of: record).interfaces[place] ?? []
+        case .interface(let record, let wire): return try store.line(of: record).wires[wire] ?? []
         case .between(let networks):
             return try store.passages().all.first { $0.joins(networks[0], networks[1]) }?.entries ?? []
         }
@@ -45,7 +45,7 @@ struct Lines {
     /// Wherever something is.
     private var sites: [(site: WireSite, entries: [LineEntry])] {
         records.flatMap { record in
-            store.readableLine(of: record).interfaces.map { (WireSite.interface(record, place: $0.key), $0.value) }
+            store.readableLine(of: record).wires.map { (WireSite.interface(record, wire: $0.key), $0.value) }
         } + store.readablePassages().map { (WireSite.between($0.networks), $0.entries) }
     }
 
@@ -217,15 +217,17 @@ struct Lines {
     /// What a target means: an interface of a machine, and the appliance that stays nearer to it, if any.
     func site(_ target: String) throws(FleetError) -> (site: WireSite, behind: String?) {
         if !target.contains(":"), let found = inWire(target) { return (found.site, found.machine) }
-        let (record, place) = try interface(target)
-        return (.interface(record, place: place), nil)
+        let (record, interface) = try interface(target)
+        return (.interface(record, wire: interface.wire ?? ""), nil)
     }
 
     /// An interface of a machine that is in a network: its only one, or `MACHINE:INTERFACE`.
-    func interface(_ target: String) throws(FleetError) -> (record: MachineRecord, place: String) {
+    func interface(
+        _ target: String
+    ) throws(FleetError) -> (record: MachineRecord, interface: AssignedInterface) {
         let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let record = try store.find(halves[0])
-        let interfaces = record.interfaces.filter { $0.interface.network.fabricNetwork != nil }
+        let interfaces = store.wiredInterfaces(of: record)
         let names = interfaces.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
         guard !interfaces.isEmpty else {
             throw FleetError(
@@ -237,12 +239,12 @@ struct Lines {
             guard let interface = interfaces.first(where: { $0.guestName == halves[1] || $0.place == halves[1] }) else {
                 throw FleetError(.invalidSetting, "\"\(target)\" is no interface in a network; there is \(names)")
             }
-            return (record, interface.place)
+            return (record, interface)
         }
         guard interfaces.count == 1 else {
             throw FleetError(.invalidSetting, "\"\(record.name)\" has several interfaces; say which: \(names)")
         }
-        return (record, interfaces[0].place)
+        return (record, interfaces[0])
     }
 
     /// An appliance that runs, as it comes into a wire.
@@ -269,7 +271,7 @@ struct Lines {
     /// command that was killed has perhaps done no more.
     func set(_ entries: [LineEntry], _ site: WireSite) throws(FleetError) {
         switch site {
-        case .interface(let record, let place): try set(entries, record, place)
+        case .interface(let record, let wire): try set(entries, record, wire)
         case .between(let networks): try set(entries, between: networks)
         }
     }
@@ -326,20 +328,20 @@ struct Lines {
             "\(error.message); what was in the wire before could not be written down again either: \(loss.message)")
     }
 
-    private func set(_ entries: [LineEntry], _ record: MachineRecord, _ place: String) throws(FleetError) {
-        try change(record) { line in line.interfaces[place] = entries.isEmpty ? nil : entries }
+    private func set(_ entries: [LineEntry], _ record: MachineRecord, _ wire: String) throws(FleetError) {
+        try change(record) { line in line.wires[wire] = entries.isEmpty ? nil : entries }
     }
 
     /// Changes what becomes of frames in the wire of a machine's interface.
     /// - Parameter change: from what is to what is to be.
     func impair(
-        _ record: MachineRecord, _ place: String, _ change: (inout WireImpairment) throws(FleetError) -> Void
+        _ record: MachineRecord, _ wire: String, _ change: (inout WireImpairment) throws(FleetError) -> Void
     ) throws(FleetError) {
         try self.change(record) { line throws(FleetError) in
-            var impairment = line.impairments?[place] ?? WireImpairment()
+            var impairment = line.impairments?[wire] ?? WireImpairment()
             try change(&impairment)
             var all = line.impairments ?? [:]
-            all[place] = impairment.isPlain ? nil : impairment
+            all[wire] = impairment.isPlain ? nil : impairment
             line.impairments = all.isEmpty ? nil : all
         }
     }

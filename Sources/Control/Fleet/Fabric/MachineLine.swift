@@ -75,16 +75,21 @@ public struct LineEntry: Codable, Equatable, Sendable {
     }
 }
 
-/// What is in the wires of a machine, by its interfaces' places (`eth0`), each from the machine to the network. It is in a file of its
+/// What is in the wires of a machine, by what these are known by (`AssignedInterface.wire`), each from the machine to the network. It is in a file of its
 /// own beside the machine's record, written by whoever holds the lock of the networks.
 struct MachineLine: Codable, Equatable {
-    var interfaces: [String: [LineEntry]] = [:]
+    var wires: [String: [LineEntry]] = [:]
     /// What becomes of frames behind those; nil: nothing, nowhere.
     var impairments: [String: WireImpairment]?
 
     private static let fileName = "line.json"
 
-    var entries: [LineEntry] { interfaces.values.flatMap { $0 } }
+    var entries: [LineEntry] { wires.values.flatMap { $0 } }
+
+    func entries(_ interface: AssignedInterface) -> [LineEntry] { interface.wire.flatMap { wires[$0] } ?? [] }
+    func impairment(_ interface: AssignedInterface) -> WireImpairment? {
+        interface.wire.flatMap { impairments?[$0] }
+    }
 
     /// - Throws: what cannot be read is not taken for a plain wire: an appliance may be there to protect.
     static func read(from folder: HostPath) throws(FleetError) -> MachineLine {

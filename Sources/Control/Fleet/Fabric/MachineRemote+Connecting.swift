@@ -156,13 +156,13 @@ extension MachineStore {
             )
         }
         let line = try line(of: record)
-        for interface in record.interfaces where interface.interface.network.fabricNetwork == network {
-            if line.impairments?[interface.place] != nil {
+        for interface in wiredInterfaces(of: record) where interface.interface.network.fabricNetwork == network {
+            if line.impairment(interface) != nil {
                 let wire = "\(record.name):\(interface.guestName)"
                 throw FleetError(
                     .unusableNetwork, "the wire \(wire) is impaired; end that before: swiftlet impair \(wire) --off")
             }
-            guard let entry = line.interfaces[interface.place]?.first else { continue }
+            guard let entry = line.entries(interface).first else { continue }
             throw FleetError(
                 .unusableNetwork,
                 "\"\(entry.name)\" is in the wire of \"\(record.name)\" there; take it out before: swiftlet remove \(entry.name)"

@@ -78,7 +78,15 @@ extension MachineStore {
 
     func plugged(_ record: MachineRecord, _ attachments: [DeviceAttachment]) -> [AssignedInterface] {
         let left = leftInterfaces(of: record).map(\.place)
-        return record.interfaces.filter { !left.contains($0.place) } + attachments.compactMap(\.assignedInterface)
+        let own = record.interfaces.filter { !left.contains($0.place) }
+        return (own + attachments.compactMap(\.assignedInterface)).countingRepetitions()
+    }
+
+    /// Those into whose wires something can be put: of a machine that does not run, as it will begin.
+    func wiredInterfaces(of record: MachineRecord) -> [AssignedInterface] {
+        var record = record
+        if record.state.isOver, record.boots, let declared = declaredInterfaces(of: record) { record.take(declared) }
+        return pluggedInterfaces(of: record).filter { $0.wire != nil }
     }
 
     /// Those that it began with and was taken out of since: their devices stay with the monitor.

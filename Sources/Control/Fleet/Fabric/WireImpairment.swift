@@ -93,8 +93,8 @@ extension MachineFleet {
         _ target: String, _ change: (inout WireImpairment) throws(FleetError) -> Void
     ) throws(FleetError) {
         try withLines { lines throws(FleetError) in
-            let (record, place) = try lines.interface(target)
-            try lines.impair(record, place, change)
+            let (record, interface) = try lines.interface(target)
+            try lines.impair(record, interface.wire ?? "", change)
         }
     }
 
@@ -115,8 +115,7 @@ extension MachineFleet {
 
     /// What a machine, or `MACHINE:INTERFACE`, means.
     public func wire(_ target: String) throws(FleetError) -> (machine: String, place: String) {
-        let (record, place) = try Lines(store: store, records: store.list()).interface(target)
-        let interface = record.interfaces.first { $0.place == place }
-        return (record.name, interface?.guestName ?? place)
+        let (record, interface) = try Lines(store: store, records: store.list()).interface(target)
+        return (record.name, interface.guestName)
     }
 }

@@ -86,7 +86,7 @@ struct CaptureHops {
             let own = "\(record.name):\(interface.guestName)"
             places.append(end(number, own, Self.description(interface, of: record)))
             guard alongWires, let network = interface.interface.network.fabricNetwork else { continue }
-            for entry in try store.line(of: record).interfaces[interface.place] ?? [] where !entry.isBypassed {
+            for entry in try store.line(of: record).entries(interface) where !entry.isBypassed {
                 let appliance = try? store.find(entry.machine)
                 for number in entry.ends {
                     let known = appliance?.interfaces.first { $0.portNumber == number }?.guestName
