@@ -138,12 +138,13 @@ import Testing
     @Test func `what drops it is said in words`() throws {
         let one = try port(0)
         let way = [seen("question", "p\(one)", sent: true), seen("question", "n1", sent: false)]
+        func loss(_ kind: String, _ family: String, _ table: String, _ chain: String, _ comment: String) -> String {
+            #"{"dropped":"\#(kind)","family":"\#(family)","table":"\#(table)","chain":"\#(chain)","handle":7,"comment":"\#(comment)"}"#
+        }
         func dropped(_ to: String, _ family: String, _ table: String, _ chain: String, _ comment: String) throws
             -> PacketTrace
         {
-            let loss =
-                #"{"dropped":"question","family":"\#(family)","table":"\#(table)","chain":"\#(chain)","handle":7,"comment":"\#(comment)"}"#
-            return judged(try route(to: to), way + [loss])
+            judged(try route(to: to), way + [loss("question", family, table, chain, comment)])
         }
         let reach = "no network may be reached from another unless it is said (--reach)"
         let isolated = try dropped("192.0.2.1", "inet", "swiftlet", "forward", reach)
@@ -151,9 +152,19 @@ import Testing
         #expect(isolated.rule?.handle == 7 && isolated.steps.last?.words == "drops it")
         let unreached = try dropped("shop", "inet", "swiftlet", "forward", reach)
         #expect(unreached.explanation.contains("network create --reach dmz lan"))
-        let foreign = try dropped("web", "bridge", "swiftlet", "q\(one)", "another machine's address")
+        // All machines have one chain; who leads out of a network has its own.
+        let (other, spoofed) = (try port(1), "another machine's address")
+        let foreign = judged(
+            try route(to: "web"), way.dropLast() + [loss("question", "bridge", "swiftlet", "machine", spoofed)])
         #expect(
-            foreign.lastPlace == "client:eth0@lan" && foreign.explanation.contains("from another machine's address"))
+            foreign.lastPlace == "client:eth0@lan"
+                && foreign.explanation.hasPrefix("client may") && foreign.explanation.hasSuffix("from \(spoofed)"))
+        let answer = [seen("accepted", "t\(other)", sent: false), seen("accepted", "p\(other)", sent: true)]
+        let lost = judged(
+            try route(to: "web"), way + answer + [loss("answer", "bridge", "swiftlet", "machine", spoofed)])
+        #expect(lost.lastPlace == "web:eth0@lan" && lost.explanation.contains("dropped: web may"))
+        let leader = try dropped("192.0.2.1", "bridge", "swiftlet", "q\(other)", spoofed)
+        #expect(leader.lastPlace == "web:eth0@lan" && leader.explanation.hasPrefix("web may"))
         let egress = try dropped("192.0.2.1", "inet", "swiftlet-egress", "q\(one)", "x")
         #expect(egress.explanation.contains("swiftlet egress ls client"))
         #expect(try dropped("192.0.2.1", "ip", "theirs", "c", "because").explanation == "because")

@@ -201,6 +201,11 @@ public final class Engine {
         return port.network.flatMap(plan.network).map { PortRules.text(of: port, in: $0) }
     }
 
+    private static func removal(of port: FabricPort, _ plan: FabricPlan) -> String? {
+        guard port.isMachine else { return nil }
+        return port.network.flatMap(plan.network).map { PortRules.removal(of: port, in: $0) }
+    }
+
     /// One transaction of nftables: of what is other than before; of all, until that was done once. What could not be done when this engine
     /// began is so done with the next change, or nothing is changed.
     private func setRules(
@@ -211,7 +216,7 @@ public final class Engine {
             hasSetRules ? difference : PlanDifference(from: before, to: plan, plan.asChange, makesAll: true)
         var text = ""
         var isTracking = false
-        if isRepair { text += PortRules.reset }
+        if isRepair { text += PortRules.reset + PortRules.frame }
         let passages = plan.ports.filter { $0.joined != nil }
         var plain = plainPassages
         let isJoinedOtherwise =
@@ -221,16 +226,17 @@ public final class Engine {
             plain = Set(passages.filter(isPlain).map { $0.number })
             text +=
                 RoutingRules.text(of: plan.networks, joinedBy: passages, plain: plain) + ConnectionRules.text()
-                + PortRules.frame
             isTracking = true
         }
         if !isRepair {
-            for port in difference.gonePorts where port.isMachine { text += PortRules.removal(of: port) }
+            for port in difference.gonePorts { text += Self.removal(of: port, before) ?? "" }
         }
         for port in difference.ports {
             guard let rules = Self.rules(of: port, plan) else { continue }
+            let old = isRepair ? nil : before.port(port.number)
             // What is in its wire changes none.
-            if isRepair || before.port(port.number).flatMap({ Self.rules(of: $0, before) }) != rules { text += rules }
+            if old.flatMap({ Self.rules(of: $0, before) }) == rules { continue }
+            text += (old.flatMap { Self.removal(of: $0, before) } ?? "") + rules
         }
         text += egressRules(plan, difference, from: before, isRepair: isRepair)
         if text.isEmpty { return }

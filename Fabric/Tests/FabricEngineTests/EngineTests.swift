@@ -39,7 +39,7 @@ struct EngineTests {
                     times.append(try nanoseconds { try engine.apply(change([lan], [machine(number)])) })
                     let another = port(number + 1000, "lan", "10.9.9.9")
                     rules.append(try nanoseconds { try engine.setRules(PortRules.text(of: another, in: lan)) })
-                    try engine.setRules(PortRules.removal(of: another))
+                    try engine.setRules(PortRules.removal(of: another, in: lan))
                 }
                 report(
                     "plug in: median of the first 50 \(median(times[..<50])) us (nft \(median(rules[..<50])) us), "

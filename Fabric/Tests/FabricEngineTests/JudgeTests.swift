@@ -91,7 +91,7 @@ struct JudgeTests {
                     return try seen(from: "10.9.0.2") >= 5
                 }
                 #expect(try seen(from: "10.9.0.9") == 0 && seen(from: "192.0.2.1") == 0)
-                let rules = try run("/usr/sbin/nft", "list", "chain", "bridge", "swiftlet", "q1")
+                let rules = try run("/usr/sbin/nft", "list", "chain", "bridge", "swiftlet", "machine")
                 #expect(
                     rules.contains("counter packets 40 bytes 1120 drop comment \"another machine's address\""),
                     "\(rules)")

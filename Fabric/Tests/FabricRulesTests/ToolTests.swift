@@ -35,13 +35,16 @@ struct NetworkFilterTests {
         func text(_ port: FabricPort) -> String {
             port.network.flatMap(plan.network).map { PortRules.text(of: port, in: $0) } ?? ""
         }
+        func removal(_ port: FabricPort) -> String {
+            port.network.flatMap(plan.network).map { PortRules.removal(of: port, in: $0) } ?? ""
+        }
         let rules = PortRules.frame + ports.map(text).joined()
         let routing = RoutingRules.text(of: plan.networks, joinedBy: plan.ports.filter { $0.joined != nil })
         // From nothing, once more over what is there, without some, and nothing again.
         let life = [
             routing + rules, PortRules.reset + routing + rules + rules,
-            rules + ports.map { PortRules.removal(of: $0) + text($0) }.joined(),
-            rules + ports.map { PortRules.removal(of: $0) }.joined() + RoutingRules.text(of: []), PortRules.reset,
+            rules + ports.map { removal($0) + text($0) + removal($0) + text($0) }.joined(),
+            rules + ports.map(removal).joined() + RoutingRules.text(of: []), PortRules.reset,
         ]
         let outside = PublishingRules.outside(
             ports,
@@ -54,7 +57,7 @@ struct NetworkFilterTests {
             #expect(routing.contains("iifname \"\(network.bridge)\" counter drop"))
         }
         // What is not there is taken away without a complaint.
-        #expect(complaint(about: ports.map { PortRules.removal(of: $0) }.joined()) == nil)
+        #expect(complaint(about: ports.map(removal).joined()) == nil)
         #expect(complaint(about: ConnectionRules.text() + ConnectionRules.text()) == nil)
         let egress = { (rules: (FabricPort, FabricNetwork) -> String) in
             ports.map { port in port.network.flatMap(plan.network).map { rules(port, $0) } ?? "" }.joined()

@@ -170,14 +170,14 @@ struct TraceJudgement {
         } else if answers.isEmpty, let loss {
             trace.outcome = .dropped
             trace.lastPlace = place(of: loss.rule, questions.last)
-            trace.explanation = reason(loss)
+            trace.explanation = reason(loss, questions.last)
         } else if let last = answers.last {
             trace.outcome = .answerLost
             let loss = sightings.losses.first(where: \.isAnswer)
             trace.lastPlace = loss.flatMap { place(of: $0.rule, last) } ?? places[last.device]?.name
             trace.explanation =
                 "\(target) has answered, but "
-                + (loss.map { "the answer is dropped: \(reason($0))" } ?? "the answer was last seen there")
+                + (loss.map { "the answer is dropped: \(reason($0, last))" } ?? "the answer was last seen there")
         } else if questions.contains(where: isDelivery) {
             trace.lastPlace = places[questions.last(where: isDelivery)?.device ?? ""]?.name
             let isDatagram = trace.transport == "udp"
@@ -213,8 +213,9 @@ struct TraceJudgement {
             let isPort = isVersion6 ? (kind, code) == (1, 4) : (kind, code) == (3, 3)
             if let loss {
                 trace.outcome = .dropped
-                trace.lastPlace = place(of: loss.rule, sightings.frames.last { $0.kind == .question && isShown($0) })
-                trace.explanation = reason(loss)
+                let last = sightings.frames.last { $0.kind == .question && isShown($0) }
+                trace.lastPlace = place(of: loss.rule, last)
+                trace.explanation = reason(loss, last)
             } else if isPort, back.from == trace.to.address {
                 trace.outcome = .refused
                 trace.explanation = "\(target) refuses: nothing listens at \(service)"
@@ -319,24 +320,24 @@ struct TraceJudgement {
     // MARK: Rules
 
     private func place(of rule: PacketTrace.Rule, _ last: TraceSightings.Frame?) -> String? {
-        if rule.family == "bridge", let owner = owner(of: rule) { return owner }
+        if rule.family == "bridge", let owner = owner(of: rule, last) { return owner }
         return last.flatMap { places[$0.device]?.name } ?? places[home]?.name
     }
 
-    /// The wire to whose port the chain belongs.
-    private func owner(of rule: PacketTrace.Rule) -> String? {
-        guard rule.chain.hasPrefix("q"), let number = UInt16(rule.chain.dropFirst()),
-            case .wire? = places["p\(number)"]
-        else { return nil }
-        return places["p\(number)"]?.name
+    /// The wire that it came out of, which a rule of a bridge meets first: who leads out of a network has a chain named after its port, and
+    /// where others sent it was seen last.
+    private func owner(of rule: PacketTrace.Rule, _ last: TraceSightings.Frame?) -> String? {
+        let device = rule.chain.hasPrefix("q") ? "p" + rule.chain.dropFirst() : last?.device ?? ""
+        guard case .wire? = places[device] else { return nil }
+        return places[device]?.name
     }
 
-    private func reason(_ loss: TraceSightings.Loss) -> String {
+    private func reason(_ loss: TraceSightings.Loss, _ last: TraceSightings.Frame?) -> String {
         let rule = loss.rule
         let comment = rule.comment ?? "no rule of \(rule.family) \(rule.table) \(rule.chain) lets it pass"
         switch (rule.family, rule.table) {
         case ("bridge", "swiftlet"):
-            let owner = owner(of: rule).map { String($0.prefix { $0 != ":" }) } ?? machineName
+            let owner = owner(of: rule, last).map { String($0.prefix { $0 != ":" }) } ?? machineName
             return "\(owner) may send from its own addresses alone, and is taken to send \(Self.phrased(comment))"
         case ("inet", "swiftlet-egress"):
             let target = route.destination.address
