@@ -26,6 +26,7 @@ public final class Engine {
     public var wayOut: (any Outlet)?
     /// The numbers of networks of which somebody's name or address is no more, and who gives them has not been told yet.
     var changedNames: Set<UInt16> = []
+    var formerStations = FormerStations()
     /// The ends of appliances in line that nobody reads any more.
     var deadEnds: Set<UInt16> = []
     var probes: Probes
@@ -141,6 +142,7 @@ public final class Engine {
         try remove(difference.gonePorts)
         defer { wiresAreSwitched() }
         for port in difference.gonePorts {
+            formerStations.note(port)
             drain(port, besides: nil)
             joined[port.number] = nil
             passages[port.number] = nil
@@ -154,7 +156,11 @@ public final class Engine {
         try publish(next, from: before, isRepair: isRepair)
         // In this order: what leaves one wire may come into another.
         for port in difference.ports {
-            if let old = before.port(port.number) { drain(old, besides: port) }
+            guard let old = before.port(port.number) else { continue }
+            if old.hardwareAddress != port.hardwareAddress || old.addresses != port.addresses {
+                formerStations.note(old)
+            }
+            drain(old, besides: port)
         }
         for port in difference.ports where port.network != nil {
             let old = before.port(port.number)
@@ -162,7 +168,10 @@ public final class Engine {
             try connect(port, newcomers: newcomers(of: port, besides: old), isStrict: isStrict)
             if isStrict { try checkRead(lookers(of: port, besides: old), of: port) }
         }
-        for port in difference.ports { try setNames(of: port, in: next) }
+        for port in difference.ports {
+            announce(port)
+            try setNames(of: port, in: next)
+        }
         try serveEgressNames(next, difference)
         for network in difference.goneNetworks { remove(network) }
         if isRepair {

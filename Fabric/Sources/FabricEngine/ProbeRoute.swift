@@ -41,7 +41,7 @@ struct ProbeRoute: Equatable {
     private static func bytes(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 0xff)] }
 
     /// Source: RFC 1071 §1.
-    private static func sum(_ bytes: [UInt8]) -> UInt16 {
+    static func sum(_ bytes: [UInt8]) -> UInt16 {
         var sum: UInt32 = 0
         for (place, byte) in bytes.enumerated() { sum &+= place % 2 == 0 ? UInt32(byte) << 8 : UInt32(byte) }
         while sum > 0xffff { sum = (sum & 0xffff) + (sum >> 16) }
