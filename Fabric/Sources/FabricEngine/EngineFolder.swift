@@ -33,11 +33,21 @@ public struct EngineFolder: Sendable {
 
     /// Settings and files of the names and addresses of one network.
     func names(_ network: FabricNetwork) -> NameFolder { names(network.number) }
-    func names(_ network: UInt16) -> NameFolder { NameFolder(path: path + "/names-" + String(network)) }
+    func names(_ network: UInt16) -> NameFolder { NameFolder(path: path + Self.names + String(network)) }
+    private static let names = "/names-"
 
     /// The same for those of its machines that may not reach everything.
     func strictNames(_ network: UInt16) -> NameFolder {
-        NameFolder(path: path + "/names-" + String(network) + "-strict")
+        NameFolder(path: path + Self.names + String(network) + "-strict")
+    }
+
+    /// Those that there are, of either kind.
+    var allNames: [NameFolder] {
+        guard let folder = try? FileTree.open([UInt8](path.utf8), [.readOnly, .directory]) else { return [] }
+        return ((try? FileTree.names(in: folder.number)) ?? []).compactMap { name in
+            let name = "/" + String(decoding: name, as: UTF8.self)
+            return name.hasPrefix(Self.names) ? NameFolder(path: path + name) : nil
+        }
     }
 
     /// Makes a folder, and those above it.

@@ -108,18 +108,24 @@ struct NameServers {
 
     /// One that an engine before has left. It has the bridge's ports until it has ended.
     private func endPredecessor(_ folder: NameFolder) {
-        guard let bytes = EngineFolder.read(folder.pidFile, maximumBytes: 32) else { return }
+        let left = Self.process(folder)
         try? removeFile(folder.pidFile)
+        guard let left else { return }
+        for signal in [SignalNumber.terminate, SignalNumber.kill] {
+            try? Children.signal(left, signal)
+            if Self.await({ Self.hasEnded(left) }) { return }
+        }
+    }
+
+    /// The one that runs by the settings there, whoever has started it.
+    static func process(_ folder: NameFolder) -> Int32? {
         // The number may be another program's by now.
         let arguments = [UInt8](("dnsmasq\0--conf-file=" + folder.settings + "\0").utf8)
-        guard let number = ProcessFile.number(bytes),
+        guard let number = EngineFolder.read(folder.pidFile, maximumBytes: 32).flatMap(ProcessFile.number),
             let own = EngineFolder.read("/proc/\(number)/cmdline", maximumBytes: 4096),
             own.suffix(arguments.count).elementsEqual(arguments)
-        else { return }
-        for signal in [SignalNumber.terminate, SignalNumber.kill] {
-            try? Children.signal(number, signal)
-            if Self.await({ Self.hasEnded(number) }) { return }
-        }
+        else { return nil }
+        return number
     }
 
     /// Whether a process has let go of all that it had, though nobody may have asked yet how it ended.

@@ -321,7 +321,7 @@ private func expectNoLoss() throws {
 }
 
 /// One that routes, with the hardware addresses that `Place.router` has.
-private func routing(_ inside: UInt16, failsOpen: Bool = true, patience: UInt32? = 1000) -> InlineAppliance {
+func routing(_ inside: UInt16, failsOpen: Bool = true, patience: UInt32? = 1000) -> InlineAppliance {
     InlineAppliance(
         name: "router", inside: inside, outside: inside + 1, failsOpen: failsOpen, patienceMilliseconds: patience,
         routing: InlineAppliance.Stations(

@@ -57,6 +57,15 @@ struct UserFabric {
     @discardableResult
     func `do`(_ words: String...) throws -> String { try outcome(words) }
 
+    @discardableResult
+    func `do`(_ words: [String]) throws -> String { try outcome(words) }
+
+    /// Beside the test. What it says is in the file; its standard input does not end.
+    func start(_ words: [String], to file: String) throws -> Int32 {
+        let output = try open(file, [.writeOnly, .create, .truncate], mode: 0o600)
+        return try Programs.start(own([Self.program] + words), output: output.number, errors: output.number)
+    }
+
     private func outcome(_ words: [String]) throws -> String {
         let outcome = Programs.run(own([Self.program] + words))
         guard outcome.hasSucceeded else {
@@ -97,7 +106,9 @@ struct UserFabric {
     func inside(_ words: String...) throws -> String { try outcome(["enter", folder.path] + words) }
 
     /// A guest at one of its devices, as that user's monitor has it.
-    func guest(_ words: String...) throws -> String {
+    func guest(_ words: String...) throws -> String { try guest(words) }
+
+    func guest(_ words: [String]) throws -> String {
         try outcome(["enter", folder.path, "/usr/bin/python3", "/run/guest.py"] + words)
     }
 
@@ -116,5 +127,12 @@ struct UserFabric {
     func enter() throws {
         let network = try LinuxCalls.open("/proc/\(holder ?? 0)/fd/\(NamespaceHolder.network)", .readOnly)
         try ProcessSetup.joinNetwork(network.number)
+    }
+}
+
+extension FabricPort {
+    /// An end for wires.
+    static func end(_ number: UInt16) -> FabricPort {
+        FabricPort(number: number, network: nil, hardwareAddress: [2, 0, 0, 0, 0, 0])
     }
 }

@@ -16,7 +16,7 @@ public enum HolderProcess {
         try UserObstacles.checkDevice()
         do throws(LinuxError) {
             let namespaces: EngineNamespaces
-            if let kept = try NamespaceHolder.ofEngine(folder) {
+            if let kept = try NamespaceHolder.left(folder) {
                 let outer = try UserNamespace.parent(of: kept.users.number)
                 try UserNamespace.join(outer.number)
                 namespaces = kept

@@ -39,25 +39,36 @@ enum NamespaceHolder {
         }
     }
 
-    /// Where nobody keeps them any more, the engine is still in them.
+    /// Where nobody keeps them any more, some are still in them.
     private static func namespaces(_ folder: EngineFolder) throws(LinuxError) -> EngineNamespaces {
         if let process = find(folder) {
             let place = "/proc/\(process)/fd/"
             return EngineNamespaces(
                 users: try open(place + "\(users)", .readOnly), network: try open(place + "\(network)", .readOnly))
         }
-        guard let found = try ofEngine(folder) else { throw LinuxError.noEntry }
+        guard let found = try left(folder) else { throw LinuxError.noEntry }
         return found
     }
 
-    /// Those that the engine is in; nil where none runs, or is still outside.
-    static func ofEngine(_ folder: EngineFolder) throws(LinuxError) -> EngineNamespaces? {
-        guard let process = ProcessFile.holder(folder.lock) else { return nil }
-        let place = "/proc/\(process)/ns/"
+    /// Those that the engine is in; where none runs, or it is still outside, those that a program for names is in which one before has
+    /// started. Nil where there is none either.
+    static func left(_ folder: EngineFolder) throws(LinuxError) -> EngineNamespaces? {
         let own = try FileTree.readLink([UInt8]("/proc/self/ns/user".utf8))
-        if try FileTree.readLink([UInt8]((place + "user").utf8)) == own { return nil }
-        return EngineNamespaces(
-            users: try open(place + "user", .readOnly), network: try open(place + "net", .readOnly))
+        let candidates = [ProcessFile.holder(folder.lock)] + folder.allNames.map(NameServers.process)
+        for case let process? in candidates {
+            let place = "/proc/\(process)/ns/"
+            // It may end meanwhile.
+            guard let theirs = try? FileTree.readLink([UInt8]((place + "user").utf8)), theirs != own,
+                let users = try? open(place + "user", .readOnly), let network = try? open(place + "net", .readOnly)
+            else { continue }
+            return EngineNamespaces(users: users, network: network)
+        }
+        return nil
+    }
+
+    /// Has it start the program anew that leads out, which does not answer.
+    static func renewWayOut(_ folder: EngineFolder) {
+        if let process = find(folder) { try? Children.signal(process, SignalNumber.user1) }
     }
 
     /// Ends it, and with it what leads out; then nothing keeps the namespaces but the processes in them.

@@ -13,7 +13,8 @@ struct Slirp {
     static let prefixLength: UInt8 = 24
     /// It copies packets, so few long ones are quicker than many.
     static let maximumTransmissionUnit: UInt32 = 65520
-    private static let patienceMilliseconds: UInt64 = 10_000
+    /// One that takes longer hangs, and the engine waits for it.
+    private static let patienceMilliseconds: UInt64 = 5000
     private static let beginNanoseconds: UInt64 = 3_000_000_000
     private static let pauseNanoseconds: UInt64 = 2_000_000
 
@@ -43,9 +44,10 @@ struct Slirp {
         }
     }
 
-    private let socket: String
+    private let folder: EngineFolder
+    private var socket: String { folder.slirp }
 
-    init(_ folder: EngineFolder) { socket = folder.slirp }
+    init(_ folder: EngineFolder) { self.folder = folder }
 
     /// Whether it runs, though it may have no time at the moment.
     var runs: Bool {
@@ -106,6 +108,7 @@ struct Slirp {
         _ = try ask("remove_hostfwd", [JSONMember("id", .integer(identifier))])
     }
 
+    /// One that hangs is started anew, without any port.
     private func ask(
         _ call: String, _ arguments: [JSONMember], waits: Bool = false
     ) throws(FabricFault) -> JSONValue {
@@ -121,7 +124,10 @@ struct Slirp {
             shutDownSocket(connection.number, 1)
             answer = try FileTree.contents(connection.number, maximumBytes: JSONParser.maximumBytes)
         } catch {
-            throw FabricFault("\(Self.program), by which ports are published, does not answer: \(error)")
+            let hangs = error == .tryAgain
+            if hangs { NamespaceHolder.renewWayOut(folder) }
+            let what = hangs ? "hung, and is started anew; try again" : "does not answer: \(error)"
+            throw FabricFault("\(Self.program), by which ports are published, \(what)")
         }
         guard let document = try? JSONParser.parse(answer) else {
             throw FabricFault("\(Self.program) answers what is no JSON")

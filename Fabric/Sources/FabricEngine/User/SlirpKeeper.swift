@@ -25,7 +25,8 @@ final class SlirpKeeper: EventHandler {
 
     init(_ folder: EngineFolder) throws(LinuxError) {
         self.folder = folder
-        signals = try SignalFile(SignalSet(SignalNumber.terminate, SignalNumber.interrupt, SignalNumber.child))
+        signals = try SignalFile(
+            SignalSet(SignalNumber.terminate, SignalNumber.interrupt, SignalNumber.child, SignalNumber.user1))
         timer = try TimerFile()
         lifeline = try PipePair()
         said = try PipePair()
@@ -53,8 +54,13 @@ final class SlirpKeeper: EventHandler {
         }
         if token == Token.words { return listen() }
         while let number = signals.next() {
-            guard number == SignalNumber.child else { return loop.stop() }
-            while let child = try? Children.reap() { if child.process == process { ended(child.end) } }
+            switch number {
+            case SignalNumber.child:
+                while let child = try? Children.reap() { if child.process == process { ended(child.end) } }
+            // The engine finds that it hangs.
+            case SignalNumber.user1: if let process { try? Children.signal(process, SignalNumber.kill) }
+            default: return loop.stop()
+            }
         }
     }
 
