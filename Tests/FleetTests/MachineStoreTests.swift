@@ -56,6 +56,29 @@ private final class Owner: @unchecked Sendable {
         #expect(throws: FleetError.self) { try scratch.store.find("../data") }
     }
 
+    @Test func `a user's commands have one folder for sockets, whichever variables they were given`() throws {
+        let scratch = try Scratch()
+        let own = scratch.folder + "/\(geteuid())"
+        func found(_ variable: String?) -> String {
+            ProductPaths.runtime(ofUser: geteuid(), variable, below: scratch.folder)
+        }
+        #expect(found(own) == own + "/swiftlet")
+        #expect(found(nil) == "/tmp/swiftlet-\(geteuid())")
+        try HostPath(own).makeFolders()
+        #expect(found(nil) == found(own))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "giving a folder to somebody else takes root"))
+    func `nothing is made beside sockets in a folder that is another user's`() throws {
+        let scratch = try Scratch()
+        try HostPath(scratch.folder + "/run").makeFolders()
+        try HostPath(scratch.folder + "/run").setOwner(54321)
+        #expect {
+            try scratch.store.create(scratch.specification, name: "web")
+        } throws: { "\($0)".contains("belongs to the user 54321") && "\($0)".contains("SWIFTLET_RUNTIME") }
+        #expect(!FileManager.default.fileExists(atPath: scratch.folder + "/data"))
+    }
+
     @Test func `how a machine ended is on record though the disk is full`() throws {
         let scratch = try Scratch()
         let machine = try scratch.store.create(scratch.specification, name: "web")

@@ -184,6 +184,8 @@ import Testing
             trace.explanation
                 == "fd00:6::1 says: no way leads to that network; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
         )
+        let users = judged(route, [seen("question", "n4", sent: false), told]) { $0.isUsers = true }
+        #expect(users.explanation.hasSuffix("; networks of an ordinary user lead out by IPv4 alone"))
     }
 
     @Test func `the rule that lets it out is told`() throws {
@@ -246,6 +248,16 @@ import Testing
             $0.hindrances = ["ip filter FORWARD"]
         }
         #expect(outside.lastPlace == "outside" && outside.explanation.contains("\"ip filter FORWARD\""))
+        // An ordinary user's leads out by a program, and what is missing there is no rule.
+        for (hindrances, words) in [([], "nothing has come back"), (["there is none"], "there is none")] {
+            let users = judged(try self.route(to: "192.0.2.1"), [seen("question", "up0", sent: true)]) {
+                $0.isUsers = true
+                $0.hindrances = hindrances
+            }
+            #expect(
+                users.explanation
+                    == "it has left this fabric by /usr/bin/slirp4netns, and is not followed further; \(words)")
+        }
         // How it goes on from there, as far as that is seen.
         let way = #"{"sent_over":"p1","text":"x","way_outside":{"device":"eth9","gateway":"192.0.2.9"}}"#
         let left = judged(

@@ -21,11 +21,21 @@ public enum EngineProcess {
     /// - Parameter program: this one's own path.
     public static func start(_ folder: EngineFolder, program: ByteString) throws(FabricFault) {
         try EngineFolder.make(folder.path)
+        try checkOwner(folder)
         if isServed(folder) {
             if !isRoot { try NamespaceHolder.start(folder, program: program) }
             return
         }
         try start("serve", folder, program: program, called: "the fabric's engine")
+    }
+
+    /// What another user has there is that one's fabric, which this one would make its own in part.
+    private static func checkOwner(_ folder: EngineFolder) throws(FabricFault) {
+        guard let facts = try? FileTree.facts(Array(folder.path.utf8)), facts.userID != Namespaces.effectiveUser()
+        else { return }
+        throw FabricFault(
+            "\(folder.path) belongs to the user \(facts.userID): run this as that user, or name another folder with SWIFTLET_RUNTIME"
+        )
     }
 
     /// Starts this program with that errand, and waits until it is ready.

@@ -14,7 +14,7 @@ public protocol Outlet: AnyObject {
     func remove()
     /// What keeps it from leading out, for people.
     func obstacles() -> [String]
-    /// What of the computer keeps IPv6 from being forwarded; nil: nothing does, or nothing could be done about it.
+    /// What keeps IPv6 from leading out, the computer's switch or a sentence for people; nil: nothing does, or nothing could be done about it.
     func hindranceOfIPv6() -> String?
 }
 

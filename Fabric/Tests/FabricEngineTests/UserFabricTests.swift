@@ -190,6 +190,58 @@ struct UserFabricTests {
             })
     }
 
+    @Test func `where nobody is left who has been in it, the next machine has it anew, and others are known to be cut off`()
+        async
+    {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try UserFabric()
+                try fabric.set(Self.two)
+                let names = NameServers.process(fabric.folder.names(1))
+                let before = (holder: fabric.holder, slirp: fabric.slirp(of: fabric.holder))
+                for process in [fabric.engine, fabric.holder, names] {
+                    try Children.signal(try #require(process), SignalNumber.kill)
+                }
+                try soon { fabric.engine == nil && fabric.slirp(of: before.holder) == nil }
+                try fabric.set(change([Self.lan], [port(3, "lan", "10.9.0.4")]))
+                #expect(before.slirp != nil && fabric.holder != before.holder)
+                #expect(try fabric.guest("dhcp", "t3", "02:00:00:00:00:03") == "10.9.0.4 1500")
+                let ports = try JSONParser.parse(Array(fabric.ask(.report).utf8))["ports"]?.elements ?? []
+                #expect(ports.map { $0.boolean("has_reader") } == [false, false, false])
+                let holder = fabric.holder
+                try fabric.ask(.change(change(without: [1, 2, 3])))
+                try soon { fabric.engine == nil && fabric.holder == nil && fabric.slirp(of: holder) == nil }
+                #expect(try run("/bin/ls", fabric.folder.path).split(separator: "\n") == ["holder", "lock"])
+            })
+    }
+
+    @Test func `what is another user's, and what only root could do, is refused with the reason`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try UserFabric()
+                defer { fabric.end() }
+                let program = "/run/swiftlet-fabric"
+                // With nothing there, and beside the user's engine.
+                for _ in 0..<2 {
+                    #expect { try run(program, "start", fabric.folder.path) } throws: {
+                        "\($0)".contains("belongs to the user 54321: run this as that user")
+                    }
+                    try fabric.set(Self.two)
+                }
+                #expect(try run("/usr/bin/find", fabric.folder.path, "!", "-user", "54321") == "")
+                var machine = Self.published([PublishedPort(.tcp, on: IPAddress("::1"), 8080...8080, to: 80)])
+                machine.addresses += [IPAddress("fd00:9::2")].compactMap { $0 }
+                let lan = network("lan", 1, "10.9.0.0/24") {
+                    $0.prefixes += [NetworkPrefix("fd00:9::/64")].compactMap { $0 }
+                }
+                let wanted = change([lan], [machine])
+                #expect { try fabric.ask(.change(wanted)) } throws: {
+                    "\($0)".contains("ports lead to machines by IPv4 alone, and [::1]:8080:80/tcp does not")
+                }
+                #expect(try fabric.ask(.report).contains("networks of an ordinary user lead out by IPv4 alone"))
+            })
+    }
+
     @Test func `nothing is left of it after the last machine, though its engine was killed`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {

@@ -186,7 +186,8 @@ struct NetworkRepairCommand: ParsableCommand {
         commandName: "repair", abstract: "Put the networks of machines that run right.",
         discussion: """
             Bridges, devices, rules and names that are missing are made, and what no machine needs any more is taken away:
-            after somebody else has changed them, or when a machine was killed. Machines keep their connections.
+            after somebody else has changed them, or when a machine was killed. Machines keep their connections; those
+            whose wires were destroyed are named, and are to be begun again.
 
             Example:
               swiftlet network repair

@@ -13,7 +13,8 @@ struct TraceCommand: ParsableCommand {
 
             FROM is a machine that runs, or MACHINE:INTERFACE. TO is a machine, a network (its gateway), an address, or a name,
             with a port: web:80, lan:53, 10.0.0.1:443, [fd00::1]:80, example.org:443. Names that are elsewhere are asked for as
-            the machine would ask; what goes there is followed until it leaves this computer.
+            the machine would ask; what goes there is followed until it leaves this computer (without root: its network's
+            fabric).
 
             Exit status: 0 when it is answered (a datagram: has arrived and is not refused), 1 when not, 125 when nothing could
             be sent.

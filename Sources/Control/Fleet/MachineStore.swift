@@ -26,8 +26,8 @@ public struct MachineStore: Sendable {
     }
 
     private func write(_ specification: MachineSpecification, name: String?) throws(FleetError) -> OwnedMachine {
+        try paths.makeRuntimeFolder()
         try files { () throws(HostFileError) in try names.makeFolders(mode: 0o700) }
-        try files { () throws(HostFileError) in try paths.makeRuntimeFolder() }
         var generator = SystemRandomNumberGenerator()
         let id = MachineNames.identifier(using: &generator)
         let draft = root.appending(".new-\(id)")

@@ -26,11 +26,17 @@ public struct ProductPaths: Sendable {
             ?? (isRoot ? "/var/lib/swiftlet" : (variable("XDG_DATA_HOME") ?? home + "/.local/share") + "/swiftlet")
         let runtime =
             variable("SWIFTLET_RUNTIME")
-            ?? (isRoot
-                ? "/run/swiftlet" : variable("XDG_RUNTIME_DIR").map { $0 + "/swiftlet" } ?? "/tmp/swiftlet-\(getuid())")
+            ?? (isRoot ? "/run/swiftlet" : runtime(ofUser: geteuid(), variable("XDG_RUNTIME_DIR")))
         return ProductPaths(
             data: absolute(data), runtime: absolute(runtime),
             libexec: absolute(variable("SWIFTLET_LIBEXEC") ?? besideExecutable()))
+    }
+
+    /// The same for all commands of a user's: those that a session's variables do not reach (`su`, `cron`) find the session's folder.
+    static func runtime(ofUser user: UInt32, _ session: String?, below sessions: String = "/run/user") -> String {
+        let folder = session ?? "\(sessions)/\(user)"
+        let isThere = session != nil || (try? HostPath(folder).status())?.userID == user
+        return isThere ? folder + "/swiftlet" : "/tmp/swiftlet-\(user)"
     }
 
     /// The monitor and the process in the background work elsewhere. In a folder that has been removed, a relative path
@@ -56,8 +62,19 @@ public struct ProductPaths: Sendable {
     func socketPath(_ id: String) -> String { socketFolder(id).appending("vsock").description }
 
     /// Makes the folder of all machines' sockets. The monitors of root's machines are other users, and pass through it.
-    func makeRuntimeFolder() throws(HostFileError) {
-        try HostPath(runtime).makeFolders(mode: geteuid() == 0 ? 0o711 : 0o700)
+    /// - Throws: where it is another user's: that one could put anything into it, and could not remove what root puts there.
+    func makeRuntimeFolder() throws(FleetError) {
+        let folder = HostPath(runtime)
+        let status = try files { () throws(HostFileError) in
+            try folder.makeFolders(mode: geteuid() == 0 ? 0o711 : 0o700)
+            return try folder.status()
+        }
+        if status.userID == geteuid() || status.userID == 0 { return }
+        throw FleetError(
+            .unusableFolder,
+            "\(runtime), where the sockets of machines are to lie, belongs to the user \(status.userID); name another folder with SWIFTLET_RUNTIME"
+                + (geteuid() == 0 ? ", or run this as that user" : ", or have that one removed")
+        )
     }
 
     /// Removes what a machine that has ended has left there.

@@ -38,5 +38,5 @@ final class UserWayOut: Outlet {
     }
 
     /// It leads nowhere by IPv6, whatever the computer does.
-    func hindranceOfIPv6() -> String? { nil }
+    func hindranceOfIPv6() -> String? { WayOutProgram.v6 }
 }

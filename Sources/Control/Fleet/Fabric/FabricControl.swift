@@ -219,6 +219,16 @@ struct FabricControl {
         removeStrayRequests()
     }
 
+    /// Machines that run, and whose monitors have not the ends of wires that there are: these were made anew behind them.
+    func machinesCutOff() -> [String] {
+        let deaf = (report()?["ports"]?.elements ?? []).filter { $0.boolean("has_reader") == false }
+        let numbers = Set(deaf.compactMap { $0.integer("number") })
+        return store.list().filter { machine in
+            machine.state == .running
+                && interfaces(of: machine).contains { $0.portNumber.map { numbers.contains(Int64($0)) } ?? false }
+        }.map(\.name)
+    }
+
     /// Removes what commands that were killed have left. None takes this long to be answered.
     private func removeStrayRequests() {
         let latest = Int64(Clock.realTime.nanoseconds() / 1_000_000_000) - 600

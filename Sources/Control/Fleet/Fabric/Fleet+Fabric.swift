@@ -6,9 +6,21 @@ import WireFormats
 
 extension MachineFleet {
     /// Makes the fabric what it should be: what is missing is made, what is too much taken away.
-    /// - Parameter report: told what is being done when it takes long.
+    /// - Parameter report: told what is being done when it takes long, and what only a machine's next start mends.
     public func repairNetworks(report: (String) -> Void) throws {
-        try FabricControl(launcher: Launchers.choose(store.paths, report: report), store: store).repair()
+        let fabric = FabricControl(launcher: try Launchers.choose(store.paths, report: report), store: store)
+        try fabric.repair()
+        for name in fabric.machinesCutOff() {
+            report(
+                "swiftlet: the monitor of \"\(name)\" is not at its wires, which were destroyed and made anew: it is in its networks again when it begins again (swiftlet restart \(name))"
+            )
+        }
+    }
+
+    /// Whether networks are made by an ordinary user.
+    var hasUsersFabric: Bool {
+        guard geteuid() != 0, let launcher = try? Launchers.running(store.paths) else { return false }
+        return !launcher.isEmulated
     }
 
     /// Removes a network that no machine is in, and takes it out of the fabric where that runs.
@@ -33,9 +45,7 @@ extension MachineFleet {
     /// Why networks lead nowhere that are to lead out, as far as that is known before they are made.
     public var missingWayOut: String? {
         let isInstalled = unsafe access(WayOutProgram.path, X_OK) == 0
-        if geteuid() == 0 || isInstalled { return nil }
-        guard let launcher = try? Launchers.running(store.paths), !launcher.isEmulated else { return nil }
-        return WayOutProgram.absence
+        return hasUsersFabric && !isInstalled ? WayOutProgram.absence : nil
     }
 
     /// Chains of this computer's rules that drop what goes out of networks, as `nft` is told them, and its switch for forwarding IPv6 where

@@ -60,10 +60,8 @@ extension OwnedMachine {
     /// Writes down that it begins again, as something else if need be.
     /// - Parameter note: why, if nobody has asked for it: it counts as one more run of the same start then.
     func begin(as specification: MachineSpecification? = nil, after note: RestartNote? = nil) throws(FleetError) {
-        try files { () throws(HostFileError) in
-            // It is gone after a restart of this computer.
-            try store.paths.makeRuntimeFolder()
-        }
+        // It is gone after a restart of this computer.
+        try store.paths.makeRuntimeFolder()
         var generator = SystemRandomNumberGenerator()
         let wanted = specification ?? record.specification
         let count = wanted.ownNetworkCount

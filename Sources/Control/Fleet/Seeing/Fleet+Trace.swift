@@ -111,6 +111,7 @@ extension MachineFleet {
         _ route: TraceRoute, _ sightings: TraceSightings, _ places: TracePlaces
     ) -> TraceJudgement {
         var judgement = TraceJudgement(route: route, sightings: sightings, places: places)
+        judgement.isUsers = hasUsersFabric
         for member in wires().flatMap(\.members) {
             var appliance = TraceJudgement.Appliance(
                 name: member.entry.name, isFailing: member.isFailing ?? false, failsOpen: member.entry.failsOpen)

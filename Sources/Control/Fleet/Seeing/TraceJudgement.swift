@@ -1,4 +1,5 @@
 import AgentProtocol
+import FabricProtocol
 import Networks
 
 /// Says in plain words what has become of a packet.
@@ -17,8 +18,10 @@ struct TraceJudgement {
     let sightings: TraceSightings
     var places: TracePlaces
     var appliances: [String: Appliance] = [:]
-    /// Chains of this computer's rules that drop what goes out of networks.
+    /// Chains of this computer's rules that drop what goes out of networks; in an ordinary user's fabric, sentences of what keeps it in.
     var hindrances: [String] = []
+    /// Whether the fabric is an ordinary user's, which leads out by a program of that user's.
+    var isUsers = false
 
     private var machineName: String { route.source.machine?.name ?? "" }
     private var networkName: String { route.source.network?.name ?? "" }
@@ -227,7 +230,9 @@ struct TraceJudgement {
                 trace.explanation = "\(speaker(of: back)) says: \(Self.message(kind, code, isVersion6: isVersion6))"
                 if isVersion6, (kind, code) == (1, 0), route.destination.network == nil {
                     trace.explanation +=
-                        "; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
+                        isUsers
+                        ? "; \(WayOutProgram.v6)"
+                        : "; networks lead out by IPv6 where this computer forwards it (net.ipv6.conf.all.forwarding)"
                 }
             }
         }
@@ -289,6 +294,9 @@ struct TraceJudgement {
             return
                 "the wire is impaired there: it has lost it, or has it wait for longer than an answer was waited for; swiftlet impair \(wire) shows what is so"
         case .computer(let device): return "it has left this computer by \(device), and nothing has come back"
+        case .outside where isUsers:
+            let reason = hindrances.isEmpty ? "nothing has come back" : hindrances.joined(separator: "; ")
+            return "it has left this fabric by \(WayOutProgram.path), and is not followed further; \(reason)"
         case .outside:
             let chains = hindrances.filter { $0.contains(" ") }.map { "\"\($0)\"" }.joined(separator: ", ")
             let switches = hindrances.filter { !$0.contains(" ") }.map { "; on this computer \($0) is off" }.joined()
