@@ -289,6 +289,11 @@ struct UserFabricTests {
                 #expect {
                     try fabric.within("echo 0 > /proc/sys/user/max_user_namespaces")
                 } throws: { "\($0)".contains("user.max_user_namespaces is 0); as root: sysctl") }
+                for limit in ["1 > /proc/sys/user/max_user_namespaces", "0 > /proc/sys/user/max_net_namespaces"] {
+                    #expect { try fabric.within("echo \(limit)") } throws: {
+                        "\($0)".contains("there may be no more here; end what has made others (lsns)")
+                    }
+                }
                 try run("/bin/chmod", "600", "/run/tun")
                 #expect { try fabric.do("start", fabric.folder.path) } throws: {
                     "\($0)".contains("as root: chmod 666 /dev/net/tun")

@@ -22,6 +22,12 @@ enum UserObstacles {
                 "networks of an ordinary user take user namespaces, which this computer forbids (\(setting) is \(forbidding)); as root: sysctl \(setting)=\(wanted)"
             )
         }
+        // ENOSPC: who is in a namespace of its own already does not read the numbers that count. Source: namespaces(7).
+        if error.number == 28 {
+            return FabricFault(
+                "networks of an ordinary user take two user namespaces and a network namespace, and there may be no more here; end what has made others (lsns), or as root: sysctl user.max_user_namespaces=10000 user.max_net_namespaces=10000"
+            )
+        }
         return FabricFault(
             "networks of an ordinary user take a user and a network namespace, which cannot be made here: \(error); in a chroot there are none, and some containers forbid them; run it as root"
         )
