@@ -190,7 +190,7 @@ struct UserFabricTests {
             })
     }
 
-    @Test func `where nobody is left who has been in it, the next machine has it anew, and others are known to be cut off`()
+    @Test func `where nobody is left in it, the next machine has it anew, and others are known to be cut off`()
         async
     {
         show(

@@ -56,14 +56,17 @@ struct UserSightTests {
                 #expect(said.contains(#""allowed":false,"name":"other.test"}"#))
                 #expect(
                     said.contains(
-                        #""allowed":true,"rule":"allowed.test:443","transport":"tcp","address":"198.18.0.6","port":443"#))
+                        #""allowed":true,"rule":"allowed.test:443","transport":"tcp","address":"198.18.0.6","port":443"#
+                    ))
                 #expect(
                     said.contains(#""allowed":false,"rule":null,"transport":"tcp","address":"198.18.0.6","port":80"#))
                 #expect(try FileTree.facts(Array(Self.log.utf8)).userID == 54321)
 
                 // Connections; a packet's way; what goes by at a place.
                 #expect(try fabric.do("flows", fabric.folder.path).contains(#""from":"10.9.0.2","to":"10.9.0.1""#))
-                func trace(_ target: String, _ port: UInt16, _ transport: TraceRequest.Transport = .tcp) throws -> String {
+                func trace(_ target: String, _ port: UInt16, _ transport: TraceRequest.Transport = .tcp) throws
+                    -> String
+                {
                     let machine = FabricEngineTests.port(1, "lan", "10.9.0.2")
                     let request = TraceRequest(
                         port: 1, transport: transport, station: machine.hardwareAddress,
@@ -79,7 +82,8 @@ struct UserSightTests {
                 let request = CaptureRequest(
                     form: .text, snapshotBytes: 1514, mostFrames: 1, milliseconds: 60_000, filter: "tcp port 8765",
                     places: [CaptureRequest.Place(device: "p1", name: "m1", description: "", arrivesFromIt: true)])
-                let capture = try fabric.start(["capture", fabric.folder.path] + request.arguments, to: "/run/captured")
+                let capture = try fabric.start(
+                    ["capture", fabric.folder.path] + request.arguments, to: "/run/captured")
                 try soon { try run("/bin/cat", "/run/captured").contains("capturing at m1") }
                 _ = try knock("198.18.0.7", "8765")
                 _ = try Children.wait(for: capture)

@@ -10,7 +10,7 @@ import WireFormats
 /// What is put into wires of an ordinary user's fabric, under numbered packets.
 @Suite(.enabled(if: mayRunUserEngines, Comment(rawValue: userEnginesTake)), .serialized)
 struct UserWireTests {
-    @Test func `no packet is lost when appliances come into a user's wires, fail, and go, and wires are impaired`() async {
+    @Test func `no packet is lost when things come into a user's wires, fail, and go`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let fabric = try UserFabric()
