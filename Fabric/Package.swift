@@ -126,6 +126,6 @@ let package = Package(
                 .product(name: "CLinux", package: "Monitor"), .product(name: "LinuxCalls", package: "Monitor"),
                 .product(name: "WireFormats", package: "Monitor"),
             ],
-            exclude: ["guest.py"], swiftSettings: settings),
+            exclude: ["guest.py", "stranger.py"], swiftSettings: settings),
     ]
 )

@@ -117,7 +117,7 @@ extension Wires {
     }
 
     /// Has frames that arrive at links for a station that everything was sent to before go on as they did: they are under way while what
-    /// follows them is sent to another one. Nil: none do, at this link.
+    /// follows them is sent to another one. Nil: none do, at this link. What led to a link that is no more led nowhere.
     public mutating func keep(
         _ former: [(wire: Wire, station: [UInt8]?)]
     ) throws(WireFailure) {
@@ -131,7 +131,7 @@ extension Wires {
             kept.append(
                 RedirectFilter.making(.formerStation, at: wire.from, FrameMatch(to: station), to: wire.to))
         }
-        try performAll(kept)
+        try performAll(kept, besides: [.noDevice])
     }
 
     private mutating func endQuestions(at link: UInt32) throws(LinuxError) {

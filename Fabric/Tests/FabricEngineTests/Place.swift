@@ -56,6 +56,9 @@ struct Place {
         return place
     }
 
+    /// Takes it away, and its interfaces with it.
+    func remove() { _ = succeeds("/usr/sbin/ip", "netns", "del", name) }
+
     @discardableResult
     func shell(_ command: String) throws -> String {
         try run("/usr/sbin/ip", "netns", "exec", name, "/bin/sh", "-ec", command)
