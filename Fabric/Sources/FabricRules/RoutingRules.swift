@@ -19,7 +19,7 @@ public enum RoutingRules {
         add table \(table)
         delete table \(table)
         table \(table) {
-            chain led {
+        \(addresses(networks))    chain led {
                 type filter hook prerouting priority raw; policy accept;
         \(led(networks))    }
         \(chains(networks, ports, plain))    chain input {
@@ -80,13 +80,53 @@ public enum RoutingRules {
         }.joined()
     }
 
-    /// What goes into a wire between networks, by the wire's own chain, and comes out of it; which way it goes is not asked here.
+    /// The addresses of all networks that the fabric leads to, of either family.
+    private static func addresses(_ networks: [FabricNetwork]) -> String {
+        families.map { family, name, type in
+            let prefixes = networks.filter { $0.isRouted }.flatMap { $0.prefixes }.filter { $0.family == family }
+            let elements = prefixes.isEmpty ? "" : " elements = \(set(prefixes.map { $0.description }));"
+            return "    set \(name) { type \(type); flags interval;\(elements) }\n"
+        }.joined()
+    }
+
+    /// What comes out of a wire between networks may be from the network behind it, or from nowhere in the fabric: its appliances may
+    /// translate addresses, and speak for themselves.
+    private static func strangers(from network: FabricNetwork, _ link: String) -> String {
+        families.map { family, name, _ in
+            let word = family == .v4 ? "ip" : "ip6"
+            let saddr = "\(word) saddr"
+            let prefixes = network.prefixes.filter { $0.family == family }.map { $0.description }
+            let others = prefixes.isEmpty ? "" : " \(saddr) != \(set(prefixes))"
+            let dropped = "counter drop comment \"an address that is none of the network's behind the appliance\"\n"
+            var rules = "        iifname \"\(link)\" \(saddr) @\(name)\(others) \(dropped)"
+            for (own, _) in network.ownAddresses where own.family == family {
+                rules += "        iifname \"\(link)\" \(saddr) \(own) \(dropped)"
+            }
+            return rules
+        }.joined()
+    }
+
+    private static let families: [(IPAddress.Family, name: String, type: String)] = [
+        (.v4, "addresses4", "ipv4_addr"), (.v6, "addresses6", "ipv6_addr"),
+    ]
+
+    private static func set(_ elements: [String]) -> String { "{ " + elements.joined(separator: ", ") + " }" }
+
+    /// What goes into a wire between networks, by the wire's own chain, and comes out of it; which way it goes is not asked here. What
+    /// begins there leads nobody elsewhere, by answers to it.
     private static func passages(_ networks: [FabricNetwork], _ ports: [FabricPort]) -> String {
         var rules = ""
         for port in ports {
-            for (name, link) in [(port.joined, port.upperEnd), (port.network, port.bridgePort)] {
-                guard let bridge = networks.first(where: { $0.name == name })?.bridge else { continue }
+            for (name, behind, link) in [
+                (port.joined, port.network, port.upperEnd), (port.network, port.joined, port.bridgePort),
+            ] {
+                guard let bridge = networks.first(where: { $0.name == name })?.bridge,
+                    let behind = networks.first(where: { $0.name == behind })
+                else { continue }
                 rules += "        iifname \"\(bridge)\" oifname \"\(link)\" jump \(port.upperEnd)\n"
+                rules += strangers(from: behind, link)
+                rules +=
+                    "        iifname \"\(link)\" oifname \"\(bridge)\" ct state new ct mark set \(throughAppliances)\n"
                 rules += "        iifname \"\(link)\" oifname \"\(bridge)\" accept\n"
                 // Not for being part of a connection that leads elsewhere.
                 rules +=
