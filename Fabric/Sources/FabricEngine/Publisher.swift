@@ -30,7 +30,7 @@ final class Publisher: PortPublisher {
         do throws(FabricFault) {
             try wayOut.namespace.outside { () throws(FabricFault) in
                 for (place, published) in wanted {
-                    if known[place] == nil { try Self.check(place, published) }
+                    if known[place] == nil { try check(place, published) }
                     do throws(LinuxError) {
                         held[place] = try HeldPort(
                             place.address.bytes, port: place.port, isStream: place.transport == .tcp)
@@ -97,8 +97,9 @@ final class Publisher: PortPublisher {
     }
 
     /// From outside nobody would reach it, without a word.
-    private static func check(_ place: Place, _ published: PublishedPort) throws(FabricFault) {
+    private func check(_ place: Place, _ published: PublishedPort) throws(FabricFault) {
         let address = place.address
+        if published.address?.family == .v6 { try wayOut.uplink?.checkV6(for: published) }
         guard address.family == .v6, !address.isUnspecified, address != IPAddress("::1"),
             let missing = ForwardingSwitch.missing
         else { return }

@@ -91,11 +91,9 @@ struct Uplink {
             try? writeAll(file.number, "1")
         }
         let hasV6 = try Self.translate { () throws(LinuxError) in try leadsV6(isNeeded) }
+        // It may have been switched off since: other ports, and an engine that begins again, are not hindered by that.
         let stray = ports.lazy.flatMap { $0.published }.first { $0.address?.family == .v6 }
-        if let stray, !hasV6 {
-            throw FabricFault(
-                "\(stray) leads nowhere: IPv6 is switched off for \(device) (net.ipv6.conf.\(device).disable_ipv6)")
-        }
+        if let stray, !hasV6 { EngineLog.write(withoutV6(stray)) }
         do throws(FabricFault) {
             let edge = PublishingRules.Edge(
                 device: device, inner: [inner] + (hasV6 ? [innerV6].compactMap { $0 } : []),
@@ -104,6 +102,16 @@ struct Uplink {
         } catch {
             throw FabricFault("the computer's rules for the link out of the fabric cannot be set: \(error)")
         }
+    }
+
+    /// - Throws: when nothing of IPv6 goes over the link, to which the port would lead.
+    func checkV6(for published: PublishedPort) throws(FabricFault) {
+        let hasV6 = try Self.translate { () throws(LinuxError) in try leadsV6(false) }
+        if !hasV6 { throw FabricFault(withoutV6(published)) }
+    }
+
+    private func withoutV6(_ published: PublishedPort) -> String {
+        "\(published) leads nowhere: IPv6 is switched off for \(device) (net.ipv6.conf.\(device).disable_ipv6), or was, and swiftlet network repair puts that right"
     }
 
     /// Whether anything of IPv6 goes over the link.

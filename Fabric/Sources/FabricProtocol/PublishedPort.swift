@@ -48,8 +48,9 @@ public struct PublishedPort: Hashable, Sendable {
         families.compactMap { family in addresses.first { $0.family == family } }
     }
 
-    /// What of IPv6 no ports can be on, and why. Source: RFC 4291 §2.5.5, §2.5.6, §2.7.
+    /// What no ports can be on, and why. Source: RFC 4291 §2.5.5, §2.5.6, §2.7, RFC 5771, RFC 919 §7.
     private static let unusable: [(prefix: String, meaning: String)] = [
+        ("224.0.0.0/4", "a group"), ("255.255.255.255/32", "an address of everybody"),
         ("fe80::/10", "an address of a link alone"), ("ff00::/8", "a group"),
         ("::ffff:0:0/96", "an address of IPv4; write it as one"),
     ]

@@ -199,8 +199,8 @@ is "and does not" "" "$(within only timeout 3 bash -c 'cat < /dev/tcp/2001:db8::
 
 # The engine is killed, and rules and addresses are taken away: the next one puts them right.
 change "$(web "$(published tcp 8080 80)"),$(only "")" > /dev/null
-engine=$(for p in /proc/[0-9]*; do tr '\0' ' ' < "$p/cmdline" 2> /dev/null | grep -q "serve $folder\b" && echo "${p#/proc/}"; done)
-kill -9 "$engine"
+engine() { for p in /proc/[0-9]*; do tr '\0' ' ' < "$p/cmdline" 2> /dev/null | grep -q "serve $folder\b" && echo "${p#/proc/}"; done; }
+kill -9 "$(engine)"
 is "without its engine it goes on" web "$(outside 'http://[2001:db8::1]:8080/')"
 nft flush ruleset
 ip -6 address flush dev swiftlet-up0
@@ -209,6 +209,26 @@ in_fabric ip link set up0 down
 "$fabric" start "$folder"
 is "the next engine puts it right" web "$(outside 'http://[2001:db8::1]:8080/')"
 is "for this computer too" web "$(get 'http://[::1]:8080/')"
+
+# IPv6 is switched off while a port is on an address of it: that one leads nowhere, and nothing else is hindered.
+loopback=$(published tcp 7005 80 1 ::1)
+is "a port of IPv6" "{}" "$(change "$(web "$loopback")")"
+sysctl -qw net.ipv6.conf.swiftlet-up0.disable_ipv6=1
+is "another port is published as ever" "{}" "$(change "$(web "$loopback,$(published tcp 7006 80)")")"
+is "and is reached" web "$(get http://127.0.0.1:7006/)"
+is "one more of IPv6 is refused" "*IPv6 is switched off for swiftlet-up0*" \
+    "$(change "$(web "$loopback,$(published tcp 7006 80),$(published tcp 7007 80 1 ::1)")")"
+kill -9 "$(engine)"
+"$fabric" start "$folder"
+is "an engine begins all the same" web "$(get http://127.0.0.1:7006/)"
+all="{\"change\":{\"whole\":true,\"networks\":[$networks],\"ports\":[$(web "$loopback,$(published tcp 7006 80)")]}}"
+is "and takes requests" "{}" "$(ask "$all")"
+sysctl -qw net.ipv6.conf.swiftlet-up0.disable_ipv6=0
+is "once it is on, a repair" "{}" "$(ask "$all")"
+is "has it lead there again" web "$(get 'http://[::1]:7005/')"
+for address in 224.0.0.1 255.255.255.255; do
+    is "no port is on $address" "*ports are not published on $address*" "$(change "$(web "$(published tcp 7008 80 1 $address)")")"
+done
 is "the fabric ends" "{}" "$(ask '{"end":{}}')"
 for _ in $(seq 100); do [ -z "$(nft list ruleset)" ] && break; sleep 0.02; done
 is "without leaving rules" "" "$(nft list ruleset)"
