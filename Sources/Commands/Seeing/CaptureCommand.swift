@@ -11,8 +11,9 @@ struct CaptureCommand: ParsableCommand {
         abstract: "Show or keep the packets that go to and from machines, and through appliances.",
         discussion: """
             At one place or several at once, in the order of time: a machine (each of its interfaces that is in a network or a
-            wire), MACHINE:INTERFACE, an appliance, or a network (what its machines send into it, and what its gateway sends).
-            With --path also every place along the machine's wire. Nobody notices; packets that there was no time for are
+            wire), MACHINE:INTERFACE, an appliance, a network (what its machines send into it, and what its gateway sends), or
+            between NETWORK and NETWORK: the wire of what is between the two, at the end of the first one. With --path also every
+            place along the wire. Nobody notices; packets that there was no time for are
             counted.
 
             Each packet is a line: the time (UTC), the place, whether it was sent (out) or got (in) by whoever is called so, and
@@ -24,6 +25,7 @@ struct CaptureCommand: ParsableCommand {
             Examples:
               swiftlet capture web
               swiftlet capture web ips lan --filter "tcp port 80"
+              swiftlet capture --path between office and dmz
               swiftlet capture --path web:eth0 -w web.pcapng --seconds 10s
               swiftlet capture lan -w - | tshark -r -
             """)
@@ -41,7 +43,9 @@ struct CaptureCommand: ParsableCommand {
         help: ArgumentHelp("Write a pcapng file; - is standard output.", valueName: "file"))
     var write: String?
     @Flag(help: "Look along the machines' wires: at appliances in them, and at the network's end.") var path = false
-    @Argument(help: "Machines, MACHINE:INTERFACE, appliances, networks.", completion: Completions.captured)
+    @Argument(
+        help: "Machines, MACHINE:INTERFACE, appliances, networks, between NETWORK and NETWORK.",
+        completion: Completions.captured)
     var places: [String]
     @OptionGroup var format: ErrorFormatOptions
 

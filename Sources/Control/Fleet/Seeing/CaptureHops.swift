@@ -7,12 +7,18 @@ struct CaptureHops {
     let fabric: FabricControl
 
     /// - Parameters:
-    ///   - targets: `MACHINE`, `MACHINE:INTERFACE`, or a network; with `@` before it, it is never a machine.
+    ///   - targets: `MACHINE`, `MACHINE:INTERFACE`, or a network; with `@` before it, it is never a machine. Four words `between`,
+    ///     `NETWORK`, `and`, `NETWORK` are a wire, at the first one's end.
     ///   - alongWires: with a machine's interface come the ends of each appliance in its wire, and the network's end of that.
     func find(_ targets: [String], alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {
         var places: [CaptureRequest.Place] = []
-        for target in targets {
-            for place in try self.places(of: target, alongWires: alongWires)
+        var rest = targets[...]
+        while let target = rest.popFirst() {
+            let found =
+                try target == "between"
+                ? self.places(between: Self.networks(&rest), alongWires)
+                : self.places(of: target, alongWires: alongWires)
+            for place in found
             where !places.contains(where: { $0.device == place.device }) { places.append(place) }
         }
         guard places.count <= CaptureRequest.mostPlaces else {
@@ -21,6 +27,57 @@ struct CaptureHops {
                 "at most \(CaptureRequest.mostPlaces) places are looked at in one go, not \(places.count)")
         }
         return places
+    }
+
+    /// The two that are named behind the word `between`.
+    private static func networks(_ rest: inout ArraySlice<String>) throws(FleetError) -> (one: String, other: String) {
+        let words = Array(rest.prefix(3))
+        guard words.count == 3, words[1] == "and" else {
+            throw FleetError(.invalidSetting, "say which networks: swiftlet capture between NETWORK and NETWORK")
+        }
+        rest = rest.dropFirst(3)
+        return (words[0], words[2])
+    }
+
+    /// The end at the first one; along the wire the ends of appliances in it, and that at the other one.
+    private func places(
+        between networks: (one: String, other: String), _ alongWires: Bool
+    ) throws(FleetError) -> [CaptureRequest.Place] {
+        let known = store.networks.list().map(\.name)
+        for name in [networks.one, networks.other] where !known.contains(name) {
+            throw FleetError(
+                .unusableNetwork, "there is no network \"\(name)\"; `swiftlet network ls` shows what there is")
+        }
+        guard let passage = try store.passages().all.first(where: { $0.joins(networks.one, networks.other) }) else {
+            throw FleetError(
+                .invalidSetting,
+                "nothing is between \(networks.one) and \(networks.other): what goes from one to the other is seen at each of them (swiftlet capture \(networks.one) \(networks.other))"
+            )
+        }
+        let port = FabricPort.end(passage.number)
+        let wire = passage.networks.joined(separator: "-")
+        func place(_ network: String) -> CaptureRequest.Place {
+            CaptureRequest.Place(
+                device: network == passage.networks[0] ? port.tap : port.wireEnd, name: "\(wire)@\(network)",
+                description: "the wire between \(passage.networks[0]) and \(passage.networks[1]), at \(network)",
+                arrivesFromIt: true)
+        }
+        let first = place(networks.one)
+        if !alongWires { return [first] }
+        var places: [CaptureRequest.Place] = []
+        for entry in passage.entries where !entry.isBypassed {
+            let appliance = try? store.find(entry.machine)
+            for number in entry.ends {
+                let known = appliance?.interfaces.first { $0.portNumber == number }?.guestName
+                let side = number == entry.inside ? passage.networks[0] : passage.networks[1]
+                places.append(
+                    end(
+                        number, "\(entry.name):\(known ?? "\(number)")",
+                        "\(entry.name) between \(passage.networks[0]) and \(passage.networks[1]), towards \(side)"))
+            }
+        }
+        if networks.one != passage.networks[0] { places.reverse() }
+        return [first] + places + [place(networks.other)]
     }
 
     private func places(of target: String, alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {

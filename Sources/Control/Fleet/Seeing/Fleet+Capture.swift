@@ -3,7 +3,7 @@ public import FabricProtocol
 
 /// What is to be captured, as people say it.
 public struct CaptureWish: Sendable {
-    /// Machines, their interfaces, and networks.
+    /// Machines, their interfaces, networks, and wires as `between`, a network, `and`, another one.
     public var targets: [String]
     /// Whether each machine's wire is looked at in its whole length.
     public var alongWires = false
