@@ -53,9 +53,12 @@ enum Completions {
         .custom { _, _, _ in ["none", "tap", "tap:", "wire"] + NetworkCommand.store.list().map(\.name) }
     }
 
+    /// From where packets are sent.
+    static var tracing: CompletionKind { .custom { _, _, _ in running + ["outside"] } }
+
     /// Where packets can be seen.
     static var captured: CompletionKind {
-        .custom { _, _, _ in running + NetworkCommand.store.list().map(\.name) }
+        .custom { _, _, _ in running + NetworkCommand.store.list().map(\.name) + ["between", "and"] }
     }
 
     /// Whom packets are sent to; the port is still to be said.

@@ -202,6 +202,83 @@ import Testing
         #expect(trace.steps[3].words == "the egress rule 192.0.2.0/24:443 of client lets it pass")
     }
 
+    @Test func `what comes from outside is told by the machine's port, and what nobody has published as that`() throws {
+        let web = try port(1)
+        func told(_ lines: [String], port machinePort: UInt16? = 80) throws -> PacketTrace {
+            let own = IPAddress(v4: 127, 0, 0, 1)
+            let interface = machines[1].interfaces[0]
+            let address = try #require(IPAddress(interface.guestAddresses[0].address))
+            let route = TraceRoute(
+                source: .init(address: own),
+                destination: .init(address: address, machine: machines[1], interface: interface),
+                nextStation: [2, 0, 0, 0, 0, 0])
+            let head = #"{"sent_over":"","text":"tcp a > b SYN, 54 bytes","from_port":50000,"tells_rules":true}"#
+            var judgement = TraceJudgement(
+                route: route, sightings: TraceSightings(([head] + lines).map { Array($0.utf8) }),
+                places: TracePlaces(store.networks.list(), machines.map { ($0, $0.interfaces) }, []))
+            judgement.visit = OutsideVisit(address: own, port: 8080, machinePort: machinePort)
+            let trace = PacketTrace(
+                transport: "tcp", from: .init(address: "127.0.0.1", port: 50000, name: "outside"),
+                to: .init(address: "127.0.0.1", port: 8080, name: "web"))
+            return machinePort == nil
+                ? judgement.judgedUnpublished(trace, resting: nil) : judgement.judged(trace)
+        }
+        let outside = #","is_outside":true"#
+        let forth = [
+            seen("question", "swiftlet-up0", sent: true, more: outside), seen("question", "up0", sent: false),
+            seen("question", "t\(web)", sent: true),
+        ]
+        let back = seen("accepted", "swiftlet-up0", sent: false, more: outside)
+        let rule =
+            #"{"accepted":"question","family":"inet","table":"swiftlet","chain":"forward","handle":1,"comment":"published ports"}"#
+        let answered = try told(forth + [seen("accepted", "t\(web)", sent: false), back, rule])
+        #expect(answered.outcome == .answered)
+        #expect(answered.explanation == "web answers at tcp port 80: something listens there")
+        #expect(answered.steps.map(\.place) == ["this computer", "outside", "outside", "web:eth0", "web:eth0"])
+        #expect(answered.steps[2].words == "its rule for published ports lets it in")
+        #expect(try told(forth).outcome == .unanswered)
+        #expect(try told([]).explanation.contains("it has not come into the fabric"))
+        #expect(try told(Array(forth.prefix(2))).explanation.contains("leads to no machine there"))
+        let local = #"{"seen":"accepted","device":"lo","is_sent":false,"is_outside":true}"#
+        #expect(try told([local], port: nil).explanation.hasSuffix("a program of this computer answers there"))
+        #expect(
+            try told([local.replacing("accepted", with: "reset")], port: nil).explanation
+                == "tcp port 8080 of 127.0.0.1 is published for no machine, and no program of this computer listens there"
+        )
+        let ports = [
+            PublishedPort(.tcp, on: IPAddress("::1"), 8080...8089, to: 80), PublishedPort(.udp, 8080...8080, to: 1),
+        ]
+        .compactMap { $0 }
+        func visit(_ address: String, _ port: UInt16) throws -> OutsideVisit {
+            OutsideVisit(address: try #require(IPAddress(address)), port: port)
+        }
+        #expect(try visit("::1", 8085).published(among: ports, .tcp) == ports[0])
+        #expect(try visit("127.0.0.1", 8085).published(among: ports, .tcp) == nil)
+        #expect(try visit("::1", 8090).published(among: ports, .tcp) == nil)
+        #expect(try visit("192.0.2.1", 8080).published(among: ports, .udp) == ports[1])
+    }
+
+    @Test func `a wire between two networks is looked at by its name`() throws {
+        try store.write(
+            Passages(all: [Passage(number: 50_001, networks: ["lan", "dmz"], entries: [])]))
+        let hops = CaptureHops(
+            store: store, fabric: FabricControl(launcher: LocalLauncher(store.paths, patienceSeconds: nil), store: store))
+        func devices(_ words: String..., alongWires: Bool = false) throws -> [String] {
+            try hops.find(words, alongWires: alongWires).map { "\($0.device) \($0.name)" }
+        }
+        #expect(try devices("between", "lan", "and", "dmz") == ["t50001 lan-dmz@lan"])
+        #expect(try devices("between", "dmz", "and", "lan", "outer").first == "p50001 lan-dmz@dmz")
+        #expect(
+            try devices("between", "lan", "and", "dmz", alongWires: true) == [
+                "t50001 lan-dmz@lan", "p50001 lan-dmz@dmz",
+            ])
+        for words in [
+            ["between"], ["between", "lan", "dmz"], ["between", "lan", "and"], ["between", "lan", "and", "outer"],
+        ] {
+            #expect(throws: FleetError.self) { try hops.find(words, alongWires: false) }
+        }
+    }
+
     @Test func `why a name has no address is said in words`() throws {
         func answer(_ code: Int, _ addresses: String = "", of machine: Int = 0, _ rules: [String]? = nil) throws
             -> TraceNames.Answer?

@@ -4,6 +4,9 @@ public import AgentProtocol
 public struct TraceRequest: Equatable, Sendable {
     public static let milliseconds: ClosedRange<UInt64> = 1...3_600_000
 
+    private static let outside = "outside"
+    private static let misunderstood = FabricFault("what is to be traced is not understood")
+
     public enum Transport: String, Sendable {
         /// What begins a connection.
         case tcp
@@ -13,8 +16,8 @@ public struct TraceRequest: Equatable, Sendable {
         case icmp
     }
 
-    /// The number of the machine's port.
-    public var port: UInt16
+    /// The number of the machine's port; nil: the computer that the fabric is in sends it to itself, as whoever asks for a published port.
+    public var port: UInt16?
     public var transport: Transport
     /// The machine's own.
     public var station: [UInt8]
@@ -31,7 +34,7 @@ public struct TraceRequest: Equatable, Sendable {
     public var question: NameQuestion?
 
     public init(
-        port: UInt16, transport: Transport, station: [UInt8], nextStation: [UInt8], source: IPAddress,
+        port: UInt16?, transport: Transport, station: [UInt8], nextStation: [UInt8], source: IPAddress,
         destination: IPAddress, destinationPort: UInt16, milliseconds: UInt64
     ) {
         self.port = port
@@ -46,20 +49,21 @@ public struct TraceRequest: Equatable, Sendable {
 
     public var arguments: [String] {
         [
-            "\(port)", transport.rawValue, HardwareAddress.text(station), HardwareAddress.text(nextStation),
+            port.map { "\($0)" } ?? Self.outside, transport.rawValue, HardwareAddress.text(station), HardwareAddress.text(nextStation),
             source.description, destination.description, "\(destinationPort)", "\(milliseconds)",
         ] + (question.map { [$0.name, $0.isVersion6 ? "6" : "4"] } ?? [])
     }
 
     public init(_ arguments: [String]) throws(FabricFault) {
-        guard arguments.count == 8 || arguments.count == 10, let port = UInt16(arguments[0]),
-            FabricPort.numbers.contains(port),
+        guard arguments.count == 8 || arguments.count == 10 else { throw Self.misunderstood }
+        let port = arguments[0] == Self.outside ? nil : UInt16(arguments[0])
+        guard port.map(FabricPort.numbers.contains) ?? (arguments[0] == Self.outside),
             let transport = Transport(rawValue: arguments[1]), let station = HardwareAddress.bytes(arguments[2]),
             let nextStation = HardwareAddress.bytes(arguments[3]), let source = IPAddress(arguments[4]),
             let destination = IPAddress(arguments[5]), source.family == destination.family,
             let destinationPort = UInt16(arguments[6]), (transport == .icmp) == (destinationPort == 0),
             let milliseconds = UInt64(arguments[7]), Self.milliseconds.contains(milliseconds)
-        else { throw FabricFault("what is to be traced is not understood") }
+        else { throw Self.misunderstood }
         self.init(
             port: port, transport: transport, station: station, nextStation: nextStation, source: source,
             destination: destination, destinationPort: destinationPort, milliseconds: milliseconds)

@@ -76,6 +76,9 @@ public struct TracePacket: Sendable {
         return request.nextStation + request.station + Self.bytes(type) + networkHeader(contents.count) + contents
     }
 
+    /// From its network's header on.
+    public var packet: [UInt8] { Array(frame.dropFirst(14)) }
+
     private func networkHeader(_ count: Int) -> [UInt8] {
         let length = UInt16(truncatingIfNeeded: count)
         if isVersion6 {

@@ -40,10 +40,8 @@ public final class Trace: EventHandler {
     private let rules: RuleTrace?
     private let comments: [RuleName: ByteString]
     private let links: [UInt32: ByteString]
-    /// The machine's own end of its wire.
-    private let tap: UInt32
-    /// Where what it sends into its wire goes out.
-    private let exit: UInt32
+    /// The machine's own end of its wire, and where what it sends into that goes out; nil where the computer sends.
+    private let wire: (tap: UInt32, exit: UInt32)?
     private var steps: [Step] = []
     private var decisions: [Decision] = []
     /// Whether packets of such a number, of those that rules have met, are answers.
@@ -61,6 +59,14 @@ public final class Trace: EventHandler {
         self.request = request
         self.packet = packet
         self.outside = outside
+        if request.port == nil {
+            guard let outside else {
+                throw FabricFault("nothing can be sent from this computer as if it came from outside: that takes root")
+            }
+            guard outside.isOwn else {
+                throw FabricFault("\(request.destination) is no address of this computer, where ports are published")
+            }
+        }
         do throws(LinuxError) {
             loop = try EventLoop()
             signals = try SignalFile(
@@ -70,18 +76,22 @@ public final class Trace: EventHandler {
             var end: UInt32?
             for link in try all.list() {
                 names[link.index] = link.name
-                if link.name == ByteString(FabricPort.tap(request.port)) { end = link.index }
+                if let port = request.port, link.name == ByteString(FabricPort.tap(port)) { end = link.index }
             }
             links = names
-            guard let end else { throw .noDevice }
-            tap = end
-            var wires = try Wires()
-            guard let wire = try wires.connections(of: [end]).first?.wire else { throw .noDevice }
-            exit = wire.to
+            if request.port == nil {
+                wire = nil
+            } else {
+                guard let end else { throw .noDevice }
+                var wires = try Wires()
+                guard let way = try wires.connections(of: [end]).first?.wire else { throw .noDevice }
+                wire = (end, way.to)
+            }
             frames = try CaptureSocket(
                 link: 0, program: packet.program(bytes: Self.keptBytes), bufferBytes: Self.bufferBytes, seesAll: false)
         } catch {
-            throw FabricFault("nothing can be sent from port \(request.port): \(error)")
+            let sender = request.port.map { "port \($0)" } ?? "this computer"
+            throw FabricFault("nothing can be sent from \(sender): \(error)")
         }
         (rules, comments) = Self.openRules(packet)
         do throws(LinuxError) {
@@ -106,8 +116,12 @@ public final class Trace: EventHandler {
 
     /// A link that does not take it is a place where it ends, and nothing that has gone wrong here.
     private func send() throws(LinuxError) {
+        guard let wire else {
+            do throws(LinuxError) { try outside?.send(packet) } catch { refusal = error }
+            return
+        }
         let sender = try FrameSender()
-        do throws(LinuxError) { try sender.send(packet.frame, over: exit) } catch { refusal = error }
+        do throws(LinuxError) { try sender.send(packet.frame, over: wire.exit) } catch { refusal = error }
     }
 
     /// Nil for a kernel whose rules do not tell what they do.
@@ -152,9 +166,12 @@ public final class Trace: EventHandler {
         while let frame = (try? frames.receive(over: &room)) ?? nil {
             guard let sighting = note(frame, isOutside: false) else { continue }
             // What has come back to whoever is taken to have asked.
-            if frame.link == tap, frame.isSent, sighting.kind != .question { isEnding = true }
+            if frame.link == wire?.tap, frame.isSent, sighting.kind != .question { isEnding = true }
         }
-        while let frame = (try? outside?.frames.receive(over: &room)) ?? nil { _ = note(frame, isOutside: true) }
+        while let frame = (try? outside?.frames.receive(over: &room)) ?? nil {
+            guard let sighting = note(frame, isOutside: true) else { continue }
+            if wire == nil, !frame.isSent, sighting.kind != .question { isEnding = true }
+        }
         guard let rules else { return }
         for event in rules.next() {
             if let sighting = packet.sighting(inPacket: event.packet[...]) {
@@ -166,7 +183,9 @@ public final class Trace: EventHandler {
             }
             // Of those who let it through the machine's own rules alone are of interest.
             if event.verdict == .accepted {
-                guard event.table == "swiftlet-egress", let rule = event.rule, comments[rule] != nil else { continue }
+                // Published ports are let in by the fabric's own.
+                let table: ByteString = wire == nil ? "swiftlet" : "swiftlet-egress"
+                guard event.table == table, let rule = event.rule, comments[rule] != nil else { continue }
             }
             decisions.append(Decision(event: event, isAnswer: isAnswer))
             if event.verdict == .accepted { continue }
@@ -189,7 +208,7 @@ public final class Trace: EventHandler {
             said.append(0x0a)
         }
         var members = [
-            JSONMember("sent_over", .string((links[exit] ?? "").description)),
+            JSONMember("sent_over", .string((wire.flatMap { links[$0.exit] } ?? "").description)),
             JSONMember("text", .string(PacketSummary.text(packet.frame, length: packet.frame.count).description)),
             JSONMember("from_port", .integer(Int64(packet.sourcePort))),
             JSONMember("tells_rules", .boolean(rules != nil)),
@@ -247,6 +266,7 @@ public final class Trace: EventHandler {
     /// With what was seen on the computer where it left the fabric and came back into it. What is seen within a moment after a place began to
     /// be looked at has the time when it was taken from there, so that times alone say nothing between the two; they are made to fit.
     private func inOrder() -> [Step] {
+        if wire == nil { return steps.sorted { $0.frame.nanoseconds < $1.frame.nanoseconds } }
         let outer = steps.filter { $0.isOutside }
         var (told, last): ([Step], UInt64) = ([], 0)
         func add(_ all: [Step], upTo most: UInt64) {

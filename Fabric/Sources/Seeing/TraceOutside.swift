@@ -11,6 +11,8 @@ public final class TraceOutside {
     let links: [UInt32: ByteString]
     /// How the computer sends on what is for the packet's destination.
     let way: Result<RouteAnswer, LinuxError>
+    /// Of what the computer itself is to send; nil where it is a machine.
+    private let sender: PacketSender?
 
     /// Looks at every link of the network namespace that the thread is in. Nil where nothing can be seen there.
     public init?(of packet: TracePacket) {
@@ -25,8 +27,17 @@ public final class TraceOutside {
             frames = try CaptureSocket(
                 link: 0, program: packet.program(bytes: Trace.keptBytes), bufferBytes: Trace.bufferBytes,
                 seesAll: false)
+            sender = packet.request.port == nil ? try PacketSender(to: packet.request.destination) : nil
         } catch { return nil }
     }
+
+    /// Whether the computer has the packet's destination itself, so that nothing that it sends leaves it.
+    var isOwn: Bool {
+        if case .success(let way) = way { return way.isOwn }
+        return false
+    }
+
+    func send(_ packet: TracePacket) throws(LinuxError) { try sender?.send(packet.packet) }
 
     /// For whoever asks for it.
     var document: JSONValue {

@@ -22,6 +22,23 @@ private struct Told {
             source: source, destination: try #require(IPAddress(address)), destinationPort: port,
             milliseconds: milliseconds)
         request.question = question
+        try self.init(request)
+    }
+
+    /// From the computer that the fabric is in, to an address of its own.
+    init(
+        _ transport: TraceRequest.Transport, fromOutsideTo address: String, _ port: UInt16,
+        milliseconds: UInt64 = 20_000
+    ) throws {
+        let own = try #require(IPAddress(address))
+        let nobody: [UInt8] = [2, 0, 0, 0, 0, 0]
+        try self.init(
+            TraceRequest(
+                port: nil, transport: transport, station: nobody, nextStation: nobody, source: own, destination: own,
+                destinationPort: port, milliseconds: milliseconds))
+    }
+
+    private init(_ request: TraceRequest) throws {
         let outcome = Programs.run(
             ([engineProgram, "trace", "/run/fabric"] + request.arguments).map { ByteString($0) },
             // Its standard input ends only with it.
@@ -66,6 +83,54 @@ struct TraceTests {
             if told.places("answered").last == ">t\(one.number)" { return }
         }
         Issue.record("port \(one.number) does not reach port \(other.number)")
+    }
+
+    @Test
+    func
+        `what comes from outside to a published port is seen until it is answered, and so is what nobody has published`()
+        async
+    {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, wayOut) = try TestComputer().engine()
+                defer { engine.nameServers.endAll() }
+                _ = try Place(1, "10.9.0.2", "fd00:9::2")
+                var lan = network("lan", 1, "10.9.0.0/24")
+                lan.prefixes += [NetworkPrefix("fd00:9::/64")].compactMap { $0 }
+                var machine = port(1, "lan", "10.9.0.2")
+                machine.addresses += [IPAddress("fd00:9::2")].compactMap { $0 }
+                machine.published = [
+                    PublishedPort(.tcp, 8080...8080, to: 80), PublishedPort(.udp, 8053...8053, to: 53),
+                ]
+                .compactMap { $0 }
+                try engine.put(change([lan], [machine]))
+                for address in ["127.0.0.1", "::1"] {
+                    // The link takes a moment, and nobody listens at the port.
+                    let told = try wayOut.atComputer {
+                        var told = try Told(.tcp, fromOutsideTo: address, 8080, milliseconds: 2000)
+                        for _ in 0..<20 where told.places("reset").isEmpty {
+                            told = try Told(.tcp, fromOutsideTo: address, 8080, milliseconds: 2000)
+                        }
+                        return told
+                    }
+                    #expect(told.places("question").first == "up0" && told.places("question").last == ">t1")
+                    #expect(told.places("reset").first == "t1" && told.places("reset").last == ">up0")
+                    #expect(told.places("reset", outside: true).first?.hasPrefix("swiftlet-up") == true)
+                    #expect(
+                        told.lines.contains {
+                            $0.text("accepted") == "question" && $0.text("comment") == "published ports"
+                        })
+                    // Somebody on the computer has it.
+                    let none = try wayOut.atComputer { try Told(.tcp, fromOutsideTo: address, 8081) }
+                    #expect(none.places("question").isEmpty && none.places("reset", outside: true).contains("lo"))
+                    let datagram = try wayOut.atComputer { try Told(.udp, fromOutsideTo: address, 8053) }
+                    #expect(datagram.places("question").last == ">t1" && datagram.places("refused").first == "t1")
+                }
+                // Nothing is sent to where others are.
+                #expect(throws: FabricFault.self) {
+                    try wayOut.atComputer { try Told(.tcp, fromOutsideTo: "192.0.2.7", 8080) }
+                }
+            })
     }
 
     @Test func `a packet is seen wherever it goes, and so is its answer, until it is back`() async {

@@ -137,6 +137,9 @@ private func refusal(of packet: TracePacket, kind: UInt8, code: UInt8, quotes co
     @Test func `a request is read as it was written, and others are refused`() throws {
         let request = try packet(.tcp, from: "10.9.0.2", to: "10.8.0.3").request
         #expect(try TraceRequest(request.arguments) == request)
+        var own = request
+        own.port = nil
+        #expect(try TraceRequest(own.arguments) == own && own.arguments[0] == "outside")
         for (place, wrong) in [(0, "0"), (1, "sctp"), (2, "x"), (4, "fd00::1"), (6, "0"), (7, "0")] {
             var arguments = request.arguments
             arguments[place] = wrong

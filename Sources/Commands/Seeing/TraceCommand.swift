@@ -16,6 +16,9 @@ struct TraceCommand: ParsableCommand {
             the machine would ask; what goes there is followed until it leaves this computer (without root: its network's
             fabric).
 
+            From outside, as the word says, this computer asks for one of its own ports, as whoever wants a published port
+            does: which machine has it, and which way that takes.
+
             Exit status: 0 when it is answered (a datagram: has arrived and is not refused), 1 when not, 125 when nothing could
             be sent.
 
@@ -25,12 +28,13 @@ struct TraceCommand: ParsableCommand {
               swiftlet trace --icmp client:eth1 192.0.2.1
               swiftlet trace client example.org:443
               swiftlet trace client 192.0.2.1:443 --json
+              swiftlet trace outside localhost:8080
             """)
 
     @Flag(help: "Send a datagram of UDP.") var udp = false
     @Flag(help: "Send a ping; TO has no port.") var icmp = false
     @Option(help: ArgumentHelp("Wait so long for the answer: 2s, 500ms.", valueName: "time")) var timeout = "2s"
-    @Argument(help: "The machine, or MACHINE:INTERFACE.", completion: Completions.runningMachines) var from: String
+    @Argument(help: "The machine, or MACHINE:INTERFACE, or outside.", completion: Completions.tracing) var from: String
     @Argument(help: "Where to: MACHINE:PORT, NETWORK:PORT, ADDRESS:PORT.", completion: Completions.traced) var to:
         String
     @OptionGroup var format: FormatOptions
@@ -81,6 +85,7 @@ extension PacketTrace {
         case .answerLost: "answer lost\(place): \(explanation)"
         case .unsent: "not sent: \(explanation)"
         case .unnamed: "no address: \(explanation)"
+        case .unpublished: "not published: \(explanation)"
         }
     }
 }
@@ -136,7 +141,7 @@ struct TraceDocument: Encodable {
     var from: End
     var to: End
     /// `answered`, `delivered`, `refused`, `unreachable`, `dropped`, `lost`, `unanswered`, `answer-lost`, `unsent`,
-    /// `unnamed`.
+    /// `unnamed`, `unpublished`.
     var outcome: String
     var isSuccess: Bool
     var explanation: String

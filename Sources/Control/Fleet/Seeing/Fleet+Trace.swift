@@ -4,9 +4,9 @@ public import FabricProtocol
 
 /// What is to be traced, as people say it.
 public struct TraceWish: Sendable {
-    /// `MACHINE` or `MACHINE:INTERFACE`.
+    /// `MACHINE` or `MACHINE:INTERFACE`, or `outside`.
     public var from: String
-    /// A machine, a network, an address or a name, with a port where the transport has them.
+    /// A machine, a network, an address or a name, with a port where the transport has them; from outside an address of this computer.
     public var to: String
     public var transport: TraceRequest.Transport
     /// For so long an answer is waited for.
@@ -36,6 +36,10 @@ extension MachineFleet {
         let routes = TraceRoutes(
             store: store, networks: networks, running: running, interfaces: { fabric.interfaces(of: $0) })
         let places = TracePlaces(networks, running.map { ($0, fabric.interfaces(of: $0)) }, store.readablePassages())
+        // A machine that is called so is one.
+        if wish.from == TraceWish.outside, routes.machine(TraceWish.outside, in: nil) == nil {
+            return try traceFromOutside(wish, target, routes, places, fabric, signals)
+        }
         guard routes.isForeign(target.name) else {
             return try trace(wish, target, try routes.find(from: wish.from, to: target.name), places, fabric, signals)
         }
@@ -107,7 +111,16 @@ extension MachineFleet {
         return judge(route, sightings, places).judged(trace)
     }
 
-    private func judge(
+    private func judge(_ route: TraceRoute, _ sightings: TraceSightings, _ places: TracePlaces) -> TraceJudgement {
+        var judgement = judgement(route, sightings, places)
+        let last = sightings.frames.last { $0.kind == .question }?.device
+        if last == "up0" || last.map({ places[$0] == .behind && $0.hasPrefix("@") }) == true {
+            judgement.hindrances = outsideHindrances(of: [route.destination.address.family])
+        }
+        return judgement
+    }
+
+    func judgement(
         _ route: TraceRoute, _ sightings: TraceSightings, _ places: TracePlaces
     ) -> TraceJudgement {
         var judgement = TraceJudgement(route: route, sightings: sightings, places: places)
@@ -119,10 +132,6 @@ extension MachineFleet {
                 appliance.nextHop = member.entry.nextHop(from: end, route.destination.address.family)
                 judgement.appliances[FabricPort.tap(end)] = appliance
             }
-        }
-        let last = sightings.frames.last { $0.kind == .question }?.device
-        if last == "up0" || last.map({ places[$0] == .behind && $0.hasPrefix("@") }) == true {
-            judgement.hindrances = outsideHindrances(of: [route.destination.address.family])
         }
         return judgement
     }

@@ -59,6 +59,8 @@ public struct PacketTrace: Sendable, Equatable {
         case unsent
         /// The machine is not told which address the name has.
         case unnamed
+        /// From outside: no machine has the port.
+        case unpublished
     }
 
     public var transport: String

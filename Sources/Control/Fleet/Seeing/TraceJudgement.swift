@@ -22,6 +22,8 @@ struct TraceJudgement {
     var hindrances: [String] = []
     /// Whether the fabric is an ordinary user's, which leads out by a program of that user's.
     var isUsers = false
+    /// Where it comes from outside; nil: from a machine.
+    var visit: OutsideVisit?
 
     private var machineName: String { route.source.machine?.name ?? "" }
     private var networkName: String { route.source.network?.name ?? "" }
@@ -36,11 +38,7 @@ struct TraceJudgement {
             return trace
         }
         let shown = sightings.frames.filter(isShown)
-        trace.steps = [
-            PacketTrace.Step(
-                nanoseconds: 0, place: places[home]?.name ?? machineName, words: "sends \(sightings.text)",
-                packet: sightings.text, isAnswer: false)
-        ]
+        trace.steps = [sending]
         var lastPackets = [false: sightings.text]
         for frame in shown {
             let isAnswer = frame.kind != .question
@@ -67,7 +65,14 @@ struct TraceJudgement {
         return trace
     }
 
-    /// What has let it out, and where the computer sends it on to.
+    var sending: PacketTrace.Step {
+        let computer = TracePlaces.Place.computer(device: "").name
+        return PacketTrace.Step(
+            nanoseconds: 0, place: visit != nil ? computer : places[home]?.name ?? machineName,
+            words: "sends \(sightings.text)", packet: sightings.text, isAnswer: false)
+    }
+
+    /// What has let it out, or in, and where the computer sends it on to.
     private func addDecisions(_ trace: inout PacketTrace) {
         func insert(_ words: String, _ place: String, behind name: String) {
             guard let index = trace.steps.lastIndex(where: { !$0.isAnswer && $0.place == name }) else { return }
@@ -76,6 +81,13 @@ struct TraceJudgement {
                     nanoseconds: trace.steps[index].nanoseconds, place: place, words: words, packet: "", isAnswer: false
                 ),
                 at: index + 1)
+        }
+        let outside = TracePlaces.Place.outside.name
+        if visit != nil {
+            if let rule = sightings.permissions.first?.comment {
+                insert("its rule for \(rule) lets it in", outside, behind: outside)
+            }
+            return
         }
         if let rule = sightings.permissions.first?.comment {
             insert("the egress rule \(rule) of \(machineName) lets it pass", networkName, behind: networkName)
@@ -88,7 +100,6 @@ struct TraceJudgement {
             case .none(let error)?: "no route leads to \(route.destination.address) (\(error))"
             case nil: nil
             }
-        let outside = TracePlaces.Place.outside.name
         if let words { insert(words, TracePlaces.Place.computer(device: "").name, behind: outside) }
     }
 
@@ -165,11 +176,19 @@ struct TraceJudgement {
     private func judge(_ shown: [TraceSightings.Frame], _ trace: inout PacketTrace) {
         let questions = shown.filter { $0.kind == .question }
         let answers = shown.filter { $0.kind != .question }
-        let back = answers.first { $0.device == home && $0.isSent }
+        // What has come back to this computer is at a link that is told as another's end.
+        let back =
+            visit == nil
+            ? answers.first { $0.device == home && $0.isSent }
+            : sightings.frames.first { $0.kind != .question && $0.device.hasPrefix("@") && !$0.isSent }
         let loss = sightings.losses.first { !$0.isAnswer }
         let target = trace.to.name ?? trace.to.address
         if let back {
             judge(back, loss, target, &trace)
+            let chains = hindrances.map { "\"\($0)\"" }.joined(separator: ", ")
+            if visit != nil, trace.isSuccess, !chains.isEmpty {
+                trace.explanation += "; who is not on this computer may be kept from it by \(chains)"
+            }
         } else if answers.isEmpty, let loss {
             trace.outcome = .dropped
             trace.lastPlace = place(of: loss.rule, questions.last)
@@ -200,7 +219,7 @@ struct TraceJudgement {
     private func judge(
         _ back: TraceSightings.Frame, _ loss: TraceSightings.Loss?, _ target: String, _ trace: inout PacketTrace
     ) {
-        let service = trace.to.port.map { "\(trace.transport) port \($0)" } ?? "ping"
+        let service = (visit?.machinePort ?? trace.to.port).map { "\(trace.transport) port \($0)" } ?? "ping"
         switch back.kind {
         case .accepted:
             trace.outcome = .answered
@@ -219,7 +238,7 @@ struct TraceJudgement {
                 let last = sightings.frames.last { $0.kind == .question && isShown($0) }
                 trace.lastPlace = place(of: loss.rule, last)
                 trace.explanation = reason(loss, last)
-            } else if isPort, back.from == trace.to.address {
+            } else if isPort, visit != nil || back.from == trace.to.address {
                 trace.outcome = .refused
                 trace.explanation = "\(target) refuses: nothing listens at \(service)"
             } else {
@@ -294,6 +313,9 @@ struct TraceJudgement {
             return
                 "the wire is impaired there: it has lost it, or has it wait for longer than an answer was waited for; swiftlet impair \(wire) shows what is so"
         case .computer(let device): return "it has left this computer by \(device), and nothing has come back"
+        case .outside where visit != nil:
+            return
+                "it has come into the fabric, and leads to no machine there; swiftlet network repair mends what is broken"
         case .outside where isUsers:
             let reason = hindrances.isEmpty ? "nothing has come back" : hindrances.joined(separator: "; ")
             return "it has left this fabric by \(WayOutProgram.path), and is not followed further; \(reason)"
@@ -318,6 +340,10 @@ struct TraceJudgement {
     /// Nothing was seen anywhere.
     private var untaken: String {
         let why = sightings.notTaken.map { " (\($0))" } ?? ""
+        if visit != nil {
+            return
+                "it has not come into the fabric\(why): rules of this computer keep it, or those for published ports are gone (swiftlet network repair)"
+        }
         guard let appliance = appliances[sightings.firstDevice] else {
             return "the wire of \(machineName) did not take it\(why); swiftlet network repair mends what is broken"
         }
