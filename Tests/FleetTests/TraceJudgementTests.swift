@@ -175,6 +175,22 @@ import Testing
         let names = try routes.names(from: machine, machine.interfaces)
         let route = try routes.find(from: machine, machine.interfaces, to: "2001:db8::7")
         #expect(route.source.address.family == .v6 && route.nextStation == names.nextStation)
+        // Of a network with both kinds of addresses it asks the gateway by that which it has itself.
+        var both = NetworkStore.Wish()
+        both.prefixes = ["10.5.0.0/24", "fd00:5::/64"].compactMap { NetworkPrefix($0) }
+        try store.networks.create("both", both)
+        let whole = machine.interfaces[0]
+        let six = MachineNetwork.fabric(
+            network: "six", addresses: whole.guestAddresses.filter { $0.address.contains(":") })
+        let own = [
+            AssignedInterface(
+                interface: MachineInterface(six), place: whole.place, ownNetwork: whole.ownNetwork,
+                hardwareAddress: whole.hardwareAddress)
+        ]
+        for name in ["both", "@both"] {
+            #expect(try routes.find(from: machine, own, to: name).destination.address == IPAddress("fd00:5::1"))
+            #expect(try self.route(to: name).destination.address == IPAddress("10.5.0.1"))
+        }
         let home = "t\(try port(4))"
         let told = seen("refused", home, sent: true, more: #","kind":1,"code":0"#)
             .replacing(#""from":"10.9.0.1""#, with: #""from":"fd00:6::1""#)
@@ -262,7 +278,8 @@ import Testing
         try store.write(
             Passages(all: [Passage(number: 50_001, networks: ["lan", "dmz"], entries: [])]))
         let hops = CaptureHops(
-            store: store, fabric: FabricControl(launcher: LocalLauncher(store.paths, patienceSeconds: nil), store: store))
+            store: store,
+            fabric: FabricControl(launcher: LocalLauncher(store.paths, patienceSeconds: nil), store: store))
         func devices(_ words: String..., alongWires: Bool = false) throws -> [String] {
             try hops.find(words, alongWires: alongWires).map { "\($0.device) \($0.name)" }
         }

@@ -49,7 +49,8 @@ public struct TraceRequest: Equatable, Sendable {
 
     public var arguments: [String] {
         [
-            port.map { "\($0)" } ?? Self.outside, transport.rawValue, HardwareAddress.text(station), HardwareAddress.text(nextStation),
+            port.map { "\($0)" } ?? Self.outside, transport.rawValue, HardwareAddress.text(station),
+            HardwareAddress.text(nextStation),
             source.description, destination.description, "\(destinationPort)", "\(milliseconds)",
         ] + (question.map { [$0.name, $0.isVersion6 ? "6" : "4"] } ?? [])
     }

@@ -85,11 +85,44 @@ struct TraceTests {
         Issue.record("port \(one.number) does not reach port \(other.number)")
     }
 
-    @Test
-    func
-        `what comes from outside to a published port is seen until it is answered, and so is what nobody has published`()
-        async
-    {
+    @Test func `a machine of IPv6 alone is followed to others, and asks for names by that`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer {
+                    engine.nameServers.endAll()
+                    engine.strictNameServers.endAll()
+                }
+                _ = [try Place(1, "fd00:9::2"), try Place(2, "fd00:9::3")]
+                var ports = [port(1, "six", "fd00:9::2"), port(2, "six", "fd00:9::3")]
+                try engine.put(change([network("six", 1, "fd00:9::/64")], ports))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                let closed = try Told(.tcp, from: ports[0], to: "fd00:9::3", ports[1].hardwareAddress, 81)
+                #expect(closed.places("question").last == ">t2" && closed.places("reset").last == ">t1")
+                let question = try #require(NameQuestion("m2.six.internal", isVersion6: true))
+                /// The addresses that it is told.
+                func asked() throws -> [String?] {
+                    var told: JSONValue?
+                    // Who answers may just have begun.
+                    for _ in 0..<60 where told?.integer("answer_code") == nil {
+                        told = try Told(
+                            .udp, from: ports[0], to: "fd00:9::1", Self.gateway, 53, asking: question,
+                            milliseconds: 1000
+                        ).lines[0]
+                    }
+                    return told?["addresses"]?.elements?.map(\.text) ?? []
+                }
+                #expect(try asked() == ["fd00:9::3"])
+                // Also where it may not reach everything.
+                ports[0].egress = try EgressPolicy([EgressRule(parsing: "[2001:db8::7]:443")])
+                try engine.put(change([], ports))
+                #expect(try asked() == ["fd00:9::3"])
+                let forbidden = try Told(.tcp, from: ports[0], to: "2001:db8::7", Self.gateway, 80, milliseconds: 2000)
+                #expect(!forbidden.dropped.isEmpty)
+            })
+    }
+
+    @Test func `what comes from outside to a published port is seen until the answer has left`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let (engine, wayOut) = try TestComputer().engine()

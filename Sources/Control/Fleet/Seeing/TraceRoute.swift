@@ -94,7 +94,7 @@ struct TraceRoutes {
         _ name: String, of record: MachineRecord, _ own: [AssignedInterface]
     ) throws(FleetError) -> TraceRoute.End {
         if let address = IPAddress(name) { return holder(of: address, seenFrom: own) }
-        if name.hasPrefix("@") { return try gateway(of: String(name.dropFirst())) }
+        if name.hasPrefix("@") { return try gateway(of: String(name.dropFirst()), seenFrom: own) }
         // As machines call one another.
         let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let isWhole = parts.count == 3 && parts[2] == "internal"
@@ -108,7 +108,7 @@ struct TraceRoutes {
             }
             return try end(at: machine, in: isWhole ? parts[1] : nil, of: record, own)
         }
-        if isNetwork { return try gateway(of: name) }
+        if isNetwork { return try gateway(of: name, seenFrom: own) }
         if let known = try? store.find(name) { _ = try store.findRunning(known.id) }
         throw FleetError(
             .unknownMachine,
@@ -124,12 +124,15 @@ struct TraceRoutes {
             ?? candidates.first { $0.specification.hostName?.lowercased() == name.lowercased() }
     }
 
-    private func gateway(of name: String) throws(FleetError) -> TraceRoute.End {
+    /// By an address of a kind that the machine has, where there is one.
+    private func gateway(of name: String, seenFrom own: [AssignedInterface]) throws(FleetError) -> TraceRoute.End {
         guard let network = networks.first(where: { $0.name == name }) else {
             throw FleetError(
                 .unusableNetwork, "there is no network \"\(name)\"; `swiftlet network ls` shows what there is")
         }
-        guard let address = network.gatewayAddresses.first else {
+        let families = Self.families(of: own)
+        let addresses = network.gatewayAddresses
+        guard let address = addresses.first(where: { families.contains($0.family) }) ?? addresses.first else {
             throw FleetError(
                 .invalidSetting, "nobody leads out of \"\(name)\", so it has no gateway (network create --gateway)")
         }
@@ -143,7 +146,7 @@ struct TraceRoutes {
         let near = own.compactMap(\.interface.network.fabricNetwork)
         let theirs = plugged(machine).filter { network == nil || $0.interface.network.fabricNetwork == network }
         let chosen = theirs.first { near.contains($0.interface.network.fabricNetwork ?? "") } ?? theirs.first
-        let families = own.flatMap(\.guestAddresses).compactMap { IPAddress($0.address)?.family }
+        let families = Self.families(of: own)
         let addresses = chosen?.guestAddresses.compactMap { IPAddress($0.address) } ?? []
         guard let chosen, let address = addresses.first(where: { families.contains($0.family) }) ?? addresses.first
         else {
@@ -153,6 +156,10 @@ struct TraceRoutes {
         }
         return TraceRoute.End(
             address: address, machine: machine, interface: chosen, network: self.network(of: chosen))
+    }
+
+    private static func families(of own: [AssignedInterface]) -> [IPAddress.Family] {
+        own.flatMap(\.guestAddresses).compactMap { IPAddress($0.address)?.family }
     }
 
     /// Networks that machines lead out of may all have the same addresses: there those count that the packet begins in.
