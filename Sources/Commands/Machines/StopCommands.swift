@@ -102,9 +102,16 @@ struct RemoveCommand: ParsableCommand {
 
     func run() throws {
         let store = Product.fleet.store
+        var removed: [MachineRecord] = []
+        // Some may have gone with the machines before which they were.
+        defer {
+            let places = format.isJSON ? [] : removed.compactMap { Product.fleet.placeHeld(by: $0) }
+            for words in places { Output.error(words) }
+        }
         try forEach(machines, asJSON: format.isJSON) { reference in
             if force, try store.removeDamaged(reference) { return }
             let record = try store.find(reference)
+            defer { if (try? store.find(record.id)) == nil { removed.append(record) } }
             if force, store.isOwned(record) {
                 try MachineRemote(record, store: store).kill()
                 // One that removes itself is gone.

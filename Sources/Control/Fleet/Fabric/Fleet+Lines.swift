@@ -80,6 +80,14 @@ extension MachineFleet {
         }
     }
 
+    /// For people: where an appliance that is gone still has its place, and what becomes of traffic there; nil: nowhere.
+    public func placeHeld(by record: MachineRecord) -> String? {
+        let lines = Lines(store: store, records: store.list())
+        guard let (site, entry) = lines.place(ofMachine: record.id), entry.outside != nil else { return nil }
+        let fate = entry.isBypassed || entry.failsOpen ? "traffic goes around it" : "nothing goes through there"
+        return "\(record.name) keeps its place \(site.words), and \(fate); to take it out: swiftlet remove \(record.name)"
+    }
+
     /// Leads traffic around an appliance; or through it again, when it is ready.
     public func bypass(_ appliance: String, _ isBypassed: Bool, _ patience: ReadinessPatience) throws(FleetError) {
         let change = { (lines: Lines) throws(FleetError) in

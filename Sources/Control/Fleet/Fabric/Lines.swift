@@ -49,6 +49,14 @@ struct Lines {
         } + store.readablePassages().map { (WireSite.between($0.networks), $0.entries) }
     }
 
+    /// - Parameter id: of a machine that may be gone.
+    func place(ofMachine id: String) -> (site: WireSite, entry: LineEntry)? {
+        for (site, entries) in sites {
+            if let entry = entries.first(where: { $0.machine == id }) { return (site, entry) }
+        }
+        return nil
+    }
+
     /// Refuses what can be nowhere, and what is elsewhere.
     /// - Parameter isMoved: it may be there already.
     func check(_ newcomer: LineEntry, at site: WireSite, isMoved: Bool) throws(FleetError) {
