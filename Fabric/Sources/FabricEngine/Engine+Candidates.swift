@@ -70,6 +70,9 @@ extension Engine {
     private func opened(
         _ end: UInt16, _ reader: String, of port: FabricPort, _ candidacy: Candidacy
     ) throws(FabricFault) -> UInt32 {
+        guard try isThere(end) else {
+            throw FabricFault("\(reader) is gone, with its interface (port \(end)); nothing was switched")
+        }
         let index = try prepared(FabricPort.tap(end))
         candidacy.allEnds.append(end)
         try join([Wire(from: index, to: try prepareSink())], of: port)
