@@ -135,6 +135,71 @@ import Testing
         try MachineRemote.disconnect("lan", from: routed.record.id, in: store, isForced: false)
     }
 
+    /// One that was connected while it ran.
+    private func attached(_ text: String, _ number: Int, hasDefaultRoute: Bool? = nil) throws -> DeviceAttachment {
+        var one = DeviceAttachment(
+            id: "attached\(number)", device: .interface(try MachineInterface(parsing: text)), guestName: "eth\(number + 5)",
+            slot: number)
+        one.networkNumber = 40 + number
+        one.hardwareAddress = "02:00:00:00:00:0\(number)"
+        one.hasDefaultRoute = hasDefaultRoute
+        if case .interface(var own) = one.device {
+            try store.assignAddresses(to: &own, besides: [])
+            one.device = .interface(own)
+        }
+        return one
+    }
+
+    /// Has a machine that runs be out of a network that it began with.
+    private func leave(_ network: String, _ owned: OwnedMachine) throws {
+        var declared = store.declaredInterfaces(of: owned.record) ?? DeclaredInterfaces(owned.record)
+        declared.remove(network)
+        try declared.write(to: owned.folder)
+    }
+
+    @Test func `who is out of what led elsewhere is led by what comes, and by what is left`() throws {
+        let owned = try machine("lan")
+        try owned.update { $0.state = .running }
+        let record = owned.record
+        #expect(store.hasDefaultRoute(record, []))
+        let routes = DefaultRoutes(record, in: store)
+        try leave("lan", owned)
+        #expect(!store.hasDefaultRoute(record, []))
+        #expect(store.routingInterface(of: record, []) == nil)
+        // What came before leads from then on.
+        var attachments = [try attached("tiny", 1)]
+        let told = routes.taken(over: record, in: store, &attachments)
+        #expect(told.map(\.interface.guestName) == ["eth6"] && told.first?.families == [.v4])
+        #expect(attachments[0].hasDefaultRoute == true)
+        #expect(store.hasDefaultRoute(record, attachments))
+        #expect(store.routingInterface(of: record, attachments)?.guestName == "eth6")
+        #expect(routes.taken(over: record, in: store, &attachments).count == 1)
+    }
+
+    @Test func `what a machine began with leads after what led`() throws {
+        let owned = try machine("lan", "tiny")
+        try owned.update { $0.state = .running }
+        let routes = DefaultRoutes(owned.record, in: store)
+        var none: [DeviceAttachment] = []
+        #expect(routes.taken(over: owned.record, in: store, &none).isEmpty)
+        try leave("lan", owned)
+        #expect(routes.taken(over: owned.record, in: store, &none).map(\.interface.guestName) == ["eth1"])
+        #expect(owned.record.nameServers(in: store.pluggedInterfaces(of: owned.record)).map(\.description) == ["10.32.0.1"])
+        #expect(store.stayingInterfaces(of: owned.record).map(\.guestName) == ["eth1"])
+        #expect(store.wiredInterfaces(of: owned.record).map(\.guestName) == ["eth1"])
+    }
+
+    @Test func `who is out of what it began with is not cloned`() throws {
+        let owned = try machine("lan")
+        try owned.update { $0.state = .running }
+        try MachineRemote(owned.record, store: store).checkWhole()
+        try leave("lan", owned)
+        let remote = MachineRemote(owned.record, store: store)
+        #expect(throws: SnapshotError.self) { try remote.checkWhole() }
+        #expect(throws: SnapshotError.self) { try remote.makeSnapshot(nil) }
+        #expect(store.list().count == 1)
+    }
+
     @Test func `a clone has none of its original's ports, and its own address where something was attached`() throws {
         let owned = try machine("lan")
         var specification = owned.record.specification

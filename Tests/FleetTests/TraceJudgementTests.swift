@@ -151,7 +151,7 @@ import Testing
         #expect(isolated.outcome == .dropped && isolated.explanation.hasPrefix("lan is isolated"))
         #expect(isolated.rule?.handle == 7 && isolated.steps.last?.words == "drops it")
         let unreached = try dropped("shop", "inet", "swiftlet", "forward", reach)
-        #expect(unreached.explanation.contains("network create --reach dmz lan"))
+        #expect(unreached.explanation.contains("swiftlet network update --reach dmz lan"))
         // All machines have one chain; who leads out of a network has its own.
         let (other, spoofed) = (try port(1), "another machine's address")
         let foreign = judged(

@@ -22,6 +22,38 @@ struct NetworkStoreTests {
         return nil
     }
 
+    @Test func `what a network reaches is changed, or stays where nobody can be told`() throws {
+        for name in ["lan", "dmz"] { try store.create(name, wish()) }
+        try store.create("acme", wish { $0.tenant = "acme" })
+        try store.create("beta", wish { $0.tenant = "beta" })
+        try store.create("led", wish("10.0.1.0/24") { $0.gateways = [IPAddress(v4: 10, 0, 1, 1)] })
+        func change(_ name: String, _ reaching: [String], not: [String] = []) throws {
+            _ = try store.update(name, reaching: reaching, notReaching: not) {}
+        }
+        try change("lan", ["dmz", "dmz"])
+        #expect(try store.find("lan").reachableNetworks == ["dmz"])
+        #expect(throws: NetworkError.self) {
+            try store.update("lan", reaching: [], notReaching: ["dmz"]) {
+                #expect(try store.find("lan").reachableNetworks.isEmpty)
+                throw NetworkError(.unusableFolder, "nobody is told")
+            }
+        }
+        #expect(try store.find("lan").reachableNetworks == ["dmz"])
+        #expect(code { () throws(NetworkError) in try store.remove("dmz") { [] } } == .inUse)
+        try change("lan", ["acme"], not: ["dmz"])
+        #expect(try store.find("lan").reachableNetworks == ["acme"])
+        for (name, reached, not) in [
+            ("lan", "lan", ""), ("lan", "none", ""), ("lan", "wan", ""), ("lan", "led", ""), ("led", "lan", ""),
+            ("acme", "beta", ""), ("dmz", "", "lan"), ("lan", "acme", "acme"),
+        ] {
+            let before = try store.find(name)
+            #expect(throws: NetworkError.self) {
+                try change(name, reached.isEmpty ? [] : [reached], not: not.isEmpty ? [] : [not])
+            }
+            #expect(try store.find(name) == before)
+        }
+    }
+
     @Test func `networks get numbers and subnets of their own`() throws {
         let first = try store.create("first", wish())
         let second = try store.create("second", wish { $0.hasIPv6 = true })

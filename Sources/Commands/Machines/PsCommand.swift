@@ -154,7 +154,7 @@ struct MachineDocument: Encodable {
         memoryMebibytes = specification.memoryMebibytes
         memoryMaximumMebibytes = specification.memoryMaximumMebibytes
         disks = specification.disks
-        interfaces = record.interfaces.map(InterfaceDocument.init)
+        interfaces = store.stayingInterfaces(of: record).map(InterfaceDocument.init)
         publishedPorts = specification.published.map(PublishedDocument.init)
         egress = specification.egress?.map(\.description)
         created = Timestamp.text(seconds: record.createdSeconds)

@@ -7,7 +7,7 @@ import Networks
 struct NetworkCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "network",
-        abstract: "Make, list, inspect and remove networks between machines, and put machines into them.",
+        abstract: "Make, list, inspect, change and remove networks between machines, and put machines into them.",
         discussion: """
             Examples:
               swiftlet network create lan
@@ -15,8 +15,9 @@ struct NetworkCommand: ParsableCommand {
               swiftlet run --rm --network lan busybox wget -qO- http://web/
             """,
         subcommands: [
-            NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkRemoveCommand.self,
-            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkRepairCommand.self,
+            NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkUpdateCommand.self,
+            NetworkRemoveCommand.self, NetworkConnectCommand.self, NetworkDisconnectCommand.self,
+            NetworkRepairCommand.self,
         ])
 
     static var store: NetworkStore { Product.fleet.store.networks }

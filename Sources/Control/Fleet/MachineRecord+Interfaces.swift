@@ -51,6 +51,8 @@ public struct AssignedInterface: Equatable, Sendable {
     /// Nil unless the device is made with one.
     public var hostAddress: InterfaceAddress? { interface.network == .ownTap ? ownNetwork?.host : nil }
 
+    func leads(_ family: IPAddress.Family) -> Bool { gateways.contains { $0.family == family } }
+
     var gateways: [IPAddress] {
         switch interface.network {
         case .tap(_, _, let gateway): gateway.flatMap { IPAddress($0) }.map { [$0] } ?? []
@@ -111,7 +113,9 @@ extension MachineRecord {
     }
 
     /// Who answers for names: those that were given, or the networks of the fabric that the machine is in.
-    var nameServers: [IPAddress] {
+    var nameServers: [IPAddress] { nameServers(in: interfaces) }
+
+    func nameServers(in interfaces: [AssignedInterface]) -> [IPAddress] {
         let given = specification.container.nameServers.compactMap { IPAddress($0) }
         if !given.isEmpty { return given }
         let inFabric = interfaces.filter { $0.interface.network.fabricNetwork != nil }
@@ -119,7 +123,9 @@ extension MachineRecord {
     }
 
     /// What names without a dot may end with.
-    var searchDomains: [ByteString] {
+    var searchDomains: [ByteString] { searchDomains(in: interfaces) }
+
+    func searchDomains(in interfaces: [AssignedInterface]) -> [ByteString] {
         let given = specification.container.searchDomains
         if !given.isEmpty { return given.map { ByteString($0) } }
         // Names of the others are given by who leads out of them, if anybody.

@@ -12,7 +12,7 @@ public struct NetworkStore: Sendable {
     /// - Parameter data: the folder of all that outlives a restart.
     public init(data: String) { root = HostPath(data).appending("networks") }
 
-    private func folder(_ name: String) -> HostPath { root.appending(name) }
+    func folder(_ name: String) -> HostPath { root.appending(name) }
 
     /// What a network is asked to be; nil and empty where it may choose.
     public struct Wish: Sendable {

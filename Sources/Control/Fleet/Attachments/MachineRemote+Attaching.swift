@@ -40,6 +40,7 @@ extension MachineRemote {
         // Before anything is made: one that is paused could not take it.
         let agent = try connect()
         let before = store.attachments(of: record)
+        let plugged = store.plugged(record, before)
         // Until the addresses that are chosen are written down.
         var addresses: NetworkLock?
         if case .interface(let interface) = device, interface.network.fabricNetwork != nil {
@@ -71,7 +72,7 @@ extension MachineRemote {
             attachment.guestName = try tell(agent, attachment, fills: isUnfilled)
             try store.write(before + [attachment], of: record)
             try forgetLimits(of: attachment.guestName)
-            tellNames(attachment, besides: before)
+            tellNames(insteadOf: plugged)
         } catch {
             try? agent.send(.detach(Detachment(attachment.forAgent, isForced: true)), id: 2)
             _ = try? agent.answer(to: 2, until: Deadline(afterMilliseconds: 10_000))
@@ -120,9 +121,7 @@ extension MachineRemote {
                 attachment.networkNumber = try store.freeNetworkNumbers(1, using: &generator).first
             }
             attachment.hardwareAddress = record.hardwareAddress(of: attachment)
-            let hasRoute =
-                before.contains { $0.hasDefaultRoute == true } || !record.guestInterfaces.allSatisfy(\.routes.isEmpty)
-            if !hasRoute, attachment.assignedInterface?.gateways.isEmpty == false { attachment.hasDefaultRoute = true }
+            if !store.hasDefaultRoute(record, before), attachment.assignedInterface?.gateways.isEmpty == false { attachment.hasDefaultRoute = true }
         }
         if let disk = attachment.disk {
             let present = record.specification.allDisks + before.compactMap(\.disk)
@@ -180,6 +179,7 @@ extension MachineRemote {
 
     func detach(_ name: String, isForced: Bool) throws {
         let before = store.attachments(of: record)
+        let (plugged, routes) = (store.plugged(record, before), DefaultRoutes(record, in: store))
         guard let attachment = before.first(where: { $0.isCalled(name) }) else {
             throw FleetError(.invalidSetting, unknown(name, before))
         }
@@ -201,7 +201,9 @@ extension MachineRemote {
             if attachment.guestName != nil { throw error }
         }
         try store.write(before.filter { $0 != attachment }, of: record)
+        lead(insteadOf: routes)
         try unplug(attachment)
+        if attachment.isInFabric { tellNames(insteadOf: plugged) }
         try forgetLimits(of: attachment.guestName)
     }
 

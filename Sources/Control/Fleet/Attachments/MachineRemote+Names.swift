@@ -4,16 +4,17 @@ import HostFiles
 extension MachineRemote {
     private static let resolver = "resolv.conf"
 
-    /// Has a guest that asks nobody for names ask those of the network into which it has come, as it will when it begins again. One
-    /// whose files cannot be written asks nobody until then.
-    func tellNames(_ attachment: DeviceAttachment, besides before: [DeviceAttachment]) {
-        guard let interface = attachment.assignedInterface, let network = interface.interface.network.fabricNetwork,
-            record.nameServers.isEmpty, !before.contains(where: \.isInFabric)
-        else { return }
-        var lines = interface.gateways.map { "nameserver \($0)" }
-        if lines.isEmpty { return }
-        // Of others who lead out the domain is not known.
-        if interface.interface.gateways == nil { lines.append("search \(network).internal") }
+    /// Has a guest ask those networks for names that it is in by now, as it will when it begins again: where it asked nobody, or one
+    /// that it is out of. One whose files cannot be written asks as before until then.
+    /// - Parameter before: what it was plugged in with.
+    func tellNames(insteadOf before: [AssignedInterface]) {
+        guard record.specification.container.nameServers.isEmpty else { return }
+        let now = store.pluggedInterfaces(of: record)
+        let (known, servers) = (record.nameServers(in: before), record.nameServers(in: now))
+        guard !servers.isEmpty, servers != known, !known.allSatisfy(servers.contains) || known.isEmpty else { return }
+        var lines = servers.map { "nameserver \($0)" }
+        let domains = record.searchDomains(in: now)
+        if !domains.isEmpty { lines.append("search " + domains.map(\.description).joined(separator: " ")) }
         let file = store.folder(record.id).appending(Self.resolver)
         defer { try? file.removeFile() }
         do {

@@ -250,8 +250,19 @@ struct FabricControl {
 
     /// Those that the ports are in, and those that these are to reach.
     func networks(of ports: [FabricPort]) throws(FleetError) -> [FabricNetwork] {
+        try networks(from: Set(ports.compactMap(\.network) + ports.compactMap(\.joined)))
+    }
+
+    /// Has the fabric know what a network reaches by now, for whoever holds the networks' lock: in one step.
+    func tellReach(of network: String) throws(FleetError) {
+        var change = FabricChange()
+        change.networks = try networks(from: [network])
+        try carryOut(change, startsEngine: true)
+    }
+
+    private func networks(from names: Set<String>) throws(FleetError) -> [FabricNetwork] {
         let servers = Self.nameServers()
-        var wanted = Set(ports.compactMap(\.network) + ports.compactMap(\.joined))
+        var wanted = names
         let records = store.networks.list()
         while true {
             let reached = Set(records.filter { wanted.contains($0.name) }.flatMap(\.reachableNetworks))

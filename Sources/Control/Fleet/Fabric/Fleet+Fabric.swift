@@ -23,6 +23,18 @@ extension MachineFleet {
         return !launcher.isEmulated
     }
 
+    /// Has a network reach others, or reach them no more, at once where machines are in it.
+    /// - Throws: leaving everything as it was.
+    public func updateNetwork(
+        _ name: String, reaching: [String], notReaching: [String]
+    ) throws -> NetworkRecord {
+        try store.networks.update(name, reaching: reaching, notReaching: notReaching) {
+            let isUsed = store.machines(in: name).contains { !$0.state.isOver }
+            guard isUsed, let launcher = try Launchers.running(store.paths) else { return }
+            try FabricControl(launcher: launcher, store: store).tellReach(of: name)
+        }
+    }
+
     /// Removes a network that no machine is in, and takes it out of the fabric where that runs.
     public func removeNetwork(_ name: String, isForced: Bool) throws(NetworkError) {
         if let passage = store.readablePassages().first(where: { $0.networks.contains(name) }) {

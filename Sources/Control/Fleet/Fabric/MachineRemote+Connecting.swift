@@ -49,6 +49,7 @@ extension MachineRemote {
                 return try MachineRemote(record, store: store).detach(own.id, isForced: isForced)
             }
             guard isRunning || record.boots else { throw store.goesOn(record) }
+            let (plugged, routes) = (store.pluggedInterfaces(of: record), DefaultRoutes(record, in: store))
             // First: whoever mends what a killed command has left finds what was wanted.
             let before = store.declaredInterfaces(of: record)
             var declared = before ?? DeclaredInterfaces(record)
@@ -56,7 +57,9 @@ extension MachineRemote {
             try declared.write(to: store.folder(record.id))
             guard isRunning else { return }
             do {
-                try MachineRemote(record, store: store).takeOut(network, isForced: isForced)
+                let remote = MachineRemote(record, store: store)
+                try remote.takeOut(network, insteadOf: routes, isForced: isForced)
+                remote.tellNames(insteadOf: plugged)
             } catch {
                 if let before {
                     try? before.write(to: store.folder(record.id))
@@ -69,7 +72,7 @@ extension MachineRemote {
     }
 
     /// Of an interface that the machine began with: its device stays with the monitor, and nobody is behind it any more.
-    private func takeOut(_ network: String, isForced: Bool) throws {
+    private func takeOut(_ network: String, insteadOf routes: DefaultRoutes, isForced: Bool) throws {
         guard
             let own = record.interfaces.first(where: { $0.interface.network.fabricNetwork == network }),
             let number = own.portNumber
@@ -82,6 +85,7 @@ extension MachineRemote {
         } catch {
             guard isForced else { throw error }
         }
+        lead(insteadOf: routes)
         try fabric?.unplug([number], of: record)
     }
 

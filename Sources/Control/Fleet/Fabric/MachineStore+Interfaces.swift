@@ -1,3 +1,4 @@
+import AgentProtocol
 import FabricProtocol
 import FoundationEssentials
 import HostFiles
@@ -77,9 +78,7 @@ extension MachineStore {
     }
 
     func plugged(_ record: MachineRecord, _ attachments: [DeviceAttachment]) -> [AssignedInterface] {
-        let left = leftInterfaces(of: record).map(\.place)
-        let own = record.interfaces.filter { !left.contains($0.place) }
-        return (own + attachments.compactMap(\.assignedInterface)).countingRepetitions()
+        (stayingInterfaces(of: record) + attachments.compactMap(\.assignedInterface)).countingRepetitions()
     }
 
     /// Those into whose wires something can be put: of a machine that does not run, as it will begin.
@@ -111,11 +110,29 @@ extension MachineStore {
 
     /// Through which the guest answers whoever is in none of its networks.
     func routingInterface(of record: MachineRecord, _ attachments: [DeviceAttachment]) -> AssignedInterface? {
-        let own =
-            record.interfaces.first { $0.gateways.contains { $0.family == .v4 } }
-            ?? record.interfaces.first { !$0.gateways.isEmpty }
-        if let own { return leftInterfaces(of: record).contains(own) ? nil : own }
-        return attachments.first { $0.hasDefaultRoute == true }?.assignedInterface
+        routingInterface(of: record, attachments, .v4) ?? routingInterface(of: record, attachments, .v6)
+    }
+
+    /// Through which its default route of one family leads: what was attached has it where nothing else had.
+    func routingInterface(
+        of record: MachineRecord, _ attachments: [DeviceAttachment], _ family: IPAddress.Family
+    ) -> AssignedInterface? {
+        let attached = attachments.filter { $0.hasDefaultRoute == true }.compactMap(\.assignedInterface)
+        return (attached + stayingInterfaces(of: record)).first { $0.leads(family) }
+    }
+
+    /// Whether the guest was told a default route.
+    func hasDefaultRoute(_ record: MachineRecord, _ attachments: [DeviceAttachment]) -> Bool {
+        attachments.contains { $0.hasDefaultRoute == true }
+            || stayingInterfaces(of: record).contains {
+                !$0.gateways.isEmpty && $0.interface.isLeftToProgram != true
+            }
+    }
+
+    /// Those that it began with and was not taken out of; what was attached is not among them.
+    public func stayingInterfaces(of record: MachineRecord) -> [AssignedInterface] {
+        let left = leftInterfaces(of: record).map(\.place)
+        return record.interfaces.filter { !left.contains($0.place) }
     }
 }
 

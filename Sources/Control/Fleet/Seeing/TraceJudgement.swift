@@ -396,7 +396,7 @@ struct TraceJudgement {
         if let other = route.destination.network {
             guard other.name != network.name else { return comment }
             return
-                "\(network.name) may not open connections to \(other.name); nothing says that it reaches it (network create --reach \(other.name) \(network.name))"
+                "\(network.name) may not open connections to \(other.name); nothing says that it reaches it (swiftlet network update --reach \(other.name) \(network.name))"
         }
         return network.reachesOutside
             ? comment

@@ -29,6 +29,7 @@ extension MachineRemote {
             try snapshots.checkFree(name)
         }
         snapshots.removeLeftovers()
+        try checkWhole()
         return try whileHeld { folder, _ throws(any Error) in
             var draft = draft(name ?? snapshots.freeName(for: record.name))
             draft.isForWarmStarts = isForWarmStarts
@@ -58,6 +59,7 @@ extension MachineRemote {
     public func fork(_ options: [CloneOptions], ends: any EndRequests) throws -> [OwnedMachine] {
         let snapshots = SnapshotStore(store.paths)
         snapshots.removeLeftovers()
+        try checkWhole()
         let (taken, place) = try whileHeld { folder, agent throws(any Error) in
             var draft = draft(record.name)
             if draft.disks.isEmpty {
@@ -209,6 +211,14 @@ extension MachineRemote {
             return
         }
         throw unsuitable(what)
+    }
+
+    /// Who goes on from it would be told to have the interface.
+    func checkWhole() throws(SnapshotError) {
+        guard let network = store.leftInterfaces(of: record).first?.interface.network.fabricNetwork else { return }
+        throw unsuitable(
+            "it was taken out of the network \"\(network)\" that it began with; let it begin again before: swiftlet stop \(record.name) && swiftlet start \(record.name)"
+        )
     }
 
     private func unsuitable(_ what: String) -> SnapshotError {
