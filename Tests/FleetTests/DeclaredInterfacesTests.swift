@@ -95,7 +95,8 @@ import Testing
         try line.write(to: owned.folder)
         try MachineRemote.disconnect("lan", from: owned.record.id, in: store, isForced: false)
         func walled(_ record: MachineRecord) throws -> [String?] {
-            try record.fabricPorts(line, of: store.wiredInterfaces(of: record)).filter { !$0.line.isEmpty }.map(\.network)
+            try record.fabricPorts(line, of: store.wiredInterfaces(of: record)).filter { !$0.line.isEmpty }.map(
+                \.network)
         }
         var record = try store.find(owned.record.id)
         #expect(record.interfaces.map(\.guestName) == ["eth0"])
@@ -138,7 +139,8 @@ import Testing
     /// One that was connected while it ran.
     private func attached(_ text: String, _ number: Int, hasDefaultRoute: Bool? = nil) throws -> DeviceAttachment {
         var one = DeviceAttachment(
-            id: "attached\(number)", device: .interface(try MachineInterface(parsing: text)), guestName: "eth\(number + 5)",
+            id: "attached\(number)", device: .interface(try MachineInterface(parsing: text)),
+            guestName: "eth\(number + 5)",
             slot: number)
         one.networkNumber = 40 + number
         one.hardwareAddress = "02:00:00:00:00:0\(number)"
@@ -184,7 +186,8 @@ import Testing
         #expect(routes.taken(over: owned.record, in: store, &none).isEmpty)
         try leave("lan", owned)
         #expect(routes.taken(over: owned.record, in: store, &none).map(\.interface.guestName) == ["eth1"])
-        #expect(owned.record.nameServers(in: store.pluggedInterfaces(of: owned.record)).map(\.description) == ["10.32.0.1"])
+        #expect(
+            owned.record.nameServers(in: store.pluggedInterfaces(of: owned.record)).map(\.description) == ["10.32.0.1"])
         #expect(store.stayingInterfaces(of: owned.record).map(\.guestName) == ["eth1"])
         #expect(store.wiredInterfaces(of: owned.record).map(\.guestName) == ["eth1"])
     }

@@ -32,7 +32,8 @@ extension NetworkStore {
         }
         for other in reaching {
             guard other != name else {
-                throw NetworkError(.invalidSetting, "machines of \"\(name)\" reach one another; leave out --reach \(name)")
+                throw NetworkError(
+                    .invalidSetting, "machines of \"\(name)\" reach one another; leave out --reach \(name)")
             }
             let other = try find(other)
             try Self.check(reaching: other)

@@ -121,7 +121,9 @@ extension MachineRemote {
                 attachment.networkNumber = try store.freeNetworkNumbers(1, using: &generator).first
             }
             attachment.hardwareAddress = record.hardwareAddress(of: attachment)
-            if !store.hasDefaultRoute(record, before), attachment.assignedInterface?.gateways.isEmpty == false { attachment.hasDefaultRoute = true }
+            if !store.hasDefaultRoute(record, before), attachment.assignedInterface?.gateways.isEmpty == false {
+                attachment.hasDefaultRoute = true
+            }
         }
         if let disk = attachment.disk {
             let present = record.specification.allDisks + before.compactMap(\.disk)
