@@ -75,6 +75,7 @@ public struct SwiftletCommand: ParsableCommand {
         let isJSON = arguments.prefix(while: { $0 != "--" }).contains("--json")
         do {
             try ForeignText.checkProcess()
+            try checkVerb(arguments)
             var command = try parseAsRoot(arguments)
             try command.run()
             exitProcess(0)
@@ -102,6 +103,22 @@ public struct SwiftletCommand: ParsableCommand {
             }
             exitProcess(CommandFailure.exitStatus)
         }
+    }
+
+    /// Of a command that has commands: that the second word is one of them.
+    static func checkVerb(_ arguments: [String]) throws(CommandFailure) {
+        guard arguments.count > 1, !arguments[1].hasPrefix("-"),
+            let command = configuration.subcommands.first(where: { $0.configuration.commandName == arguments[0] })
+        else { return }
+        var names: [String] = []
+        for own in command.configuration.subcommands {
+            let own = own.configuration
+            if own.commandName == arguments[1] || own.aliases.contains(arguments[1]) { return }
+            if own.shouldDisplay, let name = own.commandName { names.append(name) }
+        }
+        guard !names.isEmpty, command.configuration.defaultSubcommand == nil else { return }
+        throw CommandFailure(
+            "usage", "\(arguments[0]) has no command \"\(arguments[1])\"; there are \(names.joined(separator: ", "))")
     }
 
     private static func isOurs(_ error: any Error) -> Bool {

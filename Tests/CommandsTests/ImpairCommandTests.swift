@@ -30,6 +30,17 @@ import Testing
         #expect(throws: CommandFailure.self) { try ImpairCommand.kilobits(text) }
     }
 
+    @Test func `a time has a unit`() throws {
+        #expect(try ImpairCommand.microseconds("80ms", "--delay") == 80_000)
+        #expect(try ImpairCommand.microseconds("1.5s", "--delay") == 1_500_000)
+        #expect(try ImpairCommand.microseconds("0", "--delay") == 0)
+        for text in ["80", "5", "0.5", "11s", "ms", ""] {
+            #expect(throws: CommandFailure.self) { try ImpairCommand.microseconds(text, "--delay") }
+        }
+        let error = #expect(throws: CommandFailure.self) { try ImpairCommand.microseconds("80", "--delay") }
+        #expect(error?.message == "--delay takes a unit: 80ms, or 80s")
+    }
+
     @Test func `between two networks both are named, and the ways by them`() throws {
         func parsed(_ words: String...) throws -> ImpairCommand { try ImpairCommand.parse(words) }
         for words in [["between", "a", "and", "b"], ["between", "a", "b"]] {

@@ -17,6 +17,20 @@ import Testing
         #expect(run.command == ["ls", "--rm", "-l", "--", "-x"])
     }
 
+    @Test func `a command that has commands names them to who asks for another`() throws {
+        #expect(
+            throws: CommandFailure(
+                "usage",
+                "network has no command \"crate\"; there are create, list, inspect, remove, connect, disconnect, repair")
+        ) { try SwiftletCommand.checkVerb(["network", "crate", "x"]) }
+        for words in [
+            ["network", "ls"], ["network", "rm", "lan"], ["network", "--help"], ["network"], ["run", "network"], [],
+            ["egress", "list"], ["egress", "ls"], ["egress", "rm"], ["egress", "remove"], ["help", "network"],
+        ] { try SwiftletCommand.checkVerb(words) }
+        #expect(try SwiftletCommand.parseAsRoot(["egress", "list"]) is EgressListCommand)
+        #expect(try SwiftletCommand.parseAsRoot(["egress", "rm", "web", "a.test"]) is EgressRemoveCommand)
+    }
+
     @Test func `host exec has options of its own before the program, and help`() throws {
         let words = ["host", "exec", "-it", "sh", "-c", "--help"]
         let command = try SwiftletCommand.parseAsRoot(ProgramArguments.separated(words))

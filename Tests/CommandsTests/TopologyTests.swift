@@ -49,6 +49,22 @@ import Testing
         #expect(TopologyPicture(topology).text.contains(">impaired<"))
     }
 
+    @Test func `of one that has ended in a wire it is told what becomes of traffic`() {
+        func traffic(isFailing: Bool?, isInLine: Bool?) -> WireDocument.Appliance {
+            let entry = LineEntry(machine: "m", name: "ips", inside: 3, outside: 4, failsOpen: true, isBypassed: false)
+            let member = WireState.Member(
+                entry: entry, isRunning: false, isMissing: false, isFailing: isFailing, isInLine: isInLine)
+            let wire = WireState(
+                machine: "web", isRunning: true, interface: "eth0", addresses: [], network: "lan", members: [member],
+                strangers: [])
+            return WireDocument(wire).appliances[0]
+        }
+        #expect(traffic(isFailing: true, isInLine: false).words == "ips (ended, around)")
+        #expect(traffic(isFailing: true, isInLine: true).words == "ips (ended, stopping)")
+        #expect(traffic(isFailing: nil, isInLine: nil).words == "ips (ended)")
+        #expect(traffic(isFailing: true, isInLine: true).state == "ended")
+    }
+
     @Test func `programs are told them as elsewhere`() throws {
         let data = try JSONEncoder().encode(topology)
         let document = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])

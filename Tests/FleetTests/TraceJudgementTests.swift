@@ -70,6 +70,20 @@ import Testing
                 to: .init(address: route.destination.address.description, port: 80, name: route.destination.name)))
     }
 
+    @Test func `a network in the place of a machine is told as that`() throws {
+        let lines = Lines(store: store, records: machines)
+        let error = #expect(throws: FleetError.self) { try lines.interface("lan") }
+        #expect(error?.message.hasPrefix("\"lan\" is a network and no machine") == true)
+        let other = #expect(throws: FleetError.self) { try lines.interface("nobody") }
+        #expect(other?.message.contains("no machine is called \"nobody\"") == true)
+    }
+
+    @Test func `who is in no wire is not swapped, which is found before anything is said`() {
+        let fleet = MachineFleet(store.paths)
+        let error = #expect(throws: FleetError.self) { try fleet.checkSwap("client", for: "web") }
+        #expect(error?.message.contains("\"client\" is in no wire") == true)
+    }
+
     @Test func `targets are read as people write them`() throws {
         for (text, name, port) in [
             ("web:80", "web", 80), ("10.0.0.1:53", "10.0.0.1", 53), ("[fd00::1]:53", "fd00::1", 53),
@@ -81,6 +95,13 @@ import Testing
         #expect(try TraceTarget("fd00::1", .icmp).name == "fd00::1")
         for text in ["web", "web:", "web:0", "web:65536", "web:http", ":80", "fd00::1", "[fd00::1]80", ""] {
             #expect(throws: FleetError.self) { try TraceTarget(text, .udp) }
+        }
+        for (text, hint) in [
+            ("80", "say whose: web:80"), ("http://web/", "say web:80"), ("https://web", "say web:443"),
+            ("http://[fd00::1]:8080/x:1?y", "say [fd00::1]:8080"),
+        ] {
+            let error = #expect(throws: FleetError.self) { try TraceTarget(text, .tcp) }
+            #expect(error?.message.hasSuffix(hint) == true)
         }
         #expect(throws: FleetError.self) { try TraceTarget("web:80", .icmp) }
     }
@@ -135,6 +156,38 @@ import Testing
         #expect(half.outcome == .answerLost && half.lastPlace == "web:eth0")
     }
 
+    @Test func `who was never reached is not blamed for what somebody else answers`() throws {
+        let home = "t\(try port(0))"
+        let route = try route(to: "shop")
+        let left = [
+            seen("question", "p\(try port(0))", sent: true), seen("question", "up0", sent: true),
+            seen("question", "eth9", sent: true, more: #","is_outside":true"#),
+        ]
+        let outside = judged(
+            route,
+            left + [
+                seen("reset", "eth9", sent: false, more: #","is_outside":true"#), seen("reset", "up0", sent: false),
+                seen("reset", home, sent: true),
+            ])
+        #expect(outside.outcome == .lost && outside.lastPlace == "outside")
+        #expect(
+            outside.explanation
+                == "it has left this fabric, and somebody there refuses tcp port 80; shop was never reached: nothing leads from lan to dmz"
+        )
+        #expect(
+            judged(route, left).explanation.hasSuffix("; shop was never reached: nothing leads from lan to dmz"))
+        // A firewall on the way.
+        let other = "t\(try port(1))"
+        let answer = judged(
+            route,
+            [seen("question", other, sent: true), seen("reset", other, sent: false), seen("reset", home, sent: true)])
+        #expect(answer.outcome == .refused)
+        #expect(
+            answer.explanation == "web refuses tcp port 80 in the place of shop, which was never reached")
+        let reached = judged(route, [seen("question", "t\(try port(2))", sent: true), seen("reset", home, sent: true)])
+        #expect(reached.explanation == "shop refuses: nothing listens at tcp port 80")
+    }
+
     @Test func `what drops it is said in words`() throws {
         let one = try port(0)
         let way = [seen("question", "p\(one)", sent: true), seen("question", "n1", sent: false)]
@@ -152,6 +205,13 @@ import Testing
         #expect(isolated.rule?.handle == 7 && isolated.steps.last?.words == "drops it")
         let unreached = try dropped("shop", "inet", "swiftlet", "forward", reach)
         #expect(unreached.explanation.contains("swiftlet network update --reach dmz lan"))
+        let around = judged(
+            try route(to: "shop"), way + [loss("question", "inet", "swiftlet", "forward", reach)]
+        ) { $0.avoided = [TraceJudgement.Appliance(name: "router", isFailing: true, failsOpen: true)] }
+        #expect(
+            around.explanation.hasPrefix(
+                "between lan and dmz router fails, so that traffic goes around it, by what the networks say: lan may not"
+            ))
         // All machines have one chain; who leads out of a network has its own.
         let (other, spoofed) = (try port(1), "another machine's address")
         let foreign = judged(
@@ -322,6 +382,34 @@ import Testing
         #expect(words(try answer(3, of: outer, ["other.test"])).contains("egress rules of phone do not let it ask"))
         #expect(words(try answer(3, of: outer, ["a.test"])) == "there is no name a.test")
         #expect(words(try answer(3, of: outer, ["test.test", "0.0.0.0/0"])).contains("egress rules"))
+        // A machine leads out of it, and is asked.
+        var led = try routes.names(from: machines[outer], machines[outer].interfaces)
+        led.destination.machine = machines[1]
+        let told = #"{"sent_over":"p1","text":"x","answer_code":5,"addresses":[]}"#
+        let refused = TraceNames(name: "a.test", route: led, sightings: TraceSightings([Array(told.utf8)]))
+        #expect(
+            words(refused.answer(isVersion6: false)).hasPrefix("web (10.7.0.1), which leads out of outer and is asked"))
+        #expect(words(refused.answer(isVersion6: false)).hasSuffix("whom it asks itself is not known here"))
+    }
+
+    @Test func `where nobody answers for a name, who was asked is named, and not whose name it is`() throws {
+        let route = try routes.names(from: machines[3], machines[3].interfaces)
+        let trace = PacketTrace(
+            transport: "tcp", from: .init(address: "10.7.0.2", port: nil, name: "phone"),
+            to: .init(address: "", port: 443, name: "a.test"))
+        let lines = [
+            #"{"sent_over":"p1","text":"x","from_port":1,"tells_rules":true}"#,
+            seen("question", try #require(route.source.network).fabricNetwork(nameServers: []).bridge, sent: false),
+        ]
+        let sightings = TraceSightings(lines.map { Array($0.utf8) })
+        let places = TracePlaces(store.networks.list(), machines.map { ($0, $0.interfaces) }, [])
+        let judged = TraceNames(name: "a.test", route: route, sightings: sightings)
+            .unanswered(trace, TraceJudgement(route: route, sightings: sightings, places: places))
+        #expect(judged.outcome == .unnamed && judged.to == trace.to && judged.transport == "tcp")
+        #expect(
+            judged.explanation
+                == "a.test cannot be asked for: the name server of outer got the question and has not answered in time (--timeout); whom it asks itself may say nothing"
+        )
     }
 
     @Test func `where it was last seen says who has lost it`() throws {

@@ -59,7 +59,7 @@ extension Engine {
             let route = probeRoute(appliance, of: port, probed: probed)
             probes.watch(appliance, ends, through: route, isTrusted: false)
             try passProbes(at: [ends.inside, ends.outside])
-            candidacy.probed.append((appliance.inside, faultOfProbes(appliance, route)))
+            candidacy.probed.append((appliance.inside, faultOfProbes(appliance, route, isPassage: port.joined != nil)))
         }
         for end in lookers(of: port, besides: old) where !busy.contains(end) {
             _ = try opened(end, Self.looker, of: port, candidacy)

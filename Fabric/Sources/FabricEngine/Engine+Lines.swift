@@ -192,7 +192,9 @@ extension Engine {
         guard appliance.patienceMilliseconds != nil else { return nil }
         try passProbes(at: [ends.inside, ends.outside])
         if awaitPassing(appliance.inside, of: port, isPatient: isPatient) { return nil }
-        return faultOfProbes(appliance, probeRoute(appliance, of: port, probed: passages[port.number]?.probed))
+        return faultOfProbes(
+            appliance, probeRoute(appliance, of: port, probed: passages[port.number]?.probed),
+            isPassage: port.joined != nil)
     }
 
     /// Those who are to look at a wire must read what they get.

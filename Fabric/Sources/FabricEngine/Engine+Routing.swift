@@ -143,10 +143,12 @@ extension Engine {
     }
 
     /// That it carries nothing, in words that say what would be enough.
-    func faultOfProbes(_ appliance: InlineAppliance, _ route: ProbeRoute?) -> FabricFault {
+    /// - Parameter isPassage: it is between two networks, where it may route.
+    func faultOfProbes(_ appliance: InlineAppliance, _ route: ProbeRoute?, isPassage: Bool) -> FabricFault {
         guard let route else {
+            let hint = isPassage ? " (one that routes is put there with --routing)" : ""
             return FabricFault(
-                "\(appliance.name) lets no frames through from one of its interfaces to the other; nothing was switched"
+                "\(appliance.name) lets no frames through from one of its interfaces to the other\(hint); nothing was switched"
             )
         }
         let (inside, outside) = RouterHops.gateways

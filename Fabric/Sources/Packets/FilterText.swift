@@ -205,6 +205,12 @@ extension FilterText {
             }
             return .test(.ports(range, side, transport: transport))
         case nil where Self.transport(words.protocolName) != nil:
+            let name = words.protocolName ?? ""
+            guard Self.port(value.text) != nil else {
+                throw fault(
+                    "\"\(value.text)\" may not follow \"\(name)\"; src, dst, port or portrange may, as in \(name) port 80",
+                    at: value)
+            }
             throw fault("say what \"\(value.text)\" is, such as port \(value.text)", at: value)
         default: break
         }

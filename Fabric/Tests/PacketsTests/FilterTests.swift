@@ -124,7 +124,7 @@ private let tcpdump = ["/usr/bin/tcpdump", "/usr/sbin/tcpdump"].first {
             ("host", 5, "value"), ("host 10.0.0", 6, "address"), ("tcp port http", 10, "port's number"),
             ("port 65536", 6, "port"),
             ("(tcp", 5, "\")\""), ("tcp)", 4, "not expected"), ("tcp and", 8, "missing"), ("and tcp", 1, "missing"),
-            ("tcp udp", 5, "port udp"), ("portrange 5-1", 11, "range"), ("ip host fd00::1", 9, "no such address"),
+            ("tcp udp", 5, "as in tcp port 80"), ("tcp prot 80", 5, "\"prot\" may not follow \"tcp\""), ("portrange 5-1", 11, "range"), ("ip host fd00::1", 9, "no such address"),
             ("tcp 80", 5, "port 80"), ("ether 10.0.0.1", 7, "hardware"), ("icmp port 1", 1, "no ports"),
             ("nonsense", 1, "no word"),
             ("net 10.0.0.0/33", 5, "network"), ("host 10.0.0.1 or", 17, "missing"), ("tcp\u{e9}", 4, "ASCII"),

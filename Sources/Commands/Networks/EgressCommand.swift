@@ -72,7 +72,8 @@ struct EgressRemoveCommand: ParsableCommand {
         discussion: """
             Examples:
               swiftlet egress remove agent pypi.org:443
-            """)
+            """,
+        aliases: ["rm"])
 
     @Argument(help: "The machine's name or id.", completion: Completions.machines) var machine: String
     @Argument(help: ArgumentHelp("What it may reach no more.", valueName: EgressCommand.form)) var rules: [String]
@@ -112,12 +113,13 @@ struct EgressClearCommand: ParsableCommand {
 
 struct EgressListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ls", abstract: "List what machines that have rules may reach.",
+        commandName: "list", abstract: "List what machines that have rules may reach.",
         discussion: """
             Examples:
               swiftlet egress ls
               swiftlet egress ls --json agent
-            """)
+            """,
+        aliases: ["ls"])
 
     @Argument(help: "A machine's name or id.", completion: Completions.machines) var machine: String?
     @OptionGroup var format: FormatOptions

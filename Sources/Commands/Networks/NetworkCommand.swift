@@ -193,7 +193,17 @@ struct NetworkRepairCommand: ParsableCommand {
             Example:
               swiftlet network repair
             """)
-    @OptionGroup var format: ErrorFormatOptions
+    @OptionGroup var format: FormatOptions
 
-    func run() throws { try Product.fleet.repairNetworks(report: Output.error) }
+    private struct Document: Encodable {
+        /// How many wires of machines there are, and between how many networks.
+        var wires: Int
+        var networks: Int
+    }
+
+    func run() throws {
+        let (wires, networks) = try Product.fleet.repairNetworks(report: Output.error)
+        if format.isJSON { return Output.json(Document(wires: wires, networks: networks)) }
+        Output.line("the fabric is as it was declared: \(wires) wires, \(networks) networks")
+    }
 }

@@ -70,6 +70,11 @@ extension PacketTrace {
         if !tellsRules, outcome == .lost || outcome == .answerLost {
             lines.append("this kernel does not say which rules drop packets")
         }
+        if isInEmulatedHost, from.name != "outside", steps.contains(where: { $0.place == "outside" }) {
+            lines.append(
+                "without KVM what is outside is the emulated host's, and so is what is called this computer: it is the emulator that answers there"
+            )
+        }
         return lines.joined(separator: "\n")
     }
 
@@ -148,12 +153,14 @@ struct TraceDocument: Encodable {
     var lastPlace: String?
     var rule: Rule?
     var tellsRules: Bool
+    var isInEmulatedHost: Bool
     var steps: [Step]
 
     init(_ trace: PacketTrace) {
         (transport, from, to) = (trace.transport, End(trace.from), End(trace.to))
         (outcome, isSuccess, explanation) = (trace.outcome.rawValue, trace.isSuccess, trace.explanation)
         (lastPlace, tellsRules) = (trace.lastPlace, trace.tellsRules)
+        isInEmulatedHost = trace.isInEmulatedHost
         rule = trace.rule.map {
             Rule(family: $0.family, table: $0.table, chain: $0.chain, handle: $0.handle, comment: $0.comment)
         }

@@ -109,7 +109,11 @@ struct ImpairCommand: ParsableCommand {
         return way
     }
 
-    private static func microseconds(_ text: String, _ option: String) throws -> UInt32 {
+    /// With a unit: other programs take bare numbers as microseconds, or as seconds.
+    static func microseconds(_ text: String, _ option: String) throws -> UInt32 {
+        guard text.last?.isNumber != true || Double(text) == 0 else {
+            throw CommandFailure("usage.time", "\(option) takes a unit: \(text)ms, or \(text)s")
+        }
         let value = (try Units.time(text, option) * 1e6).rounded()
         guard value <= Double(Impairment.Way.mostDelayMicroseconds) else {
             throw CommandFailure("usage.time", "\(option) is at most 10s, not \(text)")

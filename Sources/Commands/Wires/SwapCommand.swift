@@ -41,6 +41,7 @@ struct SwapCommand: ParsableCommand {
         guard seconds > 0, seconds <= Self.longestSeconds else {
             throw CommandFailure("usage.time", "--shadow takes up to a day, not \(shadow)")
         }
+        try Product.fleet.checkSwap(old, for: new)
         if !format.isJSON {
             Output.error("\(new) gets a copy of what \(old) gets, for \(shadow)")
         }

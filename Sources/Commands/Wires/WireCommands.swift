@@ -139,7 +139,7 @@ struct WiresCommand: ParsableCommand {
         abstract: "List the wires of machines in networks, and what is in them and between networks.",
         discussion: """
             Appliances are listed from the machine to the network, each with how it is: looking (it gets copies), bypassed,
-            failing (around it, or stopping what comes), ended. Behind them, next to the network, a wire may be impaired.
+            failing (around it, or stopping what comes), ended (the same). Behind them, next to the network, a wire may be impaired.
 
             Example:
               swiftlet wires
@@ -152,12 +152,7 @@ struct WiresCommand: ParsableCommand {
         var table = Table("MACHINE", "APPLIANCES", "NETWORK")
         for wire in wires {
             let document = WireDocument(wire)
-            var members = document.appliances.map { appliance in
-                var notes = appliance.isRouting == true ? ["routing"] : []
-                if appliance.state != "inline" { notes.append(appliance.state) }
-                if let shadow = appliance.shadow { notes.append("\(shadow) is tried beside it") }
-                return notes.isEmpty ? appliance.name : "\(appliance.name) (\(notes.joined(separator: ", ")))"
-            }
+            var members = document.appliances.map(\.words)
             if let impairment = document.impairment {
                 members.append(impairment.mark)
             }
@@ -183,6 +178,17 @@ struct WireDocument: Encodable {
         var shadow: String?
         /// Whether it routes, and does not leave hardware addresses as they are. Nil for a stray.
         var isRouting: Bool?
+        /// `through` it, `around` it, or `stopping`; nil where nobody knows, or it only looks.
+        var traffic: String?
+
+        /// For a terminal.
+        var words: String {
+            var notes = isRouting == true ? ["routing"] : []
+            if state != "inline" { notes.append(state) }
+            if state == "ended", let traffic { notes.append(traffic) }
+            if let shadow { notes.append("\(shadow) is tried beside it") }
+            return notes.isEmpty ? name : "\(name) (\(notes.joined(separator: ", ")))"
+        }
     }
 
     /// What becomes of packets next to the network.
@@ -217,9 +223,16 @@ struct WireDocument: Encodable {
                 name: member.entry.name, state: Self.state(member, machineRuns: wire.isRunning),
                 failsOpen: member.entry.failsOpen,
                 patienceMilliseconds: member.entry.patienceMilliseconds, shadow: member.entry.shadow?.name,
-                isRouting: member.entry.routing != nil)
+                isRouting: member.entry.routing != nil, traffic: Self.traffic(member))
         }
         appliances += wire.strangers.map { Appliance(name: $0, state: "stray") }
+    }
+
+    private static func traffic(_ member: WireState.Member) -> String? {
+        guard member.entry.outside != nil, let isInLine = member.isInLine, let isFailing = member.isFailing else {
+            return nil
+        }
+        return isInLine ? isFailing ? "stopping" : "through" : "around"
     }
 
     private static func state(_ member: WireState.Member, machineRuns: Bool) -> String {

@@ -150,7 +150,7 @@ public struct NetworkStore: Sendable {
         guard users.isEmpty else {
             throw NetworkError(
                 .inUse,
-                "machines are in the network \"\(name)\" (\(users.joined(separator: ", "))); remove them before: swiftlet rm --force \(users.joined(separator: " "))"
+                "machines are in the network \"\(name)\" (\(users.joined(separator: ", "))); take them out before (swiftlet network disconnect \(name) MACHINE, also while it runs), or remove them: swiftlet rm --force \(users.joined(separator: " "))"
             )
         }
         if let other = list().first(where: { $0.reachableNetworks.contains(name) }) {

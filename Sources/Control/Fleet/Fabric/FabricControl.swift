@@ -202,7 +202,9 @@ struct FabricControl {
     }
 
     /// Makes the fabric what the machines that run need, and nothing else. Whoever makes one more machine waits meanwhile.
-    func repair() throws(FleetError) {
+    /// - Returns: how many wires of machines and networks there are then.
+    func repair() throws(FleetError) -> (wires: Int, networks: Int) {
+        var counts = (wires: 0, networks: 0)
         try store.withNetworkLock { () throws(FleetError) in
             var change = FabricChange()
             change.isWhole = true
@@ -213,10 +215,12 @@ struct FabricControl {
             }
             add(try store.passages().all.filter { $0.isNeeded(by: running, in: store) }, to: &change)
             change.networks = try networks(of: change.ports)
+            counts = (change.ports.count { $0.joined == nil }, change.networks.count)
             try carryOut(change, startsEngine: true)
         }
         stopStrayForwards()
         removeStrayRequests()
+        return counts
     }
 
     /// Machines that run, and whose monitors have not the ends of wires that there are: these were made anew behind them.

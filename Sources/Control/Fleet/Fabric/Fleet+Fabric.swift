@@ -7,14 +7,16 @@ import WireFormats
 extension MachineFleet {
     /// Makes the fabric what it should be: what is missing is made, what is too much taken away.
     /// - Parameter report: told what is being done when it takes long, and what only a machine's next start mends.
-    public func repairNetworks(report: (String) -> Void) throws {
+    /// - Returns: how many wires of machines and networks there are then.
+    public func repairNetworks(report: (String) -> Void) throws -> (wires: Int, networks: Int) {
         let fabric = FabricControl(launcher: try Launchers.choose(store.paths, report: report), store: store)
-        try fabric.repair()
+        let extent = try fabric.repair()
         for name in fabric.machinesCutOff() {
             report(
                 "swiftlet: the monitor of \"\(name)\" is not at its wires, which were destroyed and made anew: it is in its networks again when it begins again (swiftlet restart \(name))"
             )
         }
+        return extent
     }
 
     /// Whether networks are made by an ordinary user.

@@ -126,6 +126,9 @@ extension MachineFleet {
         }
     }
 
+    /// That one is in a wire and the other could take its place, as far as that is written down.
+    public func checkSwap(_ old: String, for new: String) throws(FleetError) { _ = try shadowed(old, by: new) }
+
     /// The one that the other is tried beside; nil: it is not.
     private func shadowed(_ old: String, by new: String) throws(FleetError) -> LineEntry? {
         var shadowed: LineEntry?

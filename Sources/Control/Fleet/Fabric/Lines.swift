@@ -234,7 +234,7 @@ struct Lines {
         _ target: String
     ) throws(FleetError) -> (record: MachineRecord, interface: AssignedInterface) {
         let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        let record = try store.find(halves[0])
+        let record = try machine(halves[0])
         let interfaces = store.wiredInterfaces(of: record)
         let names = interfaces.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
         guard !interfaces.isEmpty else {
@@ -253,6 +253,17 @@ struct Lines {
             throw FleetError(.invalidSetting, "\"\(record.name)\" has several interfaces; say which: \(names)")
         }
         return (record, interfaces[0])
+    }
+
+    /// A machine, where a network may be meant by mistake.
+    private func machine(_ name: String) throws(FleetError) -> MachineRecord {
+        do throws(FleetError) { return try store.find(name) } catch {
+            guard error.code == .unknownMachine, (try? store.networks.find(name)) != nil else { throw error }
+            throw FleetError(
+                .unknownMachine,
+                "\"\(name)\" is a network and no machine; name one of its machines, or two networks: between \(name) and NETWORK"
+            )
+        }
     }
 
     /// An appliance that runs, as it comes into a wire.

@@ -30,7 +30,14 @@ extension MachineFleet {
             throw FleetError(
                 .notRunning, "no machine runs, so nobody can send; `swiftlet ps --all` shows what there is")
         }
-        let fabric = FabricControl(launcher: launcher, store: store)
+        var trace = try trace(wish, target, FabricControl(launcher: launcher, store: store), signals)
+        trace.isInEmulatedHost = launcher.isEmulated
+        return trace
+    }
+
+    private func trace(
+        _ wish: TraceWish, _ target: TraceTarget, _ fabric: FabricControl, _ signals: SignalWatcher
+    ) throws -> PacketTrace {
         let running = store.list().filter { !$0.state.isOver }
         let networks = store.networks.list()
         let routes = TraceRoutes(
@@ -55,9 +62,7 @@ extension MachineFleet {
             if case .none(let reason)? = names.answer(isVersion6: isVersion6) {
                 unnamed.explanation = reason
             } else {
-                // Where the question is lost.
-                unnamed = judge(names.route, names.sightings, places).judged(unnamed)
-                unnamed.explanation = "\(target.name) cannot be asked for: \(unnamed.explanation)"
+                return names.unanswered(unnamed, judge(names.route, names.sightings, places))
             }
             unnamed.outcome = .unnamed
             return unnamed
@@ -125,7 +130,15 @@ extension MachineFleet {
     ) -> TraceJudgement {
         var judgement = TraceJudgement(route: route, sightings: sightings, places: places)
         judgement.isUsers = hasUsersFabric
-        for member in wires().flatMap(\.members) {
+        let wires = wires()
+        let ends = [route.source.network?.name, route.destination.network?.name].compactMap { $0 }
+        for wire in wires where wire.between.map(Set.init) == Set(ends) {
+            judgement.avoided = wire.members.filter { $0.entry.outside != nil && $0.isInLine == false }.map {
+                TraceJudgement.Appliance(
+                    name: $0.entry.name, isFailing: !$0.entry.isBypassed, failsOpen: $0.entry.failsOpen)
+            }
+        }
+        for member in wires.flatMap(\.members) {
             var appliance = TraceJudgement.Appliance(
                 name: member.entry.name, isFailing: member.isFailing ?? false, failsOpen: member.entry.failsOpen)
             for end in member.entry.ends {

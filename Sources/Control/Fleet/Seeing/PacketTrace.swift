@@ -76,6 +76,8 @@ public struct PacketTrace: Sendable, Equatable {
     public var rule: Rule?
     /// Whether the kernel says which rules drop packets.
     public var tellsRules = true
+    /// Whether what is outside and this computer are the emulator's.
+    public var isInEmulatedHost = false
 
     public init(transport: String, from: End, to: End) {
         self.transport = transport

@@ -22,12 +22,14 @@ struct TraceJudgement {
     var hindrances: [String] = []
     /// Whether the fabric is an ordinary user's, which leads out by a program of that user's.
     var isUsers = false
+    /// Appliances between the two networks that traffic goes around.
+    var avoided: [Appliance] = []
     /// Where it comes from outside; nil: from a machine.
     var visit: OutsideVisit?
 
     private var machineName: String { route.source.machine?.name ?? "" }
     private var networkName: String { route.source.network?.name ?? "" }
-    private var home: String { route.source.interface?.hostDevice ?? "" }
+    var home: String { route.source.interface?.hostDevice ?? "" }
 
     /// - Parameter trace: its two ends.
     func judged(_ trace: PacketTrace) -> PacketTrace {
@@ -184,7 +186,7 @@ struct TraceJudgement {
         let loss = sightings.losses.first { !$0.isAnswer }
         let target = trace.to.name ?? trace.to.address
         if let back {
-            judge(back, loss, target, &trace)
+            if !judgeStranger(back, target, &trace) { judge(back, loss, target, &trace) }
             let chains = hindrances.map { "\"\($0)\"" }.joined(separator: ", ")
             if visit != nil, trace.isSuccess, !chains.isEmpty {
                 trace.explanation += "; who is not on this computer may be kept from it by \(chains)"
@@ -215,11 +217,15 @@ struct TraceJudgement {
         }
     }
 
+    func service(_ trace: PacketTrace) -> String {
+        (visit?.machinePort ?? trace.to.port).map { "\(trace.transport) port \($0)" } ?? "ping"
+    }
+
     /// What has come back to the machine.
     private func judge(
         _ back: TraceSightings.Frame, _ loss: TraceSightings.Loss?, _ target: String, _ trace: inout PacketTrace
     ) {
-        let service = (visit?.machinePort ?? trace.to.port).map { "\(trace.transport) port \($0)" } ?? "ping"
+        let service = service(trace)
         switch back.kind {
         case .accepted:
             trace.outcome = .answered
@@ -312,7 +318,8 @@ struct TraceJudgement {
             guard last.isSent else { return "it was seen nowhere behind" }
             return
                 "the wire is impaired there: it has lost it, or has it wait for longer than an answer was waited for; swiftlet impair \(wire) shows what is so"
-        case .computer(let device): return "it has left this computer by \(device), and nothing has come back"
+        case .computer(let device):
+            return "it has left this computer by \(device), and nothing has come back\(unreachedMachine)"
         case .outside where visit != nil:
             return
                 "it has come into the fabric, and leads to no machine there; swiftlet network repair mends what is broken"
@@ -331,7 +338,7 @@ struct TraceJudgement {
             case .none(let error)?:
                 return
                     "it has left this fabric, and no route of this computer leads to \(route.destination.address) (\(error))"
-            default: return "it has left this fabric, and nothing has come back" + hint
+            default: return "it has left this fabric, and nothing has come back" + unreachedMachine + hint
             }
         default: return "it was seen nowhere behind"
         }
@@ -395,8 +402,8 @@ struct TraceJudgement {
         guard let network = route.source.network else { return comment }
         if let other = route.destination.network {
             guard other.name != network.name else { return comment }
-            return
-                "\(network.name) may not open connections to \(other.name); nothing says that it reaches it (swiftlet network update --reach \(other.name) \(network.name))"
+            return detour(other.name)
+                + "\(network.name) may not open connections to \(other.name); nothing says that it reaches it (swiftlet network update --reach \(other.name) \(network.name))"
         }
         return network.reachesOutside
             ? comment

@@ -28,6 +28,11 @@ struct TraceNames {
                 "the egress rules of \(machine) do not let it ask for \(name); swiftlet egress ls \(machine) shows what they allow"
             )
         }
+        if let leader = route.destination.machine, code != 0, code != 3 {
+            return .none(
+                "\(leader.name) (\(route.destination.address)), which leads out of \(network?.name ?? "its network") and is asked for names there, does not tell \(name) (code \(code)); whom it asks itself is not known here"
+            )
+        }
         if let network, network.isRouted, !network.reachesOutside {
             return .none(
                 "\(network.name) is isolated: names from outside are not told there (network create --isolated)")
@@ -39,6 +44,25 @@ struct TraceNames {
         default:
             return .none("whom \(network?.name ?? "its network") asks for names does not answer (code \(code))")
         }
+    }
+
+    /// What has become of the question, where nobody has answered it.
+    /// - Parameter trace: its two ends, as they were asked for.
+    func unanswered(_ trace: PacketTrace, _ judgement: TraceJudgement) -> PacketTrace {
+        let network = route.source.network?.name ?? "its network"
+        let server =
+            route.destination.machine.map { "\($0.name), which leads out of \(network)," } ?? "the name server of \(network)"
+        var question = trace
+        question.transport = "udp"
+        question.to = PacketTrace.End(address: route.destination.address.description, port: 53, name: server)
+        var judged = judgement.judged(question)
+        if judged.outcome == .delivered {
+            judged.explanation =
+                "\(server) got the question and has not answered in time (--timeout); whom it asks itself may say nothing"
+        }
+        (judged.transport, judged.to, judged.outcome) = (trace.transport, trace.to, .unnamed)
+        judged.explanation = "\(name) cannot be asked for: \(judged.explanation)"
+        return judged
     }
 
     private func covers(_ rule: EgressRule) -> Bool {

@@ -9,6 +9,17 @@ struct TraceTarget: Equatable {
 
     /// - Throws: what it should be instead.
     init(_ text: String, _ transport: TraceRequest.Transport) throws(FleetError) {
+        guard let scheme = text.firstRange(of: "://") else {
+            try self.init(plain: text, transport)
+            return
+        }
+        let host = text[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        let port = text.hasPrefix("https:") ? 443 : 80
+        let plain = Self.halves(String(host)).port == nil ? "\(host):\(port)" : "\(host)"
+        throw FleetError(.invalidSetting, "\"\(text)\" is a URL, and a packet has none; say \(plain)")
+    }
+
+    private init(plain text: String, _ transport: TraceRequest.Transport) throws(FleetError) {
         let (name, port) = Self.halves(text)
         guard !name.isEmpty else {
             throw FleetError(
@@ -22,6 +33,9 @@ struct TraceTarget: Equatable {
             return
         }
         guard let port else {
+            guard UInt16(text) == nil else {
+                throw FleetError(.invalidSetting, "\"\(text)\" is a port, and nobody's; say whose: web:\(text)")
+            }
             throw FleetError(
                 .invalidSetting, "\"\(text)\" says no port; say \(Self.written(name)):80, or --icmp for a ping")
         }
