@@ -21,7 +21,8 @@ import Testing
         #expect(
             throws: CommandFailure(
                 "usage",
-                "network has no command \"crate\"; there are create, list, inspect, remove, connect, disconnect, repair")
+                "network has no command \"crate\"; there are create, list, inspect, remove, connect, disconnect, repair"
+            )
         ) { try SwiftletCommand.checkVerb(["network", "crate", "x"]) }
         for words in [
             ["network", "ls"], ["network", "rm", "lan"], ["network", "--help"], ["network"], ["run", "network"], [],

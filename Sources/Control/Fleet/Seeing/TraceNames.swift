@@ -51,7 +51,8 @@ struct TraceNames {
     func unanswered(_ trace: PacketTrace, _ judgement: TraceJudgement) -> PacketTrace {
         let network = route.source.network?.name ?? "its network"
         let server =
-            route.destination.machine.map { "\($0.name), which leads out of \(network)," } ?? "the name server of \(network)"
+            route.destination.machine.map { "\($0.name), which leads out of \(network)," }
+            ?? "the name server of \(network)"
         var question = trace
         question.transport = "udp"
         question.to = PacketTrace.End(address: route.destination.address.description, port: 53, name: server)
