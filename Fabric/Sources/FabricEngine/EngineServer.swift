@@ -229,8 +229,8 @@ public final class EngineServer: EventHandler {
             idleUntil = nil
         }
         let pauses = [
-            answerWaiting(), engine.closeDrained(), engine.probe(), engine.emptyEgressSets(), engine.lookAfterStretches(),
-            idleUntil.map { $0 > now ? $0 - now : 0 },
+            answerWaiting(), engine.closeDrained(), engine.probe(), engine.emptyEgressSets(),
+            engine.lookAfterStretches(), idleUntil.map { $0 > now ? $0 - now : 0 },
         ].compactMap { $0 }
         if let next = pauses.min() { try? timer.arm(firstNanoseconds: next + 1_000_000) }
     }
