@@ -21,7 +21,7 @@ import Testing
         #expect(
             throws: CommandFailure(
                 "usage",
-                "network has no command \"crate\"; there are create, list, inspect, remove, connect, disconnect, repair"
+                "network has no command \"crate\"; there are create, list, inspect, update, remove, connect, disconnect, repair"
             )
         ) { try SwiftletCommand.checkVerb(["network", "crate", "x"]) }
         for words in [
