@@ -40,7 +40,9 @@ extension Engine {
         let taken = formerStations.taken(by: port)
         guard !taken.isEmpty, let end = try? links.find(ByteString(port.wireEnd)), let sender = try? FrameSender()
         else { return }
-        for address in taken { try? sender.send(Announcement.frame(address, of: port.hardwareAddress), over: end.index) }
+        for address in taken {
+            try? sender.send(Announcement.frame(address, of: port.hardwareAddress), over: end.index)
+        }
     }
 }
 

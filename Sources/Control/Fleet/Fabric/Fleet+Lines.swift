@@ -85,7 +85,8 @@ extension MachineFleet {
         let lines = Lines(store: store, records: store.list())
         guard let (site, entry) = lines.place(ofMachine: record.id), entry.outside != nil else { return nil }
         let fate = entry.isBypassed || entry.failsOpen ? "traffic goes around it" : "nothing goes through there"
-        return "\(record.name) keeps its place \(site.words), and \(fate); to take it out: swiftlet remove \(record.name)"
+        return
+            "\(record.name) keeps its place \(site.words), and \(fate); to take it out: swiftlet remove \(record.name)"
     }
 
     /// Leads traffic around an appliance; or through it again, when it is ready.
