@@ -34,13 +34,31 @@ struct FormerStations {
 }
 
 extension Engine {
+    /// A kernel that is busy has a device that was brought up take frames only a moment later. Source: RFC 5227 §1.1, `ANNOUNCE_INTERVAL`.
+    private static let announcementNanoseconds: UInt64 = 2_000_000_000
+
     /// Tells a port's network whose those of its addresses are now that another machine had before, in the name of the new one: its guest, which
     /// does not run yet, need not do it. Who cannot be told asks again when nobody answers.
     func announce(_ port: FabricPort) {
         let taken = formerStations.taken(by: port)
-        guard !taken.isEmpty, let end = try? links.find(ByteString(port.wireEnd)), let sender = try? FrameSender()
-        else { return }
-        for address in taken {
+        if taken.isEmpty { return }
+        announce(taken, of: port)
+        announcements.append((Clock.monotonic.nanoseconds() + Self.announcementNanoseconds, port, taken))
+    }
+
+    /// Says once more what is due. Nanoseconds until the next; nil: there is nothing more to be said.
+    func announceAgain() -> UInt64? {
+        let now = Clock.monotonic.nanoseconds()
+        for (due, port, addresses) in announcements where due <= now && plan.port(port.number) == port {
+            announce(addresses, of: port)
+        }
+        announcements.removeAll { $0.dueNanoseconds <= now }
+        return announcements.map { $0.dueNanoseconds }.min().map { $0 - now }
+    }
+
+    private func announce(_ addresses: [IPAddress], of port: FabricPort) {
+        guard let end = try? links.find(ByteString(port.wireEnd)), let sender = try? FrameSender() else { return }
+        for address in addresses {
             try? sender.send(Announcement.frame(address, of: port.hardwareAddress), over: end.index)
         }
     }

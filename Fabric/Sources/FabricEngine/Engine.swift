@@ -27,6 +27,8 @@ public final class Engine {
     /// The numbers of networks of which somebody's name or address is no more, and who gives them has not been told yet.
     var changedNames: Set<UInt16> = []
     var formerStations = FormerStations()
+    /// What is to be said once more of ports that have such addresses.
+    var announcements: [(dueNanoseconds: UInt64, port: FabricPort, addresses: [IPAddress])] = []
     /// The ends of appliances in line that nobody reads any more.
     var deadEnds: Set<UInt16> = []
     var probes: Probes

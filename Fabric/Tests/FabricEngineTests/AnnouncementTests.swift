@@ -32,8 +32,13 @@ struct AnnouncementTests {
                 }
                 try engine.put(change([], [machine(3, 3), machine(4, 4)], without: [2]))
                 for address in ["10.9.1.3", "fd00:9:1::3"] {
-                    try soon { try known(address).contains("02:00:00:00:00:03") }
+                    try soon {
+                        _ = engine.announceAgain()
+                        return try known(address).contains("02:00:00:00:00:03")
+                    }
                 }
+                // It is said twice.
+                try soon { engine.announceAgain() == nil }
                 // The same machine once more says nothing.
                 try engine.put(change([], [], without: [3]))
                 try engine.put(change([], [machine(3, 3)]))
