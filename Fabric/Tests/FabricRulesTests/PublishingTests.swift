@@ -50,7 +50,7 @@ private let hasTools = Programs.run([
 
     @Test(
         .enabled(if: isRoot && hasTools, "namespaces take root, and the test nft, busybox, python3 and curl"),
-        .timeLimit(.minutes(2)), arguments: ["published.sh", "published-ipv6.sh"])
+        .timeLimit(.minutes(5)), arguments: ["published.sh", "published-ipv6.sh"])
     func `published ports are reached from where they should be, and from nowhere else`(script: String) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "fabric-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
