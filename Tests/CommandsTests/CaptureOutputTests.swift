@@ -1,4 +1,5 @@
 import AgentProtocol
+import Glibc
 import LinuxCalls
 import Synchronization
 import Testing
@@ -57,5 +58,15 @@ import Testing
         #expect(!isTaken())
         #expect(Clock.monotonic.nanoseconds() - begin < 1_000_000_000)
         extendLifetime(pipe)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `a pipe in a file's place is refused, and not waited for`() throws {
+        let path = "/tmp/capture-\(UInt64.random(in: 0...UInt64.max))"
+        defer { try? removeFile(path) }
+        // SAFETY: the name is there during the call.
+        let made = unsafe mkfifo(path, 0o600)
+        #expect(made == 0)
+        let error = #expect(throws: CommandFailure.self) { _ = try CaptureOutput(file: path) { false } }
+        #expect(error?.message.contains("is a pipe") == true && error?.message.contains("-w - > \(path)") == true)
     }
 }

@@ -29,6 +29,19 @@ import Testing
         return try store.create(specification, name: nil)
     }
 
+    @Test func `the fabric is told which names a machine finds, in the order of its networks`() throws {
+        func told(_ networks: String...) throws -> [[String]] {
+            var specification = MachineSpecification()
+            specification.command = ["sh"]
+            specification.interfaces = try networks.map { try MachineInterface(parsing: $0) }
+            let record = try store.create(specification, name: nil).record
+            return try record.fabricPorts(MachineLine(), of: record.interfaces).map(\.nameNetworks)
+        }
+        #expect(try told("lan") == [[]])
+        #expect(try told("lan", "lan") == [[], []])
+        #expect(try told("tiny", "wire", "lan") == [["tiny", "lan"], [], ["tiny", "lan"]])
+    }
+
     private func networks(_ record: MachineRecord) -> [String?] {
         record.specification.interfaces.map(\.network.fabricNetwork)
     }

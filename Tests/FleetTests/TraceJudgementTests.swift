@@ -356,6 +356,50 @@ import Testing
         }
     }
 
+    @Test func `places are called for a capture as they are called in what it and a trace say`() throws {
+        try store.write(
+            Passages(all: [Passage(number: 50_001, networks: ["lan", "dmz"], entries: [])]))
+        let hops = CaptureHops(
+            store: store,
+            fabric: FabricControl(launcher: LocalLauncher(store.paths, patienceSeconds: nil), store: store))
+        func devices(_ word: String, alongWires: Bool = false) throws -> [String] {
+            try hops.find([word], alongWires: alongWires).map { "\($0.device) \($0.name)" }
+        }
+        #expect(try devices("lan-dmz") == ["t50001 lan-dmz@lan"])
+        #expect(try devices("lan-dmz@lan") == ["t50001 lan-dmz@lan"])
+        #expect(try devices("lan-dmz@dmz") == ["p50001 lan-dmz@dmz"])
+        #expect(throws: FleetError.self) { try devices("lan-dmz@outer") }
+        // As long as somebody has it, it runs.
+        var specification = MachineSpecification()
+        specification.command = ["sh"]
+        specification.interfaces = [try MachineInterface(parsing: "lan")]
+        let kept = try store.create(specification, name: "kept")
+        defer { extendLifetime(kept) }
+        let number = try #require(kept.record.interfaces[0].portNumber)
+        #expect(try devices("kept:eth0") == ["\(FabricPort.tap(number)) kept:eth0"])
+        for alongWires in [false, true] {
+            #expect(
+                try devices("kept:eth0@lan", alongWires: alongWires) == [
+                    "\(FabricPort.end(number).wireEnd) kept:eth0@lan"
+                ])
+        }
+        for wrong in ["kept:eth0@dmz", "kept:eth1@lan", "kept:@lan", "kept:eth0@", "kept@lan"] {
+            #expect(throws: FleetError.self) { try devices(wrong) }
+        }
+    }
+
+    @Test func `what goes to many, or never over a wire, is not traced as if somebody had that address`() throws {
+        for (to, words) in [
+            ("10.9.0.255", "every machine in \"lan\""), ("255.255.255.255", "every machine in \"lan\""),
+            ("224.0.0.251", "many"), ("127.0.0.1", "itself"), ("127.8.0.1", "itself"), ("0.0.0.0", "nobody's"),
+            ("ff02::1", "many"), ("::1", "itself"), ("::", "nobody's"),
+        ] {
+            let error = #expect(throws: FleetError.self) { _ = try route(to: to) }
+            #expect(error?.message.contains(words) == true, "\(to): \(error?.message ?? "")")
+        }
+        #expect(try route(to: "10.9.0.254").hindrance == "nobody in lan has 10.9.0.254")
+    }
+
     @Test func `why a name has no address is said in words`() throws {
         func answer(_ code: Int, _ addresses: String = "", of machine: Int = 0, _ rules: [String]? = nil) throws
             -> TraceNames.Answer?

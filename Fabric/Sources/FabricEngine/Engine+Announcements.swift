@@ -57,9 +57,9 @@ extension Engine {
     }
 
     private func announce(_ addresses: [IPAddress], of port: FabricPort) {
-        guard let end = try? links.find(ByteString(port.wireEnd)), let sender = try? FrameSender() else { return }
+        guard let end = try? links.find(ByteString(port.wireEnd)) else { return }
         for address in addresses {
-            try? sender.send(Announcement.frame(address, of: port.hardwareAddress), over: end.index)
+            try? frames.send(Announcement.frame(address, of: port.hardwareAddress), over: end.index)
         }
     }
 }
@@ -79,7 +79,7 @@ enum Announcement {
             [136, 0] + sum + [0x20, 0, 0, 0] + address.bytes + [2, 1] + station
         }
         let length = UInt8(message([0, 0]).count)
-        let sum = ProbeRoute.sum(address.bytes + everybody + [0, 0, 0, length, 0, 0, 0, 58] + message([0, 0]))
+        let sum = InternetChecksum.of(address.bytes + everybody + [0, 0, 0, length, 0, 0, 0, 58] + message([0, 0]))
         return [0x33, 0x33, 0, 0, 0, 1] + station + [0x86, 0xdd, 0x60, 0, 0, 0, 0, length, 58, 255] + address.bytes
             + everybody + message([UInt8(sum >> 8), UInt8(sum & 0xff)])
     }

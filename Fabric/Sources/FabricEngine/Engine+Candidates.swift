@@ -54,7 +54,8 @@ extension Engine {
                 inside: try opened(appliance.inside, appliance.name, of: port, candidacy),
                 outside: try opened(appliance.outside, appliance.name, of: port, candidacy)
             )
-            try prepareRouting(of: appliance, ends, port, probed: probed)
+            try prepareRouting(
+                of: appliance, ends, port, probed: probed, by: Aim(port, [], among: []), at: 0)
             guard appliance.patienceMilliseconds != nil else { continue }
             let route = probeRoute(appliance, of: port, probed: probed)
             probes.watch(appliance, ends, through: route, isTrusted: false)

@@ -17,8 +17,34 @@ final class Stretch {
     var startedNanoseconds: UInt64?
     /// It is in the wire no more, and is there for what still waits in it: until then at least.
     var endsNanoseconds: UInt64?
+    /// For so long a frame may have been told to wait in it, by all that was ever set.
+    private var mostWaitingNanoseconds: UInt64 = 0
 
     init(_ page: consuming StretchPage) { self.page = page }
+
+    /// Of an engine before, which may have set anything.
+    convenience init(of page: consuming StretchPage) {
+        self.init(page)
+        var slowest = Impairment.Way()
+        slowest.delayMicroseconds = Impairment.Way.mostDelayMicroseconds
+        slowest.jitterMicroseconds = Impairment.Way.mostDelayMicroseconds
+        slowest.kilobitsPerSecond = 1
+        mostWaitingNanoseconds = FrameQueue.mostWaitingNanoseconds(slowest)
+    }
+
+    func set(_ impairment: Impairment) {
+        for way in [impairment.toMachine, impairment.toNetwork] {
+            mostWaitingNanoseconds = max(mostWaitingNanoseconds, FrameQueue.mostWaitingNanoseconds(way))
+        }
+        page.set(impairment)
+    }
+
+    /// Whether nothing that waits in it can leave any more by itself: whoever has it is stopped, or does not tell the truth.
+    /// - Parameter slack: how late a process may be that is not given a processor.
+    func isOverdue(at now: UInt64, slack: UInt64) -> Bool {
+        guard let end = endsNanoseconds, now > end else { return false }
+        return now - end > mostWaitingNanoseconds + slack
+    }
 
     var isEmpty: Bool { page.toMachine.waiting == 0 && page.toNetwork.waiting == 0 }
 }
@@ -35,6 +61,8 @@ extension Engine {
     private static let openingPauseNanoseconds: UInt64 = 5_000_000
     /// How often one that drains is looked at.
     private static let drainingPauseNanoseconds: UInt64 = 50_000_000
+    /// So late may one be that drains.
+    private static let drainingSlackNanoseconds: UInt64 = 5_000_000_000
     /// For as long as this process, or that one, is not given a processor.
     private static let queueFrames: UInt32 = 4096
 
@@ -58,7 +86,7 @@ extension Engine {
                 }
             }
             stretch.endsNanoseconds = nil
-            stretch.page.set(impairment)
+            stretch.set(impairment)
         } catch {
             throw FabricFault("the wire of port \(port.number) cannot be impaired: \(error)")
         }
@@ -69,7 +97,7 @@ extension Engine {
         if let known = stretches[port.number] { return known }
         let stretch: Stretch
         if let page = try? StretchPage(opening: folder.stretchPage(port.number)) {
-            stretch = Stretch(page)
+            stretch = Stretch(of: page)
         } else {
             // Whoever has them open looks at another page, and ends.
             for name in port.stretchEnds { try links.remove(ByteString(name)) }
@@ -150,7 +178,9 @@ extension Engine {
             if let end = stretch.endsNanoseconds {
                 if end > now {
                     pauses.append(min(end - now, Self.startingPauseNanoseconds))
-                } else if stretch.isEmpty || !hasProcess(port) {
+                } else if stretch.isEmpty || !hasProcess(port)
+                    || stretch.isOverdue(at: now, slack: Self.drainingSlackNanoseconds)
+                {
                     removeStretch(of: port)
                 } else {
                     pauses.append(Self.drainingPauseNanoseconds)

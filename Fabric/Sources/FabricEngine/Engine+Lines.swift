@@ -88,8 +88,10 @@ extension Engine {
         add(machine, after, isQuiet: false, aim?.down(from: -1))
         stops?.reach(.prepared)
         try join(quiet, of: port)
-        for (appliance, ends) in zip(present, ends) {
-            try prepareRouting(of: appliance, ends, port, probed: passages[port.number]?.probed)
+        for (place, appliance) in present.enumerated() {
+            if newcomers.contains(appliance) { forgetNeighbours(of: appliance, in: port) }
+            try prepareRouting(
+                of: appliance, ends[place], port, probed: passages[port.number]?.probed, by: aim, at: place)
         }
         stops?.reach(.joined)
         for (appliance, ends) in zip(present, ends) where newcomers.contains(appliance) {
@@ -108,13 +110,14 @@ extension Engine {
                 try steer(port.number, isOn: false)
             }
         }
-        try keepFormerWays(busy, stations, of: port, isUsed: isUsed)
+        try keepFormerWays(busy, besides: quiet, stations, of: port, isUsed: isUsed)
         try join(busy, of: port)
         if !active.isEmpty { try setEntrance(port, isPlain: false) }
         if isUsed {
             if let aim { try self.aim(port.number, down: aim.down(from: -1), up: aim.up(from: present.count)) }
             try steer(port.number, isOn: true)
         }
+        if let aim { try turnRouters(present, of: port, by: aim) }
         stops?.reach(.switched)
         joined[port.number] = active.map { $0.inside }
         stretches[port.number]?.isJoined = isImpaired

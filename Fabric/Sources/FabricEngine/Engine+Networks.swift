@@ -15,6 +15,7 @@ extension Engine {
             } else {
                 bridge = try links.makeBridge(name, hardwareAddress: network.hardwareAddress)
                 isNew = true
+                nameViews.newBridges.insert(network.name)
             }
             // An address of the link would be one of the fabric's.
             if let file = try? open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", .writeOnly) {
@@ -55,9 +56,10 @@ extension Engine {
     /// change of its network, or a repair, tries that again.
     func programEnded(_ process: Int32) {
         if ruleSession.ended(process) { return }
+        if viewServers.serves(process) { return viewServerEnded(process) }
         let isStrict = strictNameServers.serves(process)
         guard let ended = isStrict ? strictNameServers.ended(process) : nameServers.ended(process),
-            let network = plan.network(ended.network)
+            let network = plan.networks.first(where: { $0.number == ended.number })
         else { return }
         EngineLog.write("the names of \(network.name) are \(ended.isWorthwhile ? "served anew" : "not served")")
         guard ended.isWorthwhile else { return }

@@ -12,6 +12,8 @@ struct Passage {
     var probed: (upper: IPAddress, lower: IPAddress)?
     /// Where what goes through it goes on, by the link at which it arrives, and to which station it is sent there.
     var wires: [UInt32: (to: UInt32, station: [UInt8])] = [:]
+    /// To which stations the appliances that route send what goes on, as far as they were told, by the ports of their ends.
+    var neighbours: [UInt16: [UInt8]] = [:]
 }
 
 /// Appliances between two networks, and what is impaired there. A wire whose two ends are the fabric's own: routing leads what goes from one of

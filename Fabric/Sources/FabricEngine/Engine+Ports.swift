@@ -54,45 +54,6 @@ extension Engine {
             throw FabricFault(
                 "\(ports.count == 1 ? "port \(ports[0].number)" : "ports") cannot be taken away: \(error)")
         }
-        for port in ports {
-            guard port.isMachine, let network = port.network.flatMap(plan.network) else { continue }
-            let files = folder.names(network)
-            for file in [files.name(port.number), files.lease(port.number)] {
-                do throws(LinuxError) { try FileTree.remove([UInt8](file.utf8)) } catch { continue }
-                changedNames.insert(network.number)
-            }
-        }
-    }
-
-    /// What the port's machine is called in its network, and which address it is given.
-    func setNames(of port: FabricPort, in plan: FabricPlan) throws(FabricFault) {
-        guard port.isMachine, let network = port.network.flatMap(plan.network), network.givesNames else { return }
-        let files = folder.names(network)
-        let wasOther = [
-            try Self.replace(files.name(port.number), NameSettings.names(of: port), files),
-            try Self.replace(files.lease(port.number), NameSettings.lease(of: port), files),
-        ]
-        if wasOther.contains(true) { changedNames.insert(network.number) }
-        try nameServers.take(port, network, plan, in: files)
-    }
-
-    /// - Returns: whether something else was there before.
-    private static func replace(
-        _ path: String, _ text: String?, _ folder: NameFolder
-    ) throws(FabricFault) -> Bool {
-        let before = EngineFolder.read(path, maximumBytes: 64 << 10)
-        let bytes = text.map { [UInt8]($0.utf8) }
-        if before == bytes { return false }
-        if let bytes { try EngineFolder.write(bytes, to: path, by: folder.draft) } else { try? removeFile(path) }
-        return before != nil
-    }
-
-    /// Has those who give names and addresses know what is gone.
-    func reloadNames() {
-        for number in changedNames {
-            nameServers.reload(number, in: folder.names(number))
-            strictNameServers.reload(number, in: folder.strictNames(number))
-        }
-        changedNames = []
+        removeNames(of: ports)
     }
 }

@@ -8,8 +8,8 @@ import Wiring
 struct Aim {
     private let upper: [UInt8]
     private let lower: [UInt8]
-    /// The appliance that routes, if traffic goes through one, and its place.
-    private let router: (place: Int, stations: InlineAppliance.Stations)?
+    /// The appliances that route and through which traffic goes, by their places.
+    private let routers: [(place: Int, stations: InlineAppliance.Stations)]
 
     /// Nil for a machine's wire, whose two sides know each other's stations.
     /// - Parameters:
@@ -19,28 +19,24 @@ struct Aim {
         guard port.joined != nil else { return nil }
         upper = FabricPort.upperStation(port.number)
         lower = FabricPort.lowerStation(port.number)
-        var router: (place: Int, stations: InlineAppliance.Stations)?
-        for (place, appliance) in present.enumerated() where active.contains(appliance) {
-            if let stations = appliance.routing { router = (place, stations) }
+        routers = present.enumerated().compactMap { place, appliance in
+            active.contains(appliance) ? appliance.routing.map { (place, $0) } : nil
         }
-        self.router = router
     }
 
     /// Of what comes out of the appliance at that place towards the lower network; -1: of what the upper network sends.
     func down(from place: Int) -> [UInt8] {
-        if let router, place < router.place { return router.stations.inside }
-        return lower
+        routers.first { $0.place > place }?.stations.inside ?? lower
     }
 
     /// Of what comes out of the appliance at that place towards the upper network; behind the last one: of what the lower network sends.
     func up(from place: Int) -> [UInt8] {
-        if let router, place > router.place { return router.stations.outside }
-        return upper
+        routers.last { $0.place < place }?.stations.outside ?? upper
     }
 }
 
-/// Appliances between networks that route. What is to go through one is sent to its hardware addresses, and what it sends on to the wire's
-/// own ends, whose hardware addresses it is told for the next hops of both sides.
+/// Appliances between networks that route. What is to go through one is sent to its hardware addresses, and what it sends on to those of the
+/// next router or of the wire's own end: whichever is behind it, it is told for the next hop of that side.
 extension Engine {
     /// Between these two probes of appliances that route leave wires: what goes out at the first arrives at the second.
     private static let probeLinks: (out: ByteString, in: ByteString) = ("probes", "probed")
@@ -56,16 +52,21 @@ extension Engine {
 
     /// Before wires are switched: what is under way to the station that all was sent to goes on as it did, and what is sent to another one
     /// afterwards goes the new way. So every packet takes one of both, though wires and stations do not change in one step.
-    /// - Parameter isUsed: whether anything will be sent to these stations.
+    /// - Parameters:
+    ///   - busy: the wires that are about to be switched.
+    ///   - quiet: those that are there already.
+    ///   - isUsed: whether anything will be sent to these stations.
     func keepFormerWays(
-        _ busy: [Wire], _ stations: [UInt32: [UInt8]], of port: FabricPort, isUsed: Bool
+        _ busy: [Wire], besides quiet: [Wire], _ stations: [UInt32: [UInt8]], of port: FabricPort, isUsed: Bool
     ) throws(FabricFault) {
         guard let passage = passages[port.number], port.joined != nil else { return }
         var kept: [(wire: Wire, station: [UInt8]?)] = []
         var now: [UInt32: (to: UInt32, station: [UInt8])] = [:]
+        for wire in quiet + busy {
+            if let station = stations[wire.from] { now[wire.from] = (wire.to, station) }
+        }
         for wire in busy {
             guard let station = stations[wire.from] else { continue }
-            now[wire.from] = (wire.to, station)
             if let former = passage.wires[wire.from], former.station != station, former.to != wire.to {
                 kept.append((Wire(from: wire.from, to: former.to), former.station))
             } else {
@@ -78,22 +79,26 @@ extension Engine {
         passages[port.number]?.wires = isUsed ? now : [:]
     }
 
-    /// Has an appliance that routes find its next hops at both ends, which are up; or makes its ends those of any other again.
-    /// - Parameter probed: what `probedAddresses` are.
+    /// Has an appliance that routes find its next hops at both ends, which are up; or makes its ends those of any other again. One that
+    /// knows its neighbours goes on with these: `turnRouters` tells it of others when wires are switched.
+    /// - Parameters:
+    ///   - probed: what `probedAddresses` are.
+    ///   - aim: nil in a machine's wire, where nobody routes.
     func prepareRouting(
         of appliance: InlineAppliance, _ ends: (inside: UInt32, outside: UInt32), _ port: FabricPort,
-        probed: (upper: IPAddress, lower: IPAddress)?
+        probed: (upper: IPAddress, lower: IPAddress)?, by aim: Aim?, at place: Int
     ) throws(FabricFault) {
-        guard let stations = appliance.routing, port.joined != nil else {
+        guard let stations = appliance.routing, let aim else {
             for end in [appliance.inside, appliance.outside] { endRouting(at: end) }
             return
         }
         let collector = try prepareProbeLinks()
+        let known = passages[port.number]?.neighbours ?? [:]
         let wanted = [
             (
                 appliance.inside,
                 RouterEnd(
-                    link: ends.inside, neighbour: FabricPort.upperStation(port.number),
+                    link: ends.inside, neighbour: known[appliance.inside] ?? aim.up(from: place),
                     gateway: RouterHops.gateways.inside, gateway6: RouterHops.gateway6, own: RouterHops.own.inside,
                     own6: PortRules.linkAddress(of: stations.inside), probed: probed?.upper,
                     probePort: RouterHops.probePort, probes: collector)
@@ -101,14 +106,14 @@ extension Engine {
             (
                 appliance.outside,
                 RouterEnd(
-                    link: ends.outside, neighbour: FabricPort.lowerStation(port.number),
+                    link: ends.outside, neighbour: known[appliance.outside] ?? aim.down(from: place),
                     gateway: RouterHops.gateways.outside, gateway6: RouterHops.gateway6, own: RouterHops.own.outside,
                     own6: PortRules.linkAddress(of: stations.outside), probed: probed?.lower,
                     probePort: RouterHops.probePort, probes: collector)
             ),
         ]
         for (number, end) in wanted where routerEnds[number] != end {
-            endRouting(at: number)
+            unmakeRouter(at: number)
             for (name, value) in [
                 ("ipv4/conf/\(FabricPort.tap(number))/rp_filter", "0"),
                 ("ipv6/conf/\(FabricPort.tap(number))/disable_ipv6", "0"),
@@ -119,11 +124,18 @@ extension Engine {
                 throw FabricFault("\(appliance.name) cannot be given next hops (port \(number)): \(error)")
             }
             routerEnds[number] = end
+            // It may have been elsewhere before.
+            announceNextHops(at: number)
         }
     }
 
     /// Once more is no error.
     func endRouting(at end: UInt16) {
+        for port in passages.keys { passages[port]?.neighbours[end] = nil }
+        unmakeRouter(at: end)
+    }
+
+    private func unmakeRouter(at end: UInt16) {
         guard let router = routerEnds.removeValue(forKey: end) else { return }
         do throws(LinuxError) { try wires.end(router) } catch {
             EngineLog.write("port \(end) goes on as an appliance's that routes: \(error)")

@@ -15,6 +15,9 @@ public final class Engine {
     var nameServers = NameServers()
     /// Those of machines that may not reach everything.
     var strictNameServers = NameServers(endSignal: SignalNumber.kill)
+    /// Those of machines that find the names of several networks, by their ports.
+    var viewServers = NameServers(endSignal: SignalNumber.kill)
+    var nameViews = NameViews()
     private(set) var plan = FabricPlan()
     /// Nil where there is no way out.
     var publisher: (any PortPublisher)?
@@ -32,6 +35,8 @@ public final class Engine {
     /// The ends of appliances in line that nobody reads any more.
     var deadEnds: Set<UInt16> = []
     var probes: Probes
+    /// Of what is announced. Kept, for the kernel waits for all processors when it closes such a socket.
+    let frames: FrameSender
     /// When probes were last looked after; nil: none is probed.
     var lastRoundNanoseconds: UInt64?
     /// The inner ends of the appliances through which the wires of ports lead.
@@ -40,6 +45,8 @@ public final class Engine {
     var passages: [UInt16: Passage] = [:]
     /// The ends of appliances that route, by their ports.
     var routerEnds: [UInt16: RouterEnd] = [:]
+    /// Those that are told once more who is behind them.
+    var turnedEnds: [TurnedEnd] = []
     /// The wires between networks into which there goes what the networks may reach, and not what appliances decide about.
     var plainPassages: Set<UInt16> = []
     /// The rules of either kind for those, by their ports.
@@ -67,6 +74,7 @@ public final class Engine {
             links = try Links()
             wires = try Wires()
             probes = try Probes()
+            frames = try FrameSender()
             refusedNames = try RefusedNames()
             ruleSession = try RuleSession()
             packetLog = try? PacketLog(group: EgressRules.logGroup, mostBytes: Self.loggedBytes)
@@ -154,7 +162,8 @@ public final class Engine {
         }
         for network in difference.networks { try make(network, in: next) }
         for port in difference.ports { try make(port, in: next) }
-        try setRules(next, difference, from: before, isRepair: isRepair)
+        let ways = try serveViews(next, difference, from: before, isRepair: isRepair)
+        try setRules(next, difference, from: before, leading: ways, isRepair: isRepair)
         try publish(next, from: before, isRepair: isRepair)
         // In this order: what leaves one wire may come into another.
         for port in difference.ports {
@@ -174,7 +183,9 @@ public final class Engine {
             announce(port)
             try setNames(of: port, in: next)
         }
+        for network in difference.networks { try setReachedNames(in: network, of: next) }
         try serveEgressNames(next, difference)
+        endUnusedViews(isRepair: isRepair)
         for network in difference.goneNetworks { remove(network) }
         if isRepair {
             try closeUnused(next)
@@ -220,9 +231,11 @@ public final class Engine {
     /// One transaction of nftables: of what is other than before; of all, until that was done once. What could not be done when this engine
     /// began is so done with the next change, or nothing is changed.
     private func setRules(
-        _ plan: FabricPlan, _ difference: PlanDifference, from before: FabricPlan, isRepair: Bool
+        _ plan: FabricPlan, _ difference: PlanDifference, from before: FabricPlan,
+        leading ways: [UInt16: NameRules.Way], isRepair: Bool
     ) throws(FabricFault) {
         let isRepair = isRepair || !hasSetRules
+        let ledBefore = nameViews.ways
         let difference =
             hasSetRules ? difference : PlanDifference(from: before, to: plan, plan.asChange, makesAll: true)
         var text = ""
@@ -250,10 +263,13 @@ public final class Engine {
             text += (old.flatMap { Self.removal(of: $0, before) } ?? "") + rules
         }
         text += egressRules(plan, difference, from: before, isRepair: isRepair)
+        text += try nameRules(ways, isRepair: isRepair)
+        defer { if nameViews.ways != ledBefore { forgetQuestions(ledBefore, plan, before) } }
         if text.isEmpty { return }
         do throws(FabricFault) { try setRules(text) } catch {
             throw FabricFault("the rules cannot be set: \(error)")
         }
+        nameViews.ways = ways
         hasSetRules = true
         plainPassages = plain
         // These rules have the kernel begin to remember connections: how much goes over each and since when, it only

@@ -41,7 +41,20 @@ public struct EngineFolder: Sendable {
         NameFolder(path: path + Self.names + String(network) + "-strict")
     }
 
-    /// Those that there are, of either kind.
+    /// The same for machines that find the names of several networks, by the port of who answers them.
+    func viewNames(_ server: UInt16) -> NameFolder { NameFolder(path: path + Self.viewNames + String(server)) }
+    private static let viewNames = names + "view-"
+
+    /// The ports of those.
+    var servedViews: [UInt16] {
+        let prefix = path + Self.viewNames
+        return allNames.compactMap { folder in
+            folder.path.hasPrefix(prefix)
+                ? UInt16(String(decoding: folder.path.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)) : nil
+        }
+    }
+
+    /// Those that there are, of any kind.
     var allNames: [NameFolder] {
         guard let folder = try? FileTree.open([UInt8](path.utf8), [.readOnly, .directory]) else { return [] }
         return ((try? FileTree.names(in: folder.number)) ?? []).compactMap { name in
@@ -92,6 +105,13 @@ struct NameFolder {
     var given: String { path + "/given" }
 
     func name(_ port: UInt16) -> String { names + "/" + String(port) }
+    /// The ports that have a file of names there.
+    var named: [UInt16] {
+        guard let directory = try? FileTree.open([UInt8](names.utf8), [.readOnly, .directory]) else { return [] }
+        return ((try? FileTree.names(in: directory.number)) ?? []).compactMap {
+            UInt16(String(decoding: $0, as: UTF8.self))
+        }
+    }
     func lease(_ port: UInt16) -> String { leases + "/" + String(port) }
 }
 

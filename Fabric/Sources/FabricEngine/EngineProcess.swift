@@ -98,6 +98,7 @@ public enum EngineProcess {
         try? removeFile(folder.socket)
         engine.nameServers.endAll()
         engine.strictNameServers.endAll()
+        engine.viewServers.endAll()
         engine.ruleSession.end()
         if server.wasEnded { takeAway(engine, folder) }
     }
@@ -125,10 +126,7 @@ public enum EngineProcess {
 
     /// What is in the namespace goes with it. The lock stays, for whoever waits for it to begin anew.
     private static func takeAway(_ engine: Engine, _ folder: EngineFolder) {
-        for network in engine.plan.networks {
-            folder.names(network).remove()
-            folder.strictNames(network.number).remove()
-        }
+        for names in folder.allNames { names.remove() }
         engine.wayOut?.remove()
         if isRoot { EngineNamespace.unbind(folder) } else { NamespaceHolder.end(folder) }
         for file in [folder.plan, folder.log] { try? removeFile(file) }

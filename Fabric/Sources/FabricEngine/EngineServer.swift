@@ -230,7 +230,8 @@ public final class EngineServer: EventHandler {
         }
         let pauses = [
             answerWaiting(), engine.closeDrained(), engine.probe(), engine.emptyEgressSets(),
-            engine.lookAfterStretches(), engine.announceAgain(), idleUntil.map { $0 > now ? $0 - now : 0 },
+            engine.lookAfterStretches(), engine.announceAgain(), engine.remindRouters(),
+            idleUntil.map { $0 > now ? $0 - now : 0 },
         ].compactMap { $0 }
         if let next = pauses.min() { try? timer.arm(firstNanoseconds: next + 1_000_000) }
     }

@@ -14,7 +14,6 @@ struct NameServers {
     private static let pauseNanoseconds: UInt64 = 2_000_000
 
     private struct Running {
-        let network: String
         let process: Int32
         let settings: String
         let since: UInt64
@@ -24,7 +23,7 @@ struct NameServers {
 
     init(endSignal: Int32 = SignalNumber.terminate) { self.endSignal = endSignal }
 
-    /// By the numbers of networks, which their folders and bridges are called by.
+    /// By the numbers of networks, which their folders and bridges are called by, or of what else they are for.
     private var processes: [UInt16: Running] = [:]
 
     /// Starts the network's, or starts it anew when its settings are others.
@@ -38,7 +37,7 @@ struct NameServers {
         for path in [folder.path, folder.names, folder.leases] { try EngineFolder.make(path) }
         let settings = NameSettings.text(
             of: network, names: folder.names, leases: folder.leases, given: folder.given, pidFile: folder.pidFile)
-        try serve(network, by: settings, in: folder, isBridgeNew: isBridgeNew) { () throws(FabricFault) in
+        try serve(network.number, by: settings, in: folder, isBridgeNew: isBridgeNew) { () throws(FabricFault) in
             try Self.forget(besides: ports, in: folder)
         }
     }
@@ -55,37 +54,43 @@ struct NameServers {
             let settings = EgressNames.text(of: network, ports, names: names, pidFile: folder.pidFile)
         else { return end(network.number) }
         try EngineFolder.make(folder.path)
-        try serve(network, by: settings, in: folder, isBridgeNew: isBridgeNew, log: log) {
-            () throws(FabricFault) in
-        }
+        try serve(network.number, by: settings, in: folder, isBridgeNew: isBridgeNew, log: log)
     }
 
-    /// - Parameter prepare: what is to be done when the one before has ended.
-    private mutating func serve(
-        _ network: FabricNetwork, by settings: String, in folder: NameFolder, isBridgeNew: Bool, log: Int32 = 2,
-        _ prepare: () throws(FabricFault) -> Void
+    /// Starts, or starts anew, one by these settings, unless it runs by them.
+    /// - Parameters:
+    ///   - log: where it says what it says.
+    ///   - prepare: what is to be done when the one before has ended.
+    mutating func serve(
+        _ number: UInt16, by settings: String, in folder: NameFolder, isBridgeNew: Bool, log: Int32 = 2,
+        _ prepare: () throws(FabricFault) -> Void = { () throws(FabricFault) in }
     ) throws(FabricFault) {
-        if !isBridgeNew, let running = processes[network.number], running.settings == settings { return }
-        end(network.number)
+        if !isBridgeNew, let running = processes[number], running.settings == settings { return }
+        end(number)
         endPredecessor(folder)
         try prepare()
         try EngineFolder.write([UInt8](settings.utf8), to: folder.settings)
         do throws(LinuxError) {
             let process = try Programs.start(
                 [Self.program, "--conf-file=" + ByteString(folder.settings)], output: 2, errors: log)
-            processes[network.number] = Running(
-                network: network.name, process: process, settings: settings, since: Clock.monotonic.nanoseconds())
+            processes[number] = Running(
+                process: process, settings: settings, since: Clock.monotonic.nanoseconds())
         } catch {
-            throw FabricFault("names of \(network.name) cannot be served: dnsmasq: \(error)")
+            throw FabricFault("names cannot be served: dnsmasq: \(error)")
         }
     }
 
     /// Has it forget the machines that are no more: it hears of what is new by itself, and of what is gone when it is told.
     func reload(_ network: UInt16, in folder: NameFolder) {
         guard let running = processes[network] else { return }
-        // Before it has written that file, the signal would end it, or it may have read the names already.
-        Self.await { EngineFolder.read(folder.pidFile, maximumBytes: 32)?.isEmpty == false }
+        // Before, the signal would end it, or it may have read the names already.
+        Self.awaitReady(folder)
         try? Children.signal(running.process, SignalNumber.hangUp)
+    }
+
+    /// Until it listens, and takes signals.
+    static func awaitReady(_ folder: NameFolder) {
+        Self.await { EngineFolder.read(folder.pidFile, maximumBytes: 32)?.isEmpty == false }
     }
 
     /// Has it give a machine its address, though it has given that to another one before. It reads such things when it begins only.
@@ -107,7 +112,7 @@ struct NameServers {
     }
 
     /// One that an engine before has left. It has the bridge's ports until it has ended.
-    private func endPredecessor(_ folder: NameFolder) {
+    func endPredecessor(_ folder: NameFolder) {
         let left = Self.process(folder)
         try? removeFile(folder.pidFile)
         guard let left else { return }
@@ -162,10 +167,10 @@ struct NameServers {
 
     func serves(_ process: Int32) -> Bool { processes.values.contains { $0.process == process } }
 
-    /// The network whose program that was, and whether it is worth while to start it anew; nil where it was to end.
-    mutating func ended(_ process: Int32) -> (network: String, isWorthwhile: Bool)? {
+    /// What that program was for, and whether it is worth while to start it anew; nil where it was to end.
+    mutating func ended(_ process: Int32) -> (number: UInt16, isWorthwhile: Bool)? {
         guard let (number, running) = processes.first(where: { $0.value.process == process }) else { return nil }
         processes.removeValue(forKey: number)
-        return (running.network, Clock.monotonic.nanoseconds() - running.since > Self.leastNanoseconds)
+        return (number, Clock.monotonic.nanoseconds() - running.since > Self.leastNanoseconds)
     }
 }

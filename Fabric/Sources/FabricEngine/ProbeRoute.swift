@@ -23,7 +23,8 @@ struct ProbeRoute: Equatable {
         let length = Self.bytes(UInt16(truncatingIfNeeded: 8 + contents.count))
         let ports = Self.bytes(RouterHops.probePort) + Self.bytes(RouterHops.probePort)
         // Together with addresses, length and protocol.
-        let sum = Self.sum(from.address.bytes + to.address.bytes + length + [0, 17] + ports + length + contents)
+        let sum = InternetChecksum.of(
+            from.address.bytes + to.address.bytes + length + [0, 17] + ports + length + contents)
         let datagram = ports + length + Self.bytes(sum == 0 ? 0xffff : sum) + contents
         let head = from.station + from.own
         let addresses = from.address.bytes + to.address.bytes
@@ -34,17 +35,9 @@ struct ProbeRoute: Equatable {
         // Not to be split.
         var packet: [UInt8] = [0x45, 0] + Self.bytes(UInt16(truncatingIfNeeded: 20 + datagram.count))
         packet += [0, 0, 0x40, 0, 64, 17]
-        let check = Self.bytes(Self.sum(packet + addresses))
+        let check = Self.bytes(InternetChecksum.of(packet + addresses))
         return head + [0x08, 0x00] + packet + check + addresses + datagram
     }
 
     private static func bytes(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 0xff)] }
-
-    /// Source: RFC 1071 §1.
-    static func sum(_ bytes: [UInt8]) -> UInt16 {
-        var sum: UInt32 = 0
-        for (place, byte) in bytes.enumerated() { sum &+= place % 2 == 0 ? UInt32(byte) << 8 : UInt32(byte) }
-        while sum > 0xffff { sum = (sum & 0xffff) + (sum >> 16) }
-        return ~UInt16(truncatingIfNeeded: sum)
-    }
 }

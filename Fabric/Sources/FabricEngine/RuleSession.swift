@@ -89,8 +89,13 @@ final class RuleSession {
                 process = try Children.start(
                     ChildCommand(
                         candidates: [Self.program.bytes], arguments: [Self.program.bytes, ByteString("-i").bytes],
-                        // Where it cannot leave its history.
-                        environment: [ByteString("HOME=/dev/null").bytes],
+                        environment: [
+                            // Where it cannot leave its history.
+                            ByteString("HOME=/dev/null").bytes,
+                            // It would give memory back after each change, and need as much for the next one. Bytes.
+                            ByteString("MALLOC_TRIM_THRESHOLD_=16777216").bytes,
+                            ByteString("MALLOC_MMAP_THRESHOLD_=16777216").bytes,
+                        ],
                         standardDescriptors: (pair.second.number, null.number, pair.second.number)))
             } catch { throw error.error }
             running = Running(process, try pair.first.duplicate())

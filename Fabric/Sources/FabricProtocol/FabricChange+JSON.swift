@@ -86,7 +86,7 @@ extension FabricPort {
             document, "a port",
             [
                 "number", "network", "joined", "mac", "addresses", "names", "owner", "line", "mirrors", "published",
-                "hides_visitors", "egress", "impairment",
+                "hides_visitors", "egress", "impairment", "name_networks",
             ])
         let number = UInt16(try reader.number("number", in: Self.numbers))
         let addresses = try reader.addresses("addresses")
@@ -116,6 +116,10 @@ extension FabricPort {
             line: line, mirrors: mirrors, published: published,
             hidesVisitors: reader.has("hides_visitors") ? try reader.boolean("hides_visitors") : false, egress: egress)
         if reader.has("joined") { joined = try reader.text("joined") }
+        nameNetworks = try reader.texts("name_networks")
+        guard nameNetworks.count <= Self.mostNameNetworks else {
+            throw FabricFault("port \(number) is to find the names of too many networks")
+        }
         if reader.has("impairment"), let document = document["impairment"] { impairment = try Impairment(document) }
     }
 
@@ -127,6 +131,7 @@ extension FabricPort {
             JSONMember("mac", .string(HardwareAddress.text(hardwareAddress))),
             JSONMember("addresses", .array(addresses.map { .string($0.description) })),
             JSONMember("names", .array(names.map { .string($0) })),
+            JSONMember("name_networks", .array(nameNetworks.map { .string($0) })),
             JSONMember("owner", owner.map { .integer(Int64($0)) } ?? .null),
             JSONMember("line", .array(line.map { $0.document })),
             JSONMember("mirrors", .array(mirrors.map { .integer(Int64($0)) })),

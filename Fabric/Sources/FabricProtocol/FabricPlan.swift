@@ -49,6 +49,7 @@ public struct FabricPlan: Sendable {
         }
         for number in gone { try plan.checkEnd(number) }
         try plan.checkPublished()
+        if touched.contains(where: { !$0.nameNetworks.isEmpty }) { try plan.checkNumberOfNameViews() }
         guard Self.emptyBytes + plan.bytes <= Self.mostBytes else {
             throw FabricFault("all that is to be in the fabric is longer than \(Self.mostBytes) bytes as JSON")
         }
@@ -169,7 +170,7 @@ public struct FabricPlan: Sendable {
             throw FabricFault("port \(port.number) is an end for wires, and no wire of its own can be impaired")
         }
         guard let name = port.network else {
-            if !port.addresses.isEmpty || !port.line.isEmpty || !port.mirrors.isEmpty
+            if !port.addresses.isEmpty || !port.line.isEmpty || !port.mirrors.isEmpty || !port.nameNetworks.isEmpty
                 || port.egress != nil || port.joined != nil
             {
                 throw FabricFault("port \(port.number) is in no network, and has addresses, rules or a wire")
@@ -180,6 +181,7 @@ public struct FabricPlan: Sendable {
             throw FabricFault("there is no network \(name), in which port \(port.number) is to be")
         }
         try checkRouting(port)
+        try checkNameViews(port)
         guard port.egress == nil || network.isRouted else {
             throw FabricFault(
                 "a machine leads out of \(name), and decides what others there may reach; port \(port.number) has rules of its own"
@@ -223,7 +225,7 @@ public struct FabricPlan: Sendable {
         }
     }
 
-    /// One that routes is the next hop of what goes by, so that there is one, and only where the fabric itself sends it there.
+    /// One that routes is the next hop of what goes by, and only where the fabric itself sends it there. All hardware addresses in such a wire differ.
     private func checkRouting(_ port: FabricPort) throws(FabricFault) {
         let routing = port.line.filter { $0.routing != nil }
         guard let first = routing.first else { return }
@@ -232,15 +234,18 @@ public struct FabricPlan: Sendable {
                 "\(first.name) routes, and port \(port.number) is a machine's place in a network, whose wire takes what leaves hardware addresses as they are"
             )
         }
-        guard routing.count == 1 else {
-            throw FabricFault("\(first.name) and \(routing[1].name) both route, and are in one wire")
-        }
-        guard first.shadow == nil else {
-            throw FabricFault("\(first.name) routes, and nobody else takes what is sent to its hardware addresses")
-        }
-        let own = [FabricPort.upperStation(port.number), FabricPort.lowerStation(port.number)]
-        if let stations = first.routing, own.contains(stations.inside) || own.contains(stations.outside) {
-            throw FabricFault("\(first.name) has a hardware address of the wire's own ends")
+        var taken = [FabricPort.upperStation(port.number), FabricPort.lowerStation(port.number)]
+        for router in routing {
+            guard router.shadow == nil else {
+                throw FabricFault("\(router.name) routes, and nobody else takes what is sent to its hardware addresses")
+            }
+            guard let stations = router.routing else { continue }
+            for station in [stations.inside, stations.outside] {
+                guard !taken.contains(station) else {
+                    throw FabricFault("\(router.name) has a hardware address that somebody in the wire has already")
+                }
+                taken.append(station)
+            }
         }
     }
 

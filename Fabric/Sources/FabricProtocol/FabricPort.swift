@@ -6,6 +6,7 @@ public struct FabricPort: Equatable, Sendable {
     public static let numbers: ClosedRange<UInt16> = 1...60_000
     public static let mostAddresses = 8
     public static let mostNames = 16
+    public static let mostNameNetworks = 64
     public static let mostInLine = 8
     public static let mostMirrors = 8
     /// Source: RFC 1035 §2.3.4.
@@ -24,6 +25,9 @@ public struct FabricPort: Equatable, Sendable {
     public var addresses: [IPAddress]
     /// What its addresses are called in its network; the first is what they are called backwards.
     public var names: [String]
+    /// The networks that its machine is in and whose names it finds, this one among them, the nearest first; empty: those of this
+    /// one alone.
+    public var nameNetworks: [String] = []
     /// The user whose monitor may open the TAP device; nil: root alone.
     public var owner: UInt32?
     /// From the machine to the network.

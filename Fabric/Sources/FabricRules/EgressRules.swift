@@ -169,23 +169,32 @@ public enum EgressNames {
         of network: FabricNetwork, _ ports: [FabricPort], names: String, pidFile: String
     ) -> String? {
         if ports.allSatisfy({ $0.egress == nil }) { return nil }
+        var lines = NameSettings.common([network], names: names, pidFile: pidFile)
+        lines += ["port=\(EgressRules.namesPort)", "domain=\(network.domain)", "expand-hosts"]
+        lines += strictness(ports.map { ($0, network) }, nameServers: network.nameServers)
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What makes one answer for the domains alone that one of these machines may reach, each in its network, and fill their sets.
+    static func strictness(_ ports: [(FabricPort, FabricNetwork)], nameServers: [IPAddress]) -> [String] {
         var lines = [
-            "port=\(EgressRules.namesPort)", "interface=\(network.bridge)", "bind-interfaces", "except-interface=lo",
-            "no-hosts", "no-resolv", "no-poll", "keep-in-foreground", "user=root", "pid-file=\(pidFile)",
-            "hostsdir=\(names)", "domain=\(network.domain)", "local=/internal/", "expand-hosts", "domain-needed",
-            "bogus-priv", "local-ttl=0", "cache-size=1000", "max-ttl=\(mostSeconds)", "max-cache-ttl=\(mostSeconds)",
+            "max-ttl=\(mostSeconds)", "max-cache-ttl=\(mostSeconds)",
             // Whoever owns a domain that is allowed could have it lead to machines of this computer.
             "stop-dns-rebind", "address=/#/",
             // What it refuses is for the log: see `RefusedName`. Standard error is as it was given: what may not wait there does not.
             "log-queries=extra", "log-facility=-",
         ]
-        for domain in EgressRules.domains(of: ports) {
-            lines += network.nameServers.map { "server=/\(domain)/\($0)" }
-            let sets = EgressRules.sets(of: domain, in: network).map { set in
+        for domain in EgressRules.domains(of: ports.map { $0.0 }) {
+            lines += nameServers.map { "server=/\(domain)/\($0)" }
+            var networks: [FabricNetwork] = []
+            for (port, network) in ports where port.egress?.domains.contains(domain) ?? false {
+                if !networks.contains(network) { networks.append(network) }
+            }
+            let sets = networks.flatMap { EgressRules.sets(of: domain, in: $0) }.map { set in
                 "\(set.family == .v4 ? 4 : 6)#\(EgressRules.table.split(separator: " ").joined(separator: "#"))#\(set.name)"
             }
             lines.append("nftset=/\(domain)/" + sets.joined(separator: ","))
         }
-        return lines.joined(separator: "\n") + "\n"
+        return lines
     }
 }

@@ -11,14 +11,8 @@ public enum NameSettings {
     public static func text(
         of network: FabricNetwork, names: String, leases: String, given: String, pidFile: String
     ) -> String {
-        var lines = [
-            "interface=\(network.bridge)", "bind-interfaces", "except-interface=lo", "no-hosts", "no-resolv", "no-poll",
-            "keep-in-foreground", "user=root", "pid-file=\(pidFile)", "hostsdir=\(names)", "domain=\(network.domain)",
-            "local=/internal/", "dhcp-ignore-names", "expand-hosts", "domain-needed", "bogus-priv", "local-ttl=0",
-            "cache-size=1000",
-            // What it says after it has begun is about what guests ask, who may ask as often as they like.
-            "log-facility=/dev/null",
-        ]
+        var lines = common([network], names: names, pidFile: pidFile)
+        lines += ["domain=\(network.domain)", "expand-hosts", "dhcp-ignore-names", silence]
         lines += network.nameServers.map { "server=\($0)" }
         for prefix in network.prefixes {
             switch prefix.family {
@@ -32,6 +26,18 @@ public enum NameSettings {
             }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What it says after it has begun is about what guests ask, who may ask as often as they like.
+    static let silence = "log-facility=/dev/null"
+
+    /// What is the same for all who answer: with the names in a folder, to the machines of these networks.
+    static func common(_ networks: [FabricNetwork], names: String, pidFile: String) -> [String] {
+        networks.map { "interface=\($0.bridge)" } + [
+            "bind-interfaces", "except-interface=lo", "no-hosts", "no-resolv", "no-poll", "keep-in-foreground",
+            "user=root", "pid-file=\(pidFile)", "hostsdir=\(names)", "local=/internal/", "domain-needed", "bogus-priv",
+            "local-ttl=0", "cache-size=1000",
+        ]
     }
 
     /// What a port's addresses are called, as a file of hosts; nil where they have no name.

@@ -64,6 +64,7 @@ public enum RoutingRules {
             for (gateway, prefix) in network.ownAddresses {
                 let to = "        iifname \"\(network.bridge)\" \(prefix.family == .v4 ? "ip" : "ip6") daddr \(gateway)"
                 rules += "\(to) meta l4proto { tcp, udp } th dport { 53, \(EgressRules.namesPort) } accept\n"
+                rules += "\(to) meta mark \(NameRules.mark) accept\n"
                 rules += "\(to) meta l4proto { icmp, ipv6-icmp } accept\n"
                 if prefix.family == .v4 {
                     rules += "        iifname \"\(network.bridge)\" udp dport 67 accept\n"

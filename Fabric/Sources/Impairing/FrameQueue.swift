@@ -13,6 +13,15 @@ public struct FrameQueue {
     /// For so long a frame waits at most for those before it to leave by the rate; otherwise it is dropped, as by a router.
     public static let mostBacklogNanoseconds: UInt64 = 1_000_000_000
 
+    /// For so long a frame may wait on such a way: its turn, the longest frame by the rate, and its delay.
+    public static func mostWaitingNanoseconds(_ way: Impairment.Way) -> UInt64 {
+        let bits = UInt64(mostPiecesOfFrame * pieceBytes) * 8
+        let line =
+            way.kilobitsPerSecond == 0
+            ? 0 : mostBacklogNanoseconds + bits * 1_000_000 / UInt64(way.kilobitsPerSecond)
+        return line + (UInt64(way.delayMicroseconds) + UInt64(way.jitterMicroseconds)) * 1000
+    }
+
     /// A frame that is to leave now.
     public struct Frame: Equatable, Sendable {
         public var firstPiece: Int

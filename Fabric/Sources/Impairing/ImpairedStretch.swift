@@ -51,17 +51,17 @@ public struct ImpairedStretch: ~Copyable {
 
     /// Until its devices are gone.
     public mutating func run() {
-        var change = UInt64.max
+        var change: UInt64?
         while true {
             toMachine.send(to: machineEnd.number)
             toNetwork.send(to: networkEnd.number)
             page.tell(toMachine: toMachine.queue.counts, toNetwork: toNetwork.queue.counts)
             guard let (machine, network) = wait() else { return }
             // Now: the first frame after a change is one of those that it is for.
-            if page.change != change, let impairment = page.impairment() {
-                change = page.change
-                toMachine.queue.set(impairment.toMachine)
-                toNetwork.queue.set(impairment.toNetwork)
+            if let news = page.news(since: change) {
+                change = news.change
+                toMachine.queue.set(news.impairment.toMachine)
+                toNetwork.queue.set(news.impairment.toNetwork)
             }
             if machine, !toNetwork.take(from: machineEnd.number, atMost: Self.mostFramesAtOnce) { return }
             if network, !toMachine.take(from: networkEnd.number, atMost: Self.mostFramesAtOnce) { return }

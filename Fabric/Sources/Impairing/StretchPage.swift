@@ -50,17 +50,22 @@ import Synchronization
         word(1).store(change &+ 1)
     }
 
-    /// Changes whenever something is set.
-    var change: UInt64 { word(1).load() }
+    /// What is to be, and which change has made it so; nil while it is being changed, and where it is the one that is known. Of the process,
+    /// which may be kept from its processor at any moment: what is set meanwhile is another change.
+    /// - Parameter known: the change that was read last; nil: none was.
+    func news(since known: UInt64?) -> (change: UInt64, impairment: Impairment)? {
+        let change = word(1).load()
+        guard change != known, change & 1 == 0 else { return nil }
+        let impairment = impairment
+        return word(1).load() == change ? (change, impairment) : nil
+    }
 
-    /// What is to be; nil while it is being changed. Of the process.
-    func impairment() -> Impairment? {
-        let change = change
-        guard change & 1 == 0 else { return nil }
+    /// What was set last. Of the engine, which alone sets it.
+    public var impairment: Impairment {
         var impairment = Impairment()
         impairment.toMachine = way(2)
         impairment.toNetwork = way(7)
-        return self.change == change ? impairment : nil
+        return impairment
     }
 
     private func way(_ start: Int) -> Impairment.Way {

@@ -69,7 +69,7 @@ public struct TracePacket: Sendable {
         let place = request.transport == .tcp ? 16 : request.transport == .udp ? 6 : 2
         // Of IPv4's messages nothing but themselves is summed up.
         let isAlone = request.transport == .icmp && !isVersion6
-        let sum = Self.sum(isAlone ? contents : pseudoHeader + contents)
+        let sum = InternetChecksum.of(isAlone ? contents : pseudoHeader + contents)
         // Of UDP 0 would mean that there is none.
         Self.put(request.transport == .udp && sum == 0 ? 0xffff : sum, at: place, &contents)
         let type = isVersion6 ? ProtocolNumber.ipv6 : ProtocolNumber.ipv4
@@ -92,7 +92,7 @@ public struct TracePacket: Sendable {
             ]
             + [0, 0]
         header += request.source.bytes + request.destination.bytes
-        Self.put(Self.sum(header), at: 10, &header)
+        Self.put(InternetChecksum.of(header), at: 10, &header)
         return header
     }
 
@@ -122,16 +122,6 @@ public struct TracePacket: Sendable {
     private static func put(_ number: UInt16, at place: Int, _ bytes: inout [UInt8]) {
         bytes[place] = UInt8(number >> 8)
         bytes[place + 1] = UInt8(truncatingIfNeeded: number)
-    }
-
-    /// Source: RFC 1071.
-    static func sum(_ bytes: [UInt8]) -> UInt16 {
-        var sum: UInt32 = 0
-        for place in stride(from: 0, to: bytes.count, by: 2) {
-            sum += UInt32(bytes[place]) << 8 | (place + 1 < bytes.count ? UInt32(bytes[place + 1]) : 0)
-        }
-        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
-        return ~UInt16(truncatingIfNeeded: sum)
     }
 
     // MARK: Seeing it

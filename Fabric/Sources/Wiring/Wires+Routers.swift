@@ -81,10 +81,7 @@ public struct RouterEnd: Equatable, Sendable {
 extension Wires {
     /// Has who routes at an end find its neighbour there, and its probes leave the wire. The link is connected already; once more is no error.
     public mutating func begin(_ end: RouterEnd) throws(LinuxError) {
-        // Not IFF_NOARP, which `prepare` has set.
-        var answering = NetlinkRequest.link(RouteMessage.newLink, index: end.link, state: 0, mask: 0x80)
-        answering.attribute(RouteAttribute.linkAddress, end.neighbour)
-        try session.perform(answering)
+        try turn(end)
         try perform(Self.address(RouteMessage.newAddress, .make, end.gateway.bytes, end.link), besides: [.exists])
         try endQuestions(at: end.link)
         try session.perform(RedirectFilter.making(.questions4, at: end.link, end.questions4))
@@ -98,6 +95,14 @@ extension Wires {
         if let probes = end.routedProbes {
             try session.perform(RedirectFilter.making(.routedProbes, at: end.link, probes, to: end.probes))
         }
+    }
+
+    /// Has the kernel answer there in the name of that neighbour. Who knows another one goes on with that until it is told.
+    public mutating func turn(_ end: RouterEnd) throws(LinuxError) {
+        // Not IFF_NOARP, which `prepare` has set.
+        var answering = NetlinkRequest.link(RouteMessage.newLink, index: end.link, state: 0, mask: 0x80)
+        answering.attribute(RouteAttribute.linkAddress, end.neighbour)
+        try session.perform(answering)
     }
 
     /// Makes it an end as any other again, which has no address and answers nobody. One that is not there is no error.
@@ -122,9 +127,7 @@ extension Wires {
         _ former: [(wire: Wire, station: [UInt8]?)]
     ) throws(WireFailure) {
         // What matches cannot be changed.
-        try performAll(
-            former.map { RedirectFilter.removing(.formerStation, from: $0.wire.from) },
-            besides: [.noEntry, .invalidArgument])
+        try endFormerWays(at: former.map { $0.wire.from })
         var kept: [NetlinkRequest] = []
         for (wire, station) in former {
             guard let station else { continue }
@@ -132,6 +135,12 @@ extension Wires {
                 RedirectFilter.making(.formerStation, at: wire.from, FrameMatch(to: station), to: wire.to))
         }
         try performAll(kept, besides: [.noDevice])
+    }
+
+    /// Has everything that arrives at links go the one way again. Where there was no other it is no error.
+    public mutating func endFormerWays(at links: [UInt32]) throws(WireFailure) {
+        try performAll(
+            links.map { RedirectFilter.removing(.formerStation, from: $0) }, besides: [.noEntry, .invalidArgument])
     }
 
     private mutating func endQuestions(at link: UInt32) throws(LinuxError) {

@@ -54,6 +54,6 @@ struct AnnouncementTests {
         #expect(advertisement.count == 86 && Array(advertisement.suffix(6)) == station)
         // Together with its pseudo-header a message sums up to nothing. Source: RFC 4443 §2.3.
         let message = Array(advertisement[54...])
-        #expect(ProbeRoute.sum(Array(advertisement[22..<54]) + [0, 0, 0, 32, 0, 0, 0, 58] + message) == 0)
+        #expect(InternetChecksum.of(Array(advertisement[22..<54]) + [0, 0, 0, 32, 0, 0, 0, 58] + message) == 0)
     }
 }

@@ -54,6 +54,7 @@ struct EgressTests {
     private static func end(_ engine: Engine) {
         engine.nameServers.endAll()
         engine.strictNameServers.endAll()
+        engine.viewServers.endAll()
         _ = succeeds("/bin/sh", "-c", "kill $(cat /run/outside.pid)")
     }
 
@@ -112,6 +113,40 @@ struct EgressTests {
                     ))
                 #expect(
                     said.contains(#""allowed":false,"rule":null,"transport":"tcp","address":"198.18.0.9","port":443"#))
+            })
+    }
+
+    @Test func `a machine in two networks finds the names of both, and those outside that it may reach`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let engine = try Self.engine()
+                defer { Self.end(engine) }
+                func both(_ rules: [String]?) throws -> [FabricPort] {
+                    var ports = [try Self.machine(1, rules), port(4, "back", "10.8.0.2")]
+                    ports[1].egress = ports[0].egress
+                    for place in ports.indices { ports[place].nameNetworks = ["lan", "back"] }
+                    return ports
+                }
+                let others = [try Self.machine(2, nil), port(5, "back", "10.8.0.3")]
+                try engine.apply(
+                    change([Self.lan, network("back", 2, "10.8.0.0/24")], try both(["allowed.test:443"]) + others))
+                #expect(try Self.lookup(1, "allowed.test") == "198.18.0.7")
+                #expect(try Self.knock(1, "198.18.0.7", 443) == "answered")
+                #expect(try Self.lookup(1, "m5") == "10.8.0.3")
+                #expect(try Self.lookup(1, "m2", server: "198.18.0.1") == "10.9.0.3")
+                #expect(try Self.lookup(1, "other.test") == "none")
+                #expect(try Self.lookup(1, "other.test", server: "198.18.0.1") == "none")
+                // One without rules asks whom it likes, and is answered by its gateways for everything.
+                try engine.apply(change([], try both(nil)))
+                #expect(try Self.lookup(1, "other.test", port: 5555) == "198.18.0.9")
+                #expect(try Self.lookup(1, "m5") == "10.8.0.3")
+                #expect(try Self.lookup(1, "other.test", server: "198.18.0.1") == "198.18.0.9")
+                #expect(try Self.lookup(1, "m5", server: "198.18.0.1") == "none")
+                // With rules again, the socket that was answered before is not any more.
+                try engine.apply(change([], try both([])))
+                #expect(try Self.lookup(1, "other.test", port: 5555) == "none")
+                #expect(try Self.lookup(1, "m5.back.internal", port: 5555) == "10.8.0.3")
+                #expect(try run("/bin/cat", Self.log).contains(#""allowed":false,"name":"other.test"}"#))
             })
     }
 

@@ -186,7 +186,7 @@ struct ImpairmentTests {
                 let script = "/tmp/impair-\(getpid())"
                 let leave = script + ".may"
                 defer { for file in [script, leave] { try? FileManager.default.removeItem(atPath: file) } }
-                try "#!/bin/sh\n[ -e \(leave) ] && exec \(fabricProgram) \"$@\"\n".write(
+                try "#!/bin/sh\n[ -e \(leave) ] && exec \(engineProgram) \"$@\"\n".write(
                     toFile: script, atomically: true, encoding: .utf8)
                 try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: script)
                 try Data().write(to: URL(filePath: leave))
@@ -220,6 +220,30 @@ struct ImpairmentTests {
             })
     }
 
+    /// As a debugger does, or somebody by hand.
+    @Test func `one whose process is stopped is taken out all the same`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let fabric = try ServedFabric()
+                defer { fabric.end() }
+                let flow = try NumberedFlow(from: fabric.machine, to: fabric.other, packetsPerSecond: 500)
+                try fabric.set([], delay(milliseconds: 200))
+                try soon { try fabric.stretch()?.toNetwork.integer("waiting") ?? 0 > 10 }
+                let process = try #require(processes(fabric.folder).first)
+                try Children.signal(process, SignalNumber.stop)
+                defer { try? Children.signal(process, SignalNumber.proceed) }
+                try fabric.set([])
+                // It stays no longer than anything could wait in it.
+                try soon { !FileManager.default.fileExists(atPath: fabric.folder.stretchPage(1)) }
+                #expect(try isGone("x1") && isGone("y1"))
+                let result = flow.end()
+                report("one that is stopped: \(result.sent) packets, \(result.missing) lost")
+                #expect(result.missing > 10)
+                try Children.signal(process, SignalNumber.proceed)
+                try fabric.hasEnded()
+            })
+    }
+
     @Test func `one that cannot begin is not switched to, and nothing else is touched`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
@@ -239,7 +263,7 @@ struct ImpairmentTests {
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let computer = try TestComputer()
                 let folder = computer.folder
-                let program = "\(fabricProgram)"
+                let program = engineProgram
                 func ask(_ change: FabricChange) throws {
                     var bytes: [UInt8] = []
                     FabricRequest.change(change).document.write(to: &bytes)
@@ -289,7 +313,7 @@ struct ImpairmentTests {
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let computer = try TestComputer()
                 let (engine, _) = try computer.engine()
-                engine.program = fabricProgram
+                engine.program = ByteString(engineProgram)
                 defer { engine.nameServers.endAll() }
                 let (one, other) = (try Place(1, "10.9.0.2"), try Place(2, "10.9.0.3"))
                 var machine = port(1, "lan", "10.9.0.2")

@@ -10,8 +10,8 @@ import WireFormats
 
 @testable import FabricEngine
 
-/// At each step of an insertion somebody is killed: who has asked for it, the engine, or the appliance. Documentation/insertion.md lists
-/// the steps.
+/// At each step of an insertion somebody is killed: who has asked for it, the engine, the appliance, or the machine's monitor.
+/// Documentation/insertion.md lists the steps.
 @Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
 struct InsertionFaultTests {
     private static let steps = [EngineStops.Step.asked, .prepared, .joined, .ready, .switched, .written, .answered]
@@ -109,6 +109,32 @@ struct InsertionFaultTests {
             })
     }
 
+    @Test func `the machine's monitor may be killed at any step: the appliance is let go, and the machine begins anew`()
+        async
+    {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                var fabric = try KilledFabric()
+                defer { fabric.killAll() }
+                let carrier = try fabric.inside { try Carrier(11, 12) }
+                for step in InsertionFaultTests.steps {
+                    let asker = try fabric.ask(fabric.inserted, stoppingAt: step)
+                    let owner = try fabric.endMachine()
+                    try fabric.goOn()
+                    #expect(try Children.wait(for: asker) == .exited(0), "who inserts, monitor killed at \(step)")
+                    #expect(try Children.wait(for: owner) == .exited(0), "who unplugs, monitor killed at \(step)")
+                    #expect(fabric.state == nil, "monitor killed at \(step)")
+                    try fabric.comesTrue("its ends are in no wire, monitor killed at \(step)") { fabric.isOut }
+                    try fabric.beginMachine()
+                    try fabric.flows("begun anew after \(step)")
+                    try fabric.tell(fabric.inserted)
+                    try fabric.carries(carrier, "begun anew after \(step)")
+                    try fabric.takeOut()
+                }
+                try fabric.end(carrier)
+            })
+    }
+
     @Test func `one that must not be gone around stops what comes when it is killed`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
@@ -152,7 +178,7 @@ struct InsertionFaultTests {
 private struct KilledFabric {
     private static let stations = InlineAppliance.Stations(inside: [2, 0, 0, 1, 0, 11], outside: [2, 0, 0, 1, 0, 12])
     let folder: EngineFolder
-    let flow: NumberedFlow
+    private(set) var flow: NumberedFlow
     private let isRouted: Bool
     private let failsOpen: Bool
 
@@ -164,7 +190,11 @@ private struct KilledFabric {
         let folder = folder
         let change = Self.change([], isRouted: isRouted)
         try Self.tell(change, folder)
-        flow = try Self.inside(folder) {
+        flow = try Self.flow(change, folder, isRouted: isRouted)
+    }
+
+    private static func flow(_ change: FabricChange, _ folder: EngineFolder, isRouted: Bool) throws -> NumberedFlow {
+        try inside(folder) {
             let machines = change.ports.filter(\.isMachine)
             if isRouted {
                 // Nobody answers in its place.
@@ -281,6 +311,31 @@ private struct KilledFabric {
             let appliance = report["appliances"]?.elements?.first
         else { return nil }
         return (appliance.boolean("is_failing") ?? true, appliance.boolean("is_in_line") ?? false)
+    }
+
+    // MARK: A machine that ends
+
+    /// Closes the TAP devices, as the kernel does for a monitor that is killed, and begins to ask that the first machine be unplugged, as
+    /// its owner does then.
+    func endMachine() throws -> Int32 {
+        #expect(flow.end().doubled == 0)
+        let file = folder.path + "/unplug"
+        try EngineFolder.write(Self.bytes(FabricEngineTests.change(without: [1])), to: file)
+        return try Programs.start(
+            [ByteString(engineProgram), "ask", ByteString(folder.path), ByteString(file)])
+    }
+
+    /// Plugs it in again, and sends anew.
+    mutating func beginMachine() throws {
+        try takeOut()
+        let change = Self.change([], isRouted: isRouted)
+        var begun: NumberedFlow?
+        // The other machine's device is closed a moment after the flow has ended.
+        try comesTrue("the machines' devices are free") {
+            begun = try? Self.flow(change, folder, isRouted: isRouted)
+            return begun != nil
+        }
+        if let begun { flow = begun }
     }
 
     // MARK: An appliance that is a process

@@ -1,24 +1,14 @@
 import AgentProtocol
-import CLinux
-import ChildPrograms
 import FabricProtocol
-import Foundation
-import Glibc
 import LinuxCalls
 import Testing
 import WireFormats
 
 @testable import FabricEngine
 
-private let mayRun =
-    unsafe geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0
-    && ["/usr/sbin/nft", "/usr/sbin/ip"].allSatisfy {
-        FileManager.default.isExecutableFile(atPath: $0)
-    }
-
 /// Appliances that come into a wire and go, and fail in it: by an engine that serves, in a process of its own each, whose network
 /// goes with it.
-@Suite(.enabled(if: mayRun, "an engine takes root, /dev/net/tun, nft and ip"), .serialized)
+@Suite(.enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)), .serialized)
 struct InsertionTests {
     @Test func `no packet is lost when appliances come, are passed by, swapped, and go`() async {
         show(
@@ -27,17 +17,9 @@ struct InsertionTests {
                 defer { fabric.end() }
                 let flow = try NumberedFlow(from: fabric.machine, to: fabric.other, packetsPerSecond: 8000)
                 let carriers = [try Carrier(11, 12), try Carrier(21, 22)]
-                pause(300)
-                _ = flow.takeLongestGap()
-                var gaps: [String: [UInt64]] = [:]
-                var times: [String: [UInt64]] = [:]
+                var gaps = StepGaps(flow)
                 func step(_ name: String, _ line: [InlineAppliance]) throws {
-                    _ = flow.takeLongestGap()
-                    let begin = Clock.monotonic.nanoseconds()
-                    try fabric.set(line)
-                    times[name, default: []].append((Clock.monotonic.nanoseconds() - begin) / 1000)
-                    pause(30)
-                    gaps[name, default: []].append(flow.takeLongestGap())
+                    try gaps.step(name) { try fabric.set(line) }
                 }
                 var bypassed = appliance("a", 11)
                 bypassed.isBypassed = true
@@ -50,19 +32,12 @@ struct InsertionTests {
                     try step("turn round", [appliance("a", 11), appliance("b", 21)])
                     try step("remove", [appliance("b", 21)])
                     try step("remove", [])
-                    pause(30)
-                    gaps["nothing", default: []].append(flow.takeLongestGap())
+                    gaps.stepWithoutChange()
                 }
                 // The last one's ends hand over for a second.
                 pause(1200)
                 let result = flow.end()
-                for name in gaps.keys.sorted() {
-                    let sorted = gaps[name, default: []].sorted()
-                    let time = times[name, default: []].sorted()
-                    report(
-                        "\(name): \(sorted.count) times, gap: median \(sorted[sorted.count / 2]) us, longest \(sorted[sorted.count - 1]) us"
-                            + (time.isEmpty ? "" : "; takes \(time[time.count / 2]) us"))
-                }
+                gaps.show()
                 report(
                     "insertion: \(result.sent) packets, \(result.missing) lost, \(result.doubled) doubled, \(result.overtaken) overtaken; "
                         + "\(carriers.map(\.carried)) through appliances")

@@ -117,7 +117,7 @@ struct PassageTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let (engine, _) = try TestComputer().engine()
-                engine.program = fabricProgram
+                engine.program = ByteString(engineProgram)
                 defer { engine.nameServers.endAll() }
                 let machines = [try Place(1, "10.9.1.2"), try Place(2, "10.9.2.2")]
                 let appliance = try Place.bridge(11, 12)

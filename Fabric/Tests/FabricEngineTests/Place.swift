@@ -39,17 +39,20 @@ struct Place {
     }
 
     /// An appliance that routes between 10.9.1.0/24 and fd00:9:1::/64 at its inside and 10.9.2.0/24 and fd00:9:2::/64 at its outside.
-    static func router(_ inside: Int, _ outside: Int, named name: String = "router") throws -> Place {
+    /// - Parameter own: the third numbers of its own addresses: 169.254.N.2.
+    static func router(
+        _ inside: Int, _ outside: Int, named name: String = "router", own: [Int] = [83, 84]
+    ) throws -> Place {
         let place = try Place(named: name, taps: [inside, outside])
         try place.shell("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
         for (number, end) in [(0, inside), (1, outside)] {
-            let (own, hop) = ("169.254.\(83 + number).2/24", "169.254.\(83 + number).1")
+            let (own, hop) = ("169.254.\(own[number]).2/24", "169.254.\(83 + number).1")
             try place.shell(
                 """
                 echo 0 > /proc/sys/net/ipv6/conf/eth\(number)/accept_dad
                 ip link set eth\(number) address 02:00:00:01:00:\(end) up
                 ip address add \(own) dev eth\(number)
-                ip route add 10.9.\(number + 1).0/24 via \(hop)
+                ip route add 10.9.\(number + 1).0/24 via \(hop) dev eth\(number) onlink
                 ip route add fd00:9:\(number + 1)::/64 via fe80::1 dev eth\(number)
                 """)
         }

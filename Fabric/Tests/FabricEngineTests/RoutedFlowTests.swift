@@ -37,13 +37,9 @@ struct RoutedFlowTests {
                     try Carrier(number, number + 1, routing: RoutedPackets(stations(number), at: 7))
                 }
                 let bridge = try Carrier(21, 22)
-                pause(300)
-                var gaps: [String: [UInt64]] = [:]
+                var gaps = StepGaps(flow)
                 func step(_ name: String, _ line: [InlineAppliance]) throws {
-                    _ = flow.takeLongestGap()
-                    try fabric.ask(.change(change([], [passage(line)])))
-                    pause(30)
-                    gaps[name, default: []].append(flow.takeLongestGap())
+                    try gaps.step(name) { try fabric.ask(.change(change([], [passage(line)]))) }
                 }
                 var bypassed = router(11)
                 bypassed.isBypassed = true
@@ -56,18 +52,12 @@ struct RoutedFlowTests {
                     try step("turn round", [router(31), appliance("bridge", 21)])
                     try step("remove the bridge", [router(31)])
                     try step("remove", [])
-                    pause(30)
-                    gaps["nothing", default: []].append(flow.takeLongestGap())
+                    gaps.stepWithoutChange()
                 }
                 // The last one's ends hand over for a second.
                 pause(1200)
                 let result = flow.end()
-                for name in gaps.keys.sorted() {
-                    let sorted = gaps[name, default: []].sorted()
-                    report(
-                        "\(name): \(sorted.count) times, gap: median \(sorted[sorted.count / 2]) us, longest \(sorted[sorted.count - 1]) us"
-                    )
-                }
+                gaps.show()
                 report(
                     "routers: \(result.sent) packets, \(result.missing) lost, \(result.doubled) doubled, \(result.overtaken) overtaken; "
                         + "\(carriers.map(\.carried)) through routers, \(bridge.carried) through the bridge")

@@ -130,6 +130,76 @@ struct RoutingTests {
             })
     }
 
+    @Test func `no packet is lost when one comes before or behind another, and goes`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let between = try Between(reach: true)
+                defer { between.end() }
+                let appliances = [
+                    try Place.router(11, 12), try Place.bridge(21, 22), try Place.router(31, 32, named: "new"),
+                ]
+                let (router, bridge, new) = (routing(11), appliance("bridge", 21, patience: 1000), routing(31))
+                var bypassed = router
+                bypassed.isBypassed = true
+                let steps: [[InlineAppliance]] = [
+                    [router], [router, new], [router], [new, router], [new, bypassed], [new, router], [new],
+                    [router, new],
+                    [router, bridge, new], [new], [router, new, bridge], [router, bridge], [new, bridge, router], [],
+                ]
+                for address in ["10.9.2.2", "fd00:9:2::2"] {
+                    try between.machines[0].startPing(address, to: "/run/ping")
+                    for step in steps {
+                        try between.set(step)
+                        pause(60)
+                    }
+                    try expectNoLoss()
+                }
+                // Also where two have changed places.
+                for step in [[new, router], [router, new], [router], [new, bridge, router], [new, bypassed]] {
+                    try between.set(step)
+                    let used = step.filter { !$0.isBypassed }.map { [11: 0, 21: 1, 31: 2][$0.inside, default: 0] }
+                    for place in appliances.indices {
+                        between.expect(true, true, carriedBy: appliances[place], isUsed: used.contains(place))
+                    }
+                }
+            })
+    }
+
+    @Test func `of two in a row the one that fails is gone around, and its former way ends`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let between = try Between()
+                defer { between.end() }
+                let routers = [try Place.router(11, 12), try Place.router(31, 32, named: "new", own: [85, 86])]
+                let line = [routing(11, patience: 200), routing(31, patience: 200)]
+                try between.set(line)
+                for router in routers { between.expect(true, true, carriedBy: router) }
+                // The fabric, both of them, and the fabric again. What the second one says gets through the first.
+                for (hop, own) in [(2, "169.254.83.2"), (3, "169.254.85.2")] {
+                    let said = try between.machines[0].shell("ping -nc 1 -W 2 -t \(hop) 10.9.2.2 || true")
+                    #expect(said.lowercased().contains("from \(own)"), "\(said)")
+                }
+                let tooFar = try between.machines[0].shell("ping -qc 1 -W 2 -t 4 10.9.2.2 || echo too far")
+                #expect(tooFar.contains("too far"))
+                try between.machines[0].shell("ping -qc 1 -W 2 -t 5 10.9.2.2")
+                for (place, other) in [(0, 1), (1, 0)] {
+                    try routers[place].shell("echo 0 > /proc/sys/net/ipv4/ip_forward")
+                    #expect(between.awaits { $0.isFailing(line[place]) && !$0.isFailing(line[other]) })
+                    between.expect(true, true, carriedBy: routers[other])
+                    between.expect(true, true, carriedBy: routers[place], isUsed: false)
+                    #expect(!between.engine.turnedEnds.isEmpty)
+                    #expect(between.awaits { $0.remindRouters() == nil })
+                    let end = other == 0 ? "t12" : "t31"
+                    #expect(try !run("/usr/sbin/tc", "filter", "show", "dev", end, "ingress").contains("fh 800::10 "))
+                    between.expect(true, true, carriedBy: routers[other])
+                    try routers[place].shell("echo 1 > /proc/sys/net/ipv4/ip_forward")
+                    #expect(between.awaits { !$0.isFailing(line[place]) })
+                    for router in routers { between.expect(true, true, carriedBy: router) }
+                    #expect(try run("/usr/sbin/tc", "filter", "show", "dev", end, "ingress").contains("fh 800::10 "))
+                }
+            })
+    }
+
     @Test func `an engine that begins again goes on with it, and no packet is lost`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {

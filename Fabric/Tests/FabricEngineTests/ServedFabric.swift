@@ -10,11 +10,6 @@ import WireFormats
 
 @testable import FabricEngine
 
-/// As it is built beside the tests.
-let fabricProgram = ByteString(
-    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: ".build/debug/swiftlet-fabric").path)
-
 func appliance(
     _ name: String, _ inside: UInt16, failsOpen: Bool = true,
     patience: UInt32? = InlineAppliance.usualPatienceMilliseconds
@@ -47,7 +42,7 @@ struct ServedFabric: Sendable {
 
     /// With an engine that serves it on a thread of its own, in a network that goes with the process.
     /// - Parameter program: of the processes of stretches.
-    init(program: ByteString = fabricProgram) throws {
+    init(program: ByteString = ByteString(engineProgram)) throws {
         folder = EngineFolder("/tmp/fabric-\(getpid())")
         // CLONE_NEWNET: for this thread, and those that it starts.
         guard linux_system_call(Int(__NR_unshare), 0x4000_0000, 0, 0, 0, 0, 0) == 0 else { throw LinuxError(errno) }

@@ -320,7 +320,7 @@ struct TraceTests {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
                 let (engine, _) = try TestComputer().engine()
-                engine.program = fabricProgram
+                engine.program = ByteString(engineProgram)
                 defer { engine.nameServers.endAll() }
                 _ = [try Place(1, "10.9.0.2"), try Place(2, "10.8.0.2")]
                 _ = try Place.bridge(11, 12)

@@ -4,7 +4,8 @@ Usage: guest.py dhcp TAP MAC         prints the address and the longest packet t
        guest.py name SERVER NAME     prints the address that the name has, or "none"
        guest.py questions SERVER PORT COUNT    prints how many of so many questions, one after the other, are answered
        guest.py knock TAP MAC ADDRESS GATEWAY-MAC TARGET PORT      whether TCP there is "answered", "refused" or says "nothing"
-       guest.py lookup TAP MAC ADDRESS GATEWAY-MAC SERVER NAME [PORT]    as name does, from the guest (and a port of its)
+       guest.py lookup TAP MAC ADDRESS GATEWAY-MAC SERVER[:PORT] NAME|ADDRESS [PORT]    as name does, from the guest (and a port
+                       of its); all addresses that the name has, or the name of an address
        guest.py flows TAP MAC ADDRESS GATEWAY-MAC TARGET COUNT    sends so many packets of a connection each
        guest.py arp TAP MAC ADDRESS TARGET      prints the hardware address that the target has, or "nobody"
        guest.py sent TAP MAC SOURCE OTHER-TAP OTHER-MAC TARGET    prints whether a datagram comes from one to the other
@@ -110,12 +111,26 @@ def dhcp(name, text):
 
 
 def question_for(text):
+    kind = b"\0\1"
+    if text[-1].isdigit() and text.count(".") == 3:
+        text, kind = ipaddress.ip_address(text).reverse_pointer, b"\0\x0c"
     labels = b"".join(bytes([len(part)]) + part.encode() for part in text.split("."))
-    return struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+    return struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + kind + b"\0\1"
 
 
 def address_in(reply):
-    return "none" if reply[6:8] == b"\0\0" else str(ipaddress.ip_address(reply[-4:]))
+    count = int.from_bytes(reply[6:8], "big")
+    if not count:
+        return "none"
+    rest = reply[reply.index(b"\0", 12) + 1:]
+    if rest[:2] == b"\0\x0c":
+        # Behind the question and the record's head; its labels are written out.
+        labels, parts = rest[16:], []
+        while labels[0]:
+            parts.append(labels[1:1 + labels[0]].decode())
+            labels = labels[1 + labels[0]:]
+        return ".".join(parts)
+    return " ".join(sorted(str(ipaddress.ip_address(reply[end - 4:][:4])) for end in range(len(reply), len(reply) - 16 * count, -16)))
 
 
 def name(server, text):
@@ -174,8 +189,9 @@ def knock(name, own, address, gateway, target, port):
 
 def lookup(name, own, address, gateway, server, text, port=None):
     own_port = int(port or 20000 + os.getpid() % 20000)
-    sent = datagram(address, server, own_port, 53, question_for(text))
-    for packet in packets(plug(name), station(own), address, gateway, sent, 6 if port else PATIENCE):
+    server, _, server_port = server.partition(":")
+    sent = datagram(address, server, own_port, int(server_port or 53), question_for(text))
+    for packet in packets(plug(name), station(own), address, gateway, sent, 2 if server_port else 6 if port else PATIENCE):
         if packet[9] == 17 and packet[22:24] == struct.pack("!H", own_port):
             return address_in(packet[28:])
     return "no answer"

@@ -55,6 +55,58 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(try before.after(FabricChange()) == before)
     }
 
+    @Test func `a machine finds the names of networks that give some, and those are what it is in`() throws {
+        func told(_ networks: [String], in network: String? = "a") -> FabricPort {
+            var port = port(1, network)
+            port.nameNetworks = networks
+            return port
+        }
+        let before = try plan()
+        let changed = try before.after(change([], [told(["b", "a"])]))
+        #expect(changed.ports.map { changed.nameView(of: $0)?.networks } == [["b", "a"], nil, nil, nil])
+        for (port, reason) in [
+            (told(["b"]), "port 1 is to find the names of other networks than those that it is in"),
+            (told(["a", "a"]), "port 1 is to find the names of other networks than those that it is in"),
+            (told(["a", "c"]), "there is no network c, whose names port 1 is to find"),
+            (told(["a", "b"], in: nil), "port 1 is in no network, and has addresses, rules or a wire"),
+        ] { #expect(fault(before, change([], [port])) == reason) }
+        // Where a machine leads out, and where nobody has an address, the fabric knows no names.
+        var led = network("led", 3, "10.1.0.0/24")
+        led.gateways = []
+        led.reachesOutside = false
+        let all = try before.after(change([led, network("bare", 4)], [told(["led", "a", "bare"])]))
+        #expect(all.ports.allSatisfy { all.nameView(of: $0) == nil })
+        // What is reached is what the network itself reaches, and not from there on.
+        var (one, other) = (network("a", 1, "10.1.0.0/24", "fd01::/64"), network("b", 2, "10.2.0.0/24"))
+        one.reachableNetworks = ["b"]
+        other.reachableNetworks = ["c"]
+        let chain = try before.after(change([one, other, network("c", 3, "10.3.0.0/24")]))
+        #expect(chain.namesReached(from: ["a"]) == ["b"] && chain.namesReached(from: ["a", "b"]) == ["c"])
+    }
+
+    @Test func `so many different sets of networks have their names, and no more`() throws {
+        let names = (0..<33).map { "n\($0)" }
+        let networks = names.enumerated().map { network($1, UInt16($0 + 1), "10.\($0).0.0/16") }
+        var ports: [FabricPort] = []
+        for first in names.indices {
+            for second in names.indices where first != second && ports.count <= FabricPlan.mostNameViews {
+                let number = UInt16(ports.count + 1)
+                var port = port(number, names[first])
+                port.nameNetworks = [names[first], names[second]]
+                ports.append(port)
+            }
+        }
+        let most = try nothing.after(change(networks, Array(ports.dropLast())))
+        #expect(
+            fault(most, change([], [ports[FabricPlan.mostNameViews]]))
+                == "the machines of a fabric find the names of at most 512 different sets of networks")
+        // One more of a set that there is.
+        var same = ports[FabricPlan.mostNameViews]
+        same.network = ports[0].network
+        same.nameNetworks = ports[0].nameNetworks
+        _ = try most.after(change([], [same]))
+    }
+
     @Test func `two networks are joined once, by what is no machine, and no longer than there are both`() throws {
         func passage(_ number: UInt16, _ one: String?, _ other: String, _ addresses: String...) -> FabricPort {
             var passage = port(number, other)
@@ -86,7 +138,7 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(fault(inUse, inUse.completing(gone)) != nil)
     }
 
-    @Test func `one appliance between networks may route, and none in a machine's wire`() throws {
+    @Test func `appliances between networks may route, and none in a machine's wire`() throws {
         func routing(_ inside: UInt16, _ station: [UInt8] = [2, 0, 0, 0, 1, 1]) -> InlineAppliance {
             InlineAppliance(
                 name: "wall", inside: inside, outside: inside + 1,
@@ -103,7 +155,11 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         #expect(try FabricPlan().after(routed.asChange) == routed)
         let bridge = InlineAppliance(name: "bridge", inside: 8, outside: 9)
         #expect(fault(before, change([], [passage(routing(3), bridge)])) == nil)
-        #expect(try #require(fault(before, change([], [passage(routing(3), routing(8))]))).contains("both route"))
+        let twice = try #require(fault(before, change([], [passage(routing(3), routing(8))])))
+        #expect(twice.contains("somebody in the wire"))
+        var second = routing(8, [2, 0, 0, 0, 2, 1])
+        second.routing?.outside = [2, 0, 0, 0, 2, 2]
+        #expect(fault(before, change([], [passage(routing(3), second)])) == nil)
         var machine = port(1, "a", "10.1.0.5")
         machine.line = [routing(3)]
         #expect(try #require(fault(before, change([], [machine]))).contains("a machine's place"))
@@ -111,7 +167,8 @@ private func fault(_ plan: FabricPlan, _ change: FabricChange) -> String? {
         shadowed.shadow = InlineAppliance.Shadow(inside: 8, outside: 9)
         #expect(try #require(fault(before, change([], [passage(shadowed)]))).contains("nobody else takes"))
         for station in [FabricPort.upperStation(7), FabricPort.lowerStation(7)] {
-            #expect(try #require(fault(before, change([], [passage(routing(3, station))]))).contains("own ends"))
+            let refusal = fault(before, change([], [passage(routing(3, station))]))
+            #expect(try #require(refusal).contains("somebody in the wire"))
         }
         // With other hardware addresses it is another one.
         let other = change([], [passage(routing(3, [2, 0, 0, 0, 1, 3]))])

@@ -56,6 +56,16 @@ struct NetworkFilterTests {
         for network in plan.networks where !network.isRouted {
             #expect(routing.contains("iifname \"\(network.bridge)\" counter drop"))
         }
+        let ways = ports.compactMap { port in
+            port.network.flatMap(plan.network).map {
+                NameRules.Way(bridge: $0.bridge, hardwareAddress: port.hardwareAddress, server: 512 + port.number)
+            }
+        }
+        let names = NameRules.frame + ways.map(NameRules.text).joined()
+        for text in [names + names, names + NameRules.reset + names, NameRules.removal(ways) + NameRules.removal(ways)]
+        {
+            #expect(complaint(about: text) == nil)
+        }
         // What is not there is taken away without a complaint.
         #expect(complaint(about: ports.map(removal).joined()) == nil)
         #expect(complaint(about: ConnectionRules.text() + ConnectionRules.text()) == nil)
@@ -183,6 +193,15 @@ struct NameSettingsTests {
                         pidFile: folder.appending(path: "p").path)
                 else { continue }
                 let file = folder.appending(path: "strict").path
+                try text.write(toFile: file, atomically: true, encoding: .utf8)
+                let outcome = Programs.run([ByteString(dnsmasq), "--test", "--conf-file=" + ByteString(file)])
+                #expect(outcome.hasSucceeded, "\(outcome.complaint)\(text)")
+            }
+            for view in Set(plan.ports.compactMap(plan.nameView)) {
+                let text = NameSettings.text(
+                    of: view, at: NameRules.ports.upperBound, in: plan, names: folder.appending(path: "n").path,
+                    pidFile: folder.appending(path: "p").path)
+                let file = folder.appending(path: "view").path
                 try text.write(toFile: file, atomically: true, encoding: .utf8)
                 let outcome = Programs.run([ByteString(dnsmasq), "--test", "--conf-file=" + ByteString(file)])
                 #expect(outcome.hasSucceeded, "\(outcome.complaint)\(text)")

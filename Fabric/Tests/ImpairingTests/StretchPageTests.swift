@@ -10,23 +10,26 @@ import Testing
         defer { try? removeFile(path) }
         let engine = try StretchPage(making: path)
         let process = try StretchPage(opening: path)
-        #expect(process.impairment() == Impairment())
+        #expect(process.news(since: nil)?.impairment == Impairment())
         var wanted = Impairment()
         wanted.toMachine.delayMicroseconds = 80_000
         wanted.toMachine.jitterMicroseconds = 80_000
         wanted.toNetwork.lossMillipercent = 1500
         wanted.toNetwork.duplicateMillipercent = 7
         wanted.toNetwork.kilobitsPerSecond = 10_000_000
-        let before = process.change
         engine.set(wanted)
-        #expect(process.change != before && process.impairment() == wanted)
+        let first = process.news(since: nil)
+        let again = process.news(since: first?.change)
+        #expect(first?.impairment == wanted && again == nil)
         var counts = WayCounts()
         (counts.frames, counts.lost, counts.duplicated, counts.dropped, counts.waiting) = (1, 2, 3, 4, 5)
         process.tell(toMachine: counts, toNetwork: WayCounts())
         let next = try StretchPage(opening: path)
         #expect(next.toMachine == counts && next.toNetwork == WayCounts())
         next.set(Impairment())
-        #expect(process.impairment() == Impairment())
+        #expect(next.impairment == Impairment())
+        // Also by a process that has read what was there before, and was kept from its processor since.
+        #expect(process.news(since: first?.change)?.impairment == Impairment())
     }
 
     @Test func `what is no page is refused`() throws {

@@ -48,7 +48,7 @@ private func refusal(of packet: TracePacket, kind: UInt8, code: UInt8, quotes co
         let packet = try packet(transport, from: ends.0, to: ends.1)
         let isVersion6 = ends.0.contains(":")
         let contents = Array(packet.frame[(isVersion6 ? 54 : 34)...])
-        if !isVersion6 { #expect(TracePacket.sum(Array(packet.frame[14..<34])) == 0) }
+        if !isVersion6 { #expect(InternetChecksum.of(Array(packet.frame[14..<34])) == 0) }
         var summed = contents
         if transport != .icmp || isVersion6 {
             let number: UInt8 = transport == .tcp ? 6 : transport == .udp ? 17 : 58
@@ -56,7 +56,7 @@ private func refusal(of packet: TracePacket, kind: UInt8, code: UInt8, quotes co
                 packet.request.source.bytes + packet.request.destination.bytes + [0, number, 0, UInt8(contents.count)]
                 + contents
         }
-        #expect(TracePacket.sum(summed) == 0)
+        #expect(InternetChecksum.of(summed) == 0)
         let sighting = try #require(packet.sighting(inFrame: packet.frame))
         #expect(sighting.kind == .question && sighting.source == packet.request.source)
         #expect(try FilterMachine(packet.program(bytes: 96)).run(packet.frame) == 96)

@@ -13,13 +13,7 @@ func runFirewall() -> Int32 {
     case "run": return Firewall.run()
     case "apply": return Firewall.apply()
     case "check": return Firewall.check()
-    case "health":
-        guard let reason = FirewallHealth.reason() else {
-            writeToStandardOutput("healthy\n")
-            return 0
-        }
-        writeToStandardOutput("unhealthy: \(reason.description)\n")
-        return 1
+    case "health": return tellHealth(FirewallHealth.reason())
     default:
         writeToStandardError(
             "firewall: one of run, apply (the settings, to the one that runs), check (the settings, by what they would be made of), health\n"

@@ -13,13 +13,7 @@ func runImpair() -> Int32 {
     case "run": return Impair.run()
     case "apply": return Impair.apply()
     case "status": return Impair.status()
-    case "health":
-        guard let reason = Impair.fault() else {
-            writeToStandardOutput("healthy\n")
-            return 0
-        }
-        writeToStandardOutput("unhealthy: \(reason.description)\n")
-        return 1
+    case "health": return tellHealth(Impair.fault())
     default:
         writeToStandardError(
             "impair: one of run, apply (the settings, to the one that runs), status (what went by), health\n")

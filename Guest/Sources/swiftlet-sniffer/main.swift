@@ -14,13 +14,7 @@ func runSniffer() -> Int32 {
     case "stream": return SnifferClient.copy(.live)
     case "kept": return SnifferClient.copy(.kept)
     case "status": return SnifferClient.copy(.status)
-    case "health":
-        guard let reason = SnifferHealth.reason() else {
-            writeToStandardOutput("healthy\n")
-            return 0
-        }
-        writeToStandardOutput("unhealthy: \(reason.description)\n")
-        return 1
+    case "health": return tellHealth(SnifferHealth.reason())
     default:
         writeToStandardError(
             "sniffer: one of run, stream (what is captured from now on), kept (what is kept), status, health\n")

@@ -1,5 +1,6 @@
 import AgentClient
 import AgentProtocol
+import HostFiles
 import LinuxCalls
 import Synchronization
 
@@ -47,6 +48,11 @@ final class CaptureOutput: OutputSink {
         guard let path else {
             (file, isNew) = (nil, false)
             return
+        }
+        // To open one waits for a reader, and no signal ends that. S_IFIFO.
+        if (try? HostPath(path).status())?.kind == 0o010000 {
+            throw CommandFailure(
+                "capture.file", "\(path) is a pipe, and no file; let standard output lead there: -w - > \(path)")
         }
         do throws(LinuxError) {
             if let made = try? open(path, [.writeOnly, .create, .exclusive], mode: 0o644) {

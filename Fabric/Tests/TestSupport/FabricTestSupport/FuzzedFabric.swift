@@ -42,6 +42,12 @@ public func fuzzFabric(_ input: [UInt8]) {
             + (NameSettings.lease(of: port) ?? "")
         rules += EgressRules.text(of: port, in: network)
         rules += EgressNames.text(of: network, [port], names: "/names", pidFile: "/pid") ?? ""
+        rules += NameSettings.fullNames(of: port, in: network) ?? ""
+        guard let view = plan.nameView(of: port) else { continue }
+        rules += NameSettings.text(of: view, at: 512, in: plan, names: "/names", pidFile: "/pid")
+        rules += NameSettings.names(in: view, of: plan).values.joined()
+        let way = NameRules.Way(bridge: network.bridge, hardwareAddress: port.hardwareAddress, server: 512)
+        rules += NameRules.frame + NameRules.text(way) + NameRules.removal([way])
     }
     precondition(rules.utf8.allSatisfy { (0x20...0x7e).contains($0) || $0 == 0x0a }, "rules are plain lines")
 }

@@ -29,7 +29,11 @@ extension FabricPlan {
             let ends = [number * 3 + 1, number * 3 + 2]
             change.ports += ends.map { FabricPort(number: $0, network: nil, hardwareAddress: station($0)) }
             guard let network = change.networks.randomElement(using: &generator) else { continue }
-            change.ports.append(port(number * 3, in: network, ends, &generator))
+            var machine = port(number * 3, in: network, ends, &generator)
+            if Bool.random(using: &generator) {
+                machine.nameNetworks = change.networks.map { $0.name }.shuffled(using: &generator)
+            }
+            change.ports.append(machine)
         }
         let routed = change.networks.filter { $0.isRouted }
         if routed.count > 1, Bool.random(using: &generator) {

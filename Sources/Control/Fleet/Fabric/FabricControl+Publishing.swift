@@ -6,8 +6,14 @@ import FabricProtocol
 /// them, of IPv4.
 extension FabricControl {
     /// Where the machine's interfaces are plugged in. In the emulated host nobody tells addresses apart.
-    func ports(of record: MachineRecord, _ line: MachineLine) throws(FleetError) -> [FabricPort] {
-        var ports = try record.fabricPorts(line, of: interfaces(of: record))
+    /// - Parameter gone: those that it leaves.
+    func ports(of record: MachineRecord, _ line: MachineLine, besides gone: [UInt16] = []) throws(FleetError)
+        -> [FabricPort]
+    {
+        let present = interfaces(of: record).filter { interface in
+            !gone.contains { $0 == interface.portNumber }
+        }
+        var ports = try record.fabricPorts(line, of: present)
         // A monitor that goes on from elsewhere opens these as well.
         for left in store.leftInterfaces(of: record) {
             if let number = left.portNumber { ports.append(.end(number)) }
@@ -46,7 +52,8 @@ extension FabricControl {
         try store.withNetworkLock(isExclusive: false) { () throws(FleetError) in
             var change = FabricChange()
             change.removedPorts = ports
-            change.ports = try self.ports(of: record, store.line(of: record)).filter { !ports.contains($0.number) }
+            change.ports = try self.ports(of: record, store.line(of: record), besides: ports)
+                .filter { !ports.contains($0.number) }
             change.networks = try networks(of: change.ports)
             try carryOut(change, startsEngine: false)
         }

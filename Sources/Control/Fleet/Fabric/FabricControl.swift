@@ -351,6 +351,7 @@ extension MachineRecord {
     ///   - interfaces: those that are plugged in.
     func fabricPorts(_ line: MachineLine, of interfaces: [AssignedInterface]) throws(FleetError) -> [FabricPort] {
         var ports = line.entries.flatMap(\.ends).map { FabricPort.end($0) }
+        let networks = Self.nameNetworks(of: interfaces)
         for interface in interfaces {
             guard let number = interface.portNumber else { continue }
             guard case .fabric(let network, let addresses) = interface.interface.network else {
@@ -365,10 +366,20 @@ extension MachineRecord {
                 number: number, network: network, hardwareAddress: hardwareAddress,
                 addresses: addresses.compactMap { IPAddress($0.address) }, names: networkNames,
                 line: entries.compactMap(\.inline), mirrors: entries.filter { $0.outside == nil }.map(\.inside))
+            if networks.count > 1 { port.nameNetworks = networks }
             port.impairment = line.impairment(interface)?.impairment
             ports.append(port)
         }
         return ports
+    }
+
+    /// Whose names it finds, the nearest first: in the order in which it has its interfaces.
+    private static func nameNetworks(of interfaces: [AssignedInterface]) -> [String] {
+        var networks: [String] = []
+        for interface in interfaces where interface.portNumber != nil {
+            if let name = interface.interface.network.fabricNetwork, !networks.contains(name) { networks.append(name) }
+        }
+        return networks
     }
 
     /// What it is called in its networks: its name and its host name, as far as these can be names there.

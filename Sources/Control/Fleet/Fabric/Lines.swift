@@ -130,16 +130,11 @@ struct Lines {
                 "\"\(first.name)\" routes (--routing), and the machine and its network have each other's hardware addresses, so that what is before \"\(record.name)\" is to be a bridge; put one that routes between two networks (insert --routing … between …), or have it lead out of a network (network create --gateway)"
             )
         }
-        guard routing.count == 1 else {
+        for router in routing {
+            guard let shadow = router.shadow else { continue }
             throw FleetError(
                 .invalidSetting,
-                "\"\(first.name)\" routes already \(site.words), and one does at most; swap them (swiftlet swap), or put the other one between one of these networks and a third one"
-            )
-        }
-        guard first.shadow == nil else {
-            throw FleetError(
-                .invalidSetting,
-                "\"\(first.name)\" has another one tried beside it, which would take nothing of what is sent to one that routes; end that first: swiftlet remove \(first.shadow?.name ?? "")"
+                "\"\(router.name)\" has another one tried beside it, which would take nothing of what is sent to one that routes; end that first: swiftlet remove \(shadow.name)"
             )
         }
     }

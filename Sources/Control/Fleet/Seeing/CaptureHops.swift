@@ -8,7 +8,8 @@ struct CaptureHops {
 
     /// - Parameters:
     ///   - targets: `MACHINE`, `MACHINE:INTERFACE`, or a network; with `@` before it, it is never a machine. Four words `between`,
-    ///     `NETWORK`, `and`, `NETWORK` are a wire, at the first one's end.
+    ///     `NETWORK`, `and`, `NETWORK` are a wire, at the first one's end. What places are called in a capture or a trace is
+    ///     understood as well: `MACHINE:INTERFACE@NETWORK`, `NETWORK-NETWORK` and `NETWORK-NETWORK@NETWORK`.
     ///   - alongWires: with a machine's interface come the ends of each appliance in its wire, and the network's end of that.
     func find(_ targets: [String], alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {
         var places: [CaptureRequest.Place] = []
@@ -80,6 +81,17 @@ struct CaptureHops {
         return [first] + places + [place(networks.other)]
     }
 
+    /// The networks whose wire it is, the one at whose end it is meant first.
+    private func wire(called name: String) throws(FleetError) -> (one: String, other: String)? {
+        for passage in try store.passages().all {
+            let (one, other) = (passage.networks[0], passage.networks[1])
+            let wire = "\(one)-\(other)"
+            if name == wire || name == "\(wire)@\(one)" { return (one, other) }
+            if name == "\(wire)@\(other)" { return (other, one) }
+        }
+        return nil
+    }
+
     private func places(of target: String, alongWires: Bool) throws(FleetError) -> [CaptureRequest.Place] {
         let halves = target.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let networks = store.networks.list()
@@ -102,6 +114,7 @@ struct CaptureHops {
             }
             return [place(of: network)]
         }
+        if !isMachine, let wire = try wire(called: target) { return try places(between: wire, alongWires) }
         do throws(FleetError) {
             return try places(of: try store.findRunning(halves[0]), halves.count == 2 ? halves[1] : nil, alongWires)
         } catch {
@@ -130,7 +143,13 @@ struct CaptureHops {
                 "\"\(record.name)\" is in no network whose packets can be seen; it is with --network NAME (swiftlet network create NAME), or at once by swiftlet network connect NAME \(record.name)"
             )
         }
-        let chosen = plugged.filter { name == nil || $0.guestName == name || $0.place == name }
+        // What stands behind an @ is the network that the wire leads to: its end there is meant, and nothing else.
+        let parts = name?.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init) ?? []
+        let outer = parts.count == 2 ? parts[1] : nil
+        let chosen = plugged.filter { interface in
+            (name == nil || interface.guestName == parts[0] || interface.place == parts[0])
+                && (outer == nil || interface.interface.network.fabricNetwork == outer)
+        }
         guard !chosen.isEmpty else {
             let names = plugged.map { "\(record.name):\($0.guestName)" }.joined(separator: ", ")
             throw FleetError(
@@ -141,9 +160,9 @@ struct CaptureHops {
         for interface in chosen {
             guard let number = interface.portNumber else { continue }
             let own = "\(record.name):\(interface.guestName)"
-            places.append(end(number, own, Self.description(interface, of: record)))
-            guard alongWires, let network = interface.interface.network.fabricNetwork else { continue }
-            for entry in try store.line(of: record).entries(interface) where !entry.isBypassed {
+            if outer == nil { places.append(end(number, own, Self.description(interface, of: record))) }
+            guard alongWires || outer != nil, let network = interface.interface.network.fabricNetwork else { continue }
+            for entry in try store.line(of: record).entries(interface) where outer == nil && !entry.isBypassed {
                 let appliance = try? store.find(entry.machine)
                 for number in entry.ends {
                     let known = appliance?.interfaces.first { $0.portNumber == number }?.guestName
@@ -156,9 +175,9 @@ struct CaptureHops {
                                 : "\(entry.name) in the wire of \(own), \(side)"))
                 }
             }
-            var outer = end(number, "\(own)@\(network)", "the wire of \(own) at the network \(network)")
-            outer.device = FabricPort.end(number).wireEnd
-            places.append(outer)
+            var wireEnd = end(number, "\(own)@\(network)", "the wire of \(own) at the network \(network)")
+            wireEnd.device = FabricPort.end(number).wireEnd
+            places.append(wireEnd)
         }
         return places
     }

@@ -63,6 +63,10 @@ struct TraceRoutes {
         guard let network = network(of: interface) else {
             throw FleetError(.damagedRecord, "the network of \(record.name):\(interface.guestName) cannot be read")
         }
+        if let words = Self.nobody(destination.address, in: network) {
+            throw FleetError(
+                .invalidSetting, "\(destination.address) \(words); a packet that is traced goes to an address of one")
+        }
         let addresses = interface.guestAddresses.compactMap { IPAddress($0.address) }
         guard let address = addresses.first(where: { $0.family == destination.address.family }) else {
             throw FleetError(
@@ -76,6 +80,21 @@ struct TraceRoutes {
                 .invalidSetting, "\(destination.address) is \"\(record.name)\" itself; nothing goes over a wire")
         }
         return handing(TraceRoute(source: source, destination: destination))
+    }
+
+    /// What an address means that is nobody's own; nil: it may be somebody's.
+    /// - Parameter network: that the packet begins in.
+    private static func nobody(_ address: IPAddress, in network: NetworkRecord) -> String? {
+        let bytes = address.bytes
+        if address.isUnspecified { return "is nobody's" }
+        if address.family == .v4 {
+            let broadcasts = network.addressing.compactMap(\.broadcast) + [IPAddress(v4: 255, 255, 255, 255)]
+            if broadcasts.contains(address) { return "means every machine in \"\(network.name)\"" }
+            if bytes[0] == 127 { return "is whoever sends to it, itself" }
+            return (224...239).contains(bytes[0]) ? "means many at once" : nil
+        }
+        if address == IPAddress("::1") { return "is whoever sends to it, itself" }
+        return bytes[0] == 0xff ? "means many at once" : nil
     }
 
     private static func family(_ address: IPAddress) -> String { address.family == .v4 ? "IPv4" : "IPv6" }
