@@ -9,13 +9,14 @@ import WireFormats
 
 private let tools = [
     "/usr/bin/dig", "/usr/bin/busybox", "/usr/bin/iperf3", "/usr/sbin/hping3", "/usr/bin/tcpdump", "/usr/bin/tshark",
+    "/usr/sbin/dhclient",
 ]
 private let areThere = tools.allSatisfy { FileManager.default.isExecutableFile(atPath: $0) }
 
 /// What tools say of a network that were made by others, to judge networks with.
 @Suite(
     .enabled(if: mayRunEngines, Comment(rawValue: enginesTakeRoot)),
-    .enabled(if: areThere, "dig, busybox, iperf3, hping3, tcpdump or tshark is missing"), .serialized)
+    .enabled(if: areThere, "dig, busybox, iperf3, hping3, tcpdump, tshark or dhclient is missing"), .serialized)
 struct JudgeTests {
     @Test func `dig finds names, forth and back, by UDP and TCP, and is told what there is not`() async {
         show(
@@ -58,6 +59,35 @@ struct JudgeTests {
                     "busybox udhcpc -n -q -f -t 20 -T 1 -O mtu -i eth0 -s \(script) 2> /dev/null")
                 report("udhcpc: \(given)")
                 #expect(given == "10.9.0.7/24 10.9.0.1 10.9.0.1 lan.internal 1400")
+            })
+    }
+
+    @Test func `ISC's DHCP client is told the same, and gives it back`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer { engine.nameServers.endAll() }
+                let machine = try Place(1)
+                let lan = network("lan", 1, "10.9.0.0/24") { $0.maximumTransmissionUnit = 1400 }
+                try engine.put(change([lan], [port(1, "lan", "10.9.0.7")]))
+                let script = "/run/told"
+                try Data(
+                    """
+                    #!/bin/sh
+                    echo "$reason $new_ip_address/$new_subnet_mask $new_routers $new_domain_name_servers" \
+                        "$new_domain_name $new_interface_mtu" >> /run/leases
+                    exit 0
+
+                    """.utf8
+                ).write(to: URL(filePath: script))
+                try run("/bin/chmod", "755", script)
+                let client = "dhclient -4 -1 -q -sf \(script) -pf /run/client -lf /run/lease eth0 > /dev/null 2>&1"
+                try machine.shell("timeout 120 \(client)")
+                let leases = try run("/bin/cat", "/run/leases")
+                report("dhclient: \(leases)")
+                #expect(leases.contains("BOUND 10.9.0.7/255.255.255.0 10.9.0.1 10.9.0.1 lan.internal 1400"))
+                try machine.shell(client.replacingOccurrences(of: " -1 ", with: " -r "))
+                #expect(try run("/bin/cat", "/run/leases").contains("\nRELEASE"))
             })
     }
 

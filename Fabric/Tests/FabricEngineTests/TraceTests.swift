@@ -247,6 +247,77 @@ struct TraceTests {
             })
     }
 
+    @Test func `nft's own trace names the same rules`() async {
+        show(
+            await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+                let (engine, _) = try TestComputer().engine()
+                defer {
+                    engine.nameServers.endAll()
+                    engine.strictNameServers.endAll()
+                }
+                _ = [try Place(1, "10.9.0.2"), try Place(2, "10.9.0.3"), try Place(3, "10.9.3.2")]
+                let networks = [
+                    network("lan", 1, "10.9.0.0/24") { $0.reachesOutside = false }, network("far", 3, "10.9.3.0/24"),
+                ]
+                var ports = [port(1, "lan", "10.9.0.2"), port(2, "lan", "10.9.0.3"), port(3, "far", "10.9.3.2")]
+                try engine.put(change(networks, ports))
+                try Self.awaitPath(from: ports[0], to: ports[1])
+                /// What trace says of a packet, and what `nft monitor trace` says meanwhile of all that the machine sends.
+                func judge(_ trace: () throws -> Told) throws -> (told: [String], judged: [String]) {
+                    let file = "/run/judged"
+                    // It has read the rules when it tells of a packet.
+                    try run(
+                        "/usr/sbin/nft",
+                        """
+                        add table bridge judge; add chain bridge judge marked { type filter hook prerouting priority -400; };
+                        add rule bridge judge marked iifname "q1" meta nftrace set 1
+                        """)
+                    let output = try open(file, [.writeOnly, .create, .truncate], mode: 0o600)
+                    let monitor = try Programs.start(["/usr/sbin/nft", "monitor", "trace"], output: output.number)
+                    func lines() throws -> [String] {
+                        try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map { String($0) }
+                    }
+                    try soon {
+                        _ = try Told(.icmp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, milliseconds: 1000)
+                        return try !lines().isEmpty
+                    }
+                    let before = try lines().count
+                    let told = try trace()
+                    var judged: [String] = []
+                    try soon {
+                        judged = try lines().dropFirst(before).filter { $0.hasSuffix("(verdict drop)") }
+                        return !judged.isEmpty
+                    }
+                    try run("/bin/kill", "\(monitor)")
+                    try run("/usr/sbin/nft", "delete table bridge judge")
+                    // trace id ID FAMILY TABLE CHAIN rule …
+                    return (
+                        told.dropped,
+                        Set(judged).map { line in
+                            let words = line.split(separator: " ")
+                            return "question \(words[3]) \(words[5]) \(line.split(separator: "\"").dropLast().last ?? "")"
+                        }
+                    )
+                }
+                let isolated = try judge { try Told(.tcp, from: ports[0], to: "192.0.2.1", Self.gateway, 25) }
+                #expect(isolated.told.count == 1 && isolated.judged == isolated.told)
+                let unreached = try judge { try Told(.tcp, from: ports[0], to: "10.9.3.2", Self.gateway, 25) }
+                #expect(unreached.told.count == 1 && unreached.judged == unreached.told)
+                let foreign = try judge {
+                    try Told(.udp, from: ports[0], source: "10.9.0.77", to: "10.9.0.3", ports[1].hardwareAddress, 53)
+                }
+                #expect(foreign.told == ["question bridge machine another machine's address"])
+                #expect(foreign.judged == foreign.told)
+                ports[0].egress = try EgressPolicy([EgressRule(parsing: "192.0.2.0/24:443")])
+                try engine.put(change([network("lan", 1, "10.9.0.0/24")], [ports[0]]))
+                let forbidden = try judge {
+                    try Told(.udp, from: ports[0], to: "192.0.2.1", Self.gateway, 25)
+                }
+                #expect(forbidden.told.count == 1 && forbidden.judged == forbidden.told)
+                report("nft monitor trace: \(isolated.judged + unreached.judged + foreign.judged + forbidden.judged)")
+            })
+    }
+
     @Test func `appliances are places on the way, also those that let nothing out`() async {
         show(
             await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
