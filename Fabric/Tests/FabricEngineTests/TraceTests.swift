@@ -278,7 +278,8 @@ struct TraceTests {
                         try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map { String($0) }
                     }
                     try soon {
-                        _ = try Told(.icmp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, milliseconds: 1000)
+                        _ = try Told(
+                            .icmp, from: ports[0], to: "10.9.0.3", ports[1].hardwareAddress, milliseconds: 1000)
                         return try !lines().isEmpty
                     }
                     let before = try lines().count
@@ -295,7 +296,8 @@ struct TraceTests {
                         told.dropped,
                         Set(judged).map { line in
                             let words = line.split(separator: " ")
-                            return "question \(words[3]) \(words[5]) \(line.split(separator: "\"").dropLast().last ?? "")"
+                            let comment = line.split(separator: "\"").dropLast().last ?? ""
+                            return "question \(words[3]) \(words[5]) \(comment)"
                         }
                     )
                 }
